@@ -1,0 +1,34 @@
+"""The action on `actions.<channel>`: what a channel system has to do, or to undo, for a profile.
+
+`action_id` is the idempotency key: a channel system that saw it once must not act on it again.
+"""
+
+from typing import Any
+
+import msgspec
+
+from shared.contracts.touchpoint import Identifier
+
+
+class Action(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
+    """`kind` is send, retract, task or prompt; `content` is rendered; times are RFC 3339 UTC."""
+
+    action_id: str
+    idempotency_key: str
+    kind: str
+    profile_id: str
+    channel: str
+    category: str
+    to: Identifier | None = None
+    rule: str | None = None
+    rule_version: int | None = None
+    decision_id: str
+    content: dict[str, Any] = {}
+    reason: str | None = None
+    not_before: str | None = None
+    expires_at: str | None = None
+    trace: str | None = None
+
+
+action_encoder = msgspec.json.Encoder()
+action_decoder = msgspec.json.Decoder(Action)

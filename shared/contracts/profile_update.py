@@ -1,0 +1,72 @@
+"""The profile update on `profile.updates`: a cause and the profile as it stood directly after it.
+
+`seq` is contiguous per profile id for ever. A merge adds one update to the winner (`merged_from`)
+and one last update to the loser (`merged_into`).
+"""
+
+from typing import Any
+
+import msgspec
+
+from shared.contracts.touchpoint import Identifier
+
+MAX_SNAPSHOT_IDENTIFIERS = 100
+
+
+class Consent(msgspec.Struct, omit_defaults=True, gc=False):
+    """What a profile allowed or refused: `status` is `granted` or `denied`."""
+
+    purpose: str
+    channel: str
+    status: str
+    basis: str | None = None
+    at: str | None = None
+
+
+class ProfileSnapshot(msgspec.Struct, gc=False, kw_only=True):
+    """The profile directly after its cause. `identifiers` holds at most 100 of `..._total`."""
+
+    id: str
+    status: str
+    identifiers: list[Identifier]
+    identifiers_total: int
+    traits: dict[str, Any]
+    computed: dict[str, Any]
+    consents: list[Consent] = []
+    segments: list[str] = []
+    persona: dict[str, Any] | None = None
+    household: str | None = None
+    created_at: str
+    last_seen_at: str
+    timezone: str | None = None
+    leaves: dict[str, Any] = {}
+
+
+class ProfileUpdate(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
+    """`cause` is a touchpoint, or `{kind: merged|consent_changed|…, …}`; readers decode on need."""
+
+    profile_id: str
+    seq: int
+    cause: msgspec.Raw
+    profile: msgspec.Raw
+    merged_from: str | None = None
+    merged_into: str | None = None
+
+
+class ProfileUpdateCause(msgspec.Struct, gc=False, kw_only=True):
+    """The part of a cause that routing needs; a touchpoint has `type`, other causes have not."""
+
+    kind: str
+    id: str | None = None
+    type: str | None = None
+    source: str | None = None
+    channel: str | None = None
+    occurred_at: str | None = None
+    received_at: str | None = None
+    historical: bool = False
+    backfill: bool = False
+
+
+update_decoder = msgspec.json.Decoder(ProfileUpdate)
+snapshot_decoder = msgspec.json.Decoder(ProfileSnapshot)
+cause_decoder = msgspec.json.Decoder(ProfileUpdateCause)

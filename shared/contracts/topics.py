@@ -1,0 +1,107 @@
+"""Topic names, sizes and retention: the only place where a topic is spelled.
+
+Names here carry no deployment prefix; `Topics` adds it. Nothing else may format a topic name.
+"""
+
+import re
+from dataclasses import dataclass
+
+DEFAULT_CHANNELS: dict[str, str] = {
+    "web": "online",
+    "app": "online",
+    "email": "online",
+    "sms": "online",
+    "push": "online",
+    "pos": "offline",
+    "kiosk": "offline",
+    "call_centre": "offline",
+    "clienteling": "offline",
+    "direct_mail": "offline",
+}
+OWN_CHANNEL = "concert"
+"""The channel on which Concert publishes what it did itself (emitted events, profile updates)."""
+
+TOUCHPOINTS = "touchpoints"
+PROFILE_UPDATES = "profile.updates"
+DECISIONS = "decisions"
+
+MEBIBYTE = 1024 * 1024
+CHANNEL_MAX_BYTES = 2 * MEBIBYTE
+DEAD_LETTER_MAX_BYTES = 3 * MEBIBYTE
+OWN_MAX_BYTES = MEBIBYTE
+EVENT_MAX_BYTES = 256 * 1024
+"""A single event above this is dead-lettered as `too_large`."""
+
+DAY_MS = 86_400_000
+CHANNEL_NAME = re.compile(r"[a-z0-9_]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """What a topic must look like on the broker; `name` is without the deployment prefix."""
+
+    name: str
+    max_message_bytes: int
+    retention_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Full topic names of one deployment. `prefix` is put in front of every name as it is."""
+
+    prefix: str = ""
+
+    def channel(self, channel: str) -> str:
+        return f"{self.prefix}channel.{channel}"
+
+    def actions(self, channel: str) -> str:
+        return f"{self.prefix}actions.{channel}"
+
+    @property
+    def touchpoints(self) -> str:
+        return self.prefix + TOUCHPOINTS
+
+    @property
+    def profile_updates(self) -> str:
+        return self.prefix + PROFILE_UPDATES
+
+    @property
+    def decisions(self) -> str:
+        return self.prefix + DECISIONS
+
+    def dead_letters(self, topic: str) -> str:
+        """The dead-letter topic of a full topic name."""
+        return f"{topic}.dlq"
+
+    def channel_of(self, topic: str) -> str | None:
+        """The channel of a raw topic `channel.<channel>`; None for every other topic."""
+        start = f"{self.prefix}channel."
+        if not topic.startswith(start):
+            return None
+        channel = topic.removeprefix(start)
+        return channel if CHANNEL_NAME.fullmatch(channel) else None
+
+
+def max_message_bytes(topic: str) -> int:
+    """Largest record, in bytes, that a topic of this (full or bare) name takes."""
+    if topic.endswith(".dlq"):
+        return DEAD_LETTER_MAX_BYTES
+    if "channel." in topic:
+        return CHANNEL_MAX_BYTES
+    return OWN_MAX_BYTES
+
+
+def default_topics() -> list[TopicSpec]:
+    """Every topic that exists at start: the default channels both ways and Concert's own."""
+    specs: list[TopicSpec] = []
+    for channel in (*DEFAULT_CHANNELS, OWN_CHANNEL):
+        name = f"channel.{channel}"
+        specs.append(TopicSpec(name, CHANNEL_MAX_BYTES, 7 * DAY_MS))
+        specs.append(TopicSpec(f"{name}.dlq", DEAD_LETTER_MAX_BYTES, 7 * DAY_MS))
+    specs += [TopicSpec(f"actions.{name}", OWN_MAX_BYTES, 35 * DAY_MS) for name in DEFAULT_CHANNELS]
+    specs.append(TopicSpec(TOUCHPOINTS, OWN_MAX_BYTES, 3 * DAY_MS))
+    specs.append(TopicSpec(PROFILE_UPDATES, OWN_MAX_BYTES, 35 * DAY_MS))
+    specs.append(TopicSpec(DECISIONS, OWN_MAX_BYTES, 35 * DAY_MS))
+    for own in (TOUCHPOINTS, PROFILE_UPDATES):
+        specs.append(TopicSpec(f"{own}.dlq", DEAD_LETTER_MAX_BYTES, 7 * DAY_MS))
+    return specs
