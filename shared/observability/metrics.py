@@ -1,0 +1,372 @@
+"""Every metric of Concert, declared once.
+
+Use `X.labels(...)` with values of the sets below only; a channel goes through `channel_label`, a
+topic through `topic_label`, a reason through `reason_label`. Import this module, never
+prometheus_client. `start` is called once in each process, before the first record.
+"""
+
+from itertools import chain
+from typing import Final
+
+from shared.contracts.dead_letter import REASONS
+from shared.contracts.topics import (
+    DECISIONS as DECISIONS_TOPIC,
+)
+from shared.contracts.topics import (
+    DEFAULT_CHANNELS,
+    OWN_CHANNEL,
+    PROFILE_UPDATES,
+    TOUCHPOINTS,
+)
+from shared.observability.lag import Lag
+from shared.observability.registry import (
+    OTHER,
+    REGISTRY,
+    Fold,
+    counter,
+    create_children,
+    gauge,
+    histogram,
+)
+
+CHANNEL_LIMIT: Final = 50
+CHANNELS: Final = (*DEFAULT_CHANNELS, OWN_CHANNEL)
+DOORS: Final = ("http", "kafka")
+RECORD_OUTCOMES: Final = ("applied", "deduped", "dead", "gap")
+BATCH_STAGES: Final = ("fetch", "handle", "commit")
+TOPIC_KINDS: Final = ("channel", "touchpoints", "profile_updates", OTHER)
+DEAD_REASONS: Final = (*REASONS, OTHER)
+FAILURE_CLASSES: Final = ("infrastructure", "unknown")
+REFUSAL_REASONS: Final = ("veto", "limit", "cap", "cannot_link")
+DECISION_OUTCOMES: Final = ("sent", "deferred", "suppressed", "held_out", "task_created", "none")
+STAGES: Final = (
+    *("stale", "re_entry", "channel", "consent", "suppression", "eligibility", "applicability"),
+    *("suitability", "holdout", "cap", "quiet_hours", "capacity", "floor", "arbitration"),
+    "chosen",
+)
+ACTION_KINDS: Final = ("send", "retract", "task", "prompt")
+AUTH_FAILURES: Final = ("missing", "unknown", "forbidden")
+
+LATENCY: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60)
+SHORT: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+HTTP: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+TIMERS: Final = (0.1, 0.25, 0.5, 1, 2, 5, 15, 30, 60, 300, 900, 3600)
+BYTES: Final = (256, 512, 1024, 2048, 4096, 16384, 65536, 262144, 1048576, 2097152)
+SIZES: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
+
+channel_label = Fold(CHANNELS, CHANNEL_LIMIT)
+_topic_prefix = ""
+
+
+def topic_label(topic: str) -> str:
+    """A topic without the deployment's prefix; channels beyond the limit become `other`."""
+    bare = topic.removeprefix(_topic_prefix)
+    family, dot, channel = bare.removesuffix(".dlq").partition(".")
+    if dot and family in ("channel", "actions"):
+        tail = ".dlq" if bare.endswith(".dlq") else ""
+        return f"{family}.{channel_label(channel)}{tail}"
+    return bare if bare in (TOUCHPOINTS, PROFILE_UPDATES, DECISIONS_TOPIC) else OTHER
+
+
+def topic_kind(topic: str) -> str:
+    """One of TOPIC_KINDS for a consumed topic."""
+    bare = topic.removeprefix(_topic_prefix)
+    if bare.startswith("channel."):
+        return "channel"
+    return bare.replace(".", "_") if bare in (TOUCHPOINTS, PROFILE_UPDATES) else OTHER
+
+
+def reason_label(reason: str) -> str:
+    """A dead letter's reason; one that is not in the closed set becomes `other`."""
+    return reason if reason in REASONS else OTHER
+
+
+# --- ingest -------------------------------------------------------------------------------------
+EVENTS_RECEIVED = counter(
+    "events_received_total",
+    "Events that arrived, before any check.",
+    labels={"channel": CHANNELS, "door": DOORS},
+    moves="The collector read an event from a request, or the worker one from `channel.*`.",
+    act="Flat for a busy channel: ask its owner whether they still publish.",
+)
+EVENTS_PUBLISHED = counter(
+    "events_published_total",
+    "Events that Kafka acknowledged: from the collector, or as touchpoints from the worker.",
+    labels={"channel": CHANNELS, "door": DOORS},
+    moves="All in-sync replicas have the record.",
+    act="Received without published or failed: Kafka is slow or away, see readiness.",
+)
+EVENTS_FAILED = counter(
+    "events_failed_total",
+    "Events refused for good.",
+    labels={"channel": CHANNELS, "reason": DEAD_REASONS},
+    moves="An event was answered with an error, or became a dead letter.",
+    act="Read the dead letters of the channel and tell its owner the reason.",
+)
+EVENT_PAYLOAD_BYTES = histogram(
+    "event_payload_bytes",
+    "Size of one event as it arrived.",
+    labels={"door": DOORS},
+    buckets=BYTES,
+    moves="With every received event.",
+    act="A growing tail: a publisher sends whole documents; above 256 KiB they are refused.",
+)
+
+# --- consume: lag, watermark and assignment are read from LAG at each scrape ----------------------
+LAG = Lag(topic_label, REGISTRY)
+REBALANCES = counter(
+    "rebalances_total",
+    "Changes of the partitions this process owns.",
+    moves="Partitions were assigned or taken away.",
+    act="Several a minute: a member is dying or too slow to poll; see its log.",
+)
+STUCK_PARTITIONS = gauge(
+    "stuck_partitions",
+    "Owned partitions that have records waiting and do not move.",
+    moves="The watchdog looks every few seconds; a stopped partition counts too.",
+    act="Runbook stuck-partition.",
+)
+BATCH_RECORDS = histogram(
+    "batch_records",
+    "Records in one batch.",
+    buckets=SIZES,
+    moves="With every batch.",
+    act="Always full: the process is behind. Always 1: bisecting after an error, see the log.",
+)
+BATCH_SECONDS = histogram(
+    "batch_seconds",
+    "Time of one batch by stage.",
+    labels={"stage": BATCH_STAGES},
+    buckets=SHORT,
+    moves="With every batch.",
+    act="`commit` slow: the disk of PostgreSQL or the acks of Kafka; `handle` slow: locks or SQL.",
+)
+RECORDS = counter(
+    "records_total",
+    "Records by what became of them; they add up to the offsets passed.",
+    labels={"outcome": RECORD_OUTCOMES},
+    moves="When their batch has committed.",
+    act="`dead` rising: runbook dead-letters. `deduped` rising: a publisher sends twice.",
+)
+RETRIES = counter(
+    "retries_total",
+    "Batches that were tried again, by class of failure.",
+    labels={"failure": FAILURE_CLASSES},
+    moves="A batch failed and was rolled back.",
+    act="`infrastructure`: see readiness. `unknown`: a bug, the log has its stack.",
+)
+FENCED = counter(
+    "fenced_total",
+    "Batches rolled back because another process owns the partition.",
+    moves="The compare-and-set on the lease row found no row.",
+    act="A few at a rebalance are normal; steady growth means two owners fight, see rebalances.",
+)
+GAPS = counter(
+    "gap_total",
+    "Offsets that the broker did not deliver and that are no records (compaction, markers).",
+    moves="The next record's offset is higher than expected.",
+    act="Runbook offset-gap.",
+)
+SEQUENCE_GAPS = counter(
+    "sequence_gap_total",
+    "Profile updates missing from the sequence of a profile: messages were lost.",
+    moves="A receiver saw `seq` higher than the last one plus one.",
+    act="Runbook sequence-gap. It must stay 0.",
+)
+DEAD_LETTERS = counter(
+    "dead_letters_total",
+    "Records put on a dead-letter topic.",
+    labels={"topic": TOPIC_KINDS, "reason": DEAD_REASONS},
+    moves="The dead letter is safe: acknowledged, or committed to the outbox.",
+    act="Runbook dead-letters.",
+)
+
+# --- outbox and relay ---------------------------------------------------------------------------
+OUTBOX_PENDING = gauge(
+    "outbox_pending_frames",
+    "Frames that are committed and not yet published.",
+    moves="The relay counts them every second.",
+    act="Growing: runbook outbox-stalled.",
+)
+OUTBOX_OLDEST = gauge(
+    "outbox_oldest_age_seconds",
+    "Age of the oldest frame that is not yet published; 0 when there is none.",
+    moves="The relay looks every second.",
+    act="Runbook outbox-stalled.",
+)
+OUTBOX_PUBLISHED = counter(
+    "outbox_published_messages_total",
+    "Messages of frames that Kafka acknowledged.",
+    labels={
+        "topic": (
+            *(TOUCHPOINTS, PROFILE_UPDATES, DECISIONS_TOPIC),
+            *(f"actions.{channel}" for channel in DEFAULT_CHANNELS),
+        )
+    },
+    moves="All messages of a frame have their acknowledgement.",
+    act="Flat while frames are pending: runbook outbox-stalled.",
+)
+OUTBOX_ERRORS = counter(
+    "outbox_publish_errors_total",
+    "Frames whose sending failed; they are sent again.",
+    moves="Kafka refused a frame or did not answer.",
+    act="See the readiness of Kafka and the log.",
+)
+RELAY_RESENT = counter(
+    "relay_resent_total",
+    "Messages sent again after an error or by a new owner; receivers drop them by `seq`.",
+    moves="A frame is sent that may have been sent before.",
+    act="Nothing, if it stops; steady growth: acknowledgements are lost, see Kafka's log.",
+)
+
+# --- timers -------------------------------------------------------------------------------------
+TIMERS_PENDING = gauge(
+    "timers_pending",
+    "Timers that wait.",
+    moves="The poller counts them every few seconds.",
+    act="Nothing; it follows what is planned.",
+)
+TIMERS_OVERDUE = gauge(
+    "timers_overdue",
+    "Timers that are due and were not fired.",
+    moves="The poller counts them every few seconds.",
+    act="Runbook timers-overdue.",
+)
+TIMER_FIRE_DELAY = histogram(
+    "timer_fire_delay_seconds",
+    "How late a timer fired, in the database's time.",
+    buckets=TIMERS,
+    moves="A timer's effect was committed.",
+    act="The 99th percentile above 2 s: start another poller, or see PostgreSQL.",
+)
+
+# --- profile ------------------------------------------------------------------------------------
+PROFILES_CREATED = counter(
+    "profiles_created_total",
+    "Profiles created.",
+    moves="A touchpoint had no known identifier.",
+    act="A jump without more traffic: an identifier is written in a new form.",
+)
+MERGES = counter(
+    "merges_total",
+    "Profiles merged into another.",
+    moves="One touchpoint showed that profiles are the same person.",
+    act="A jump: look for a new shared identifier in the latest merges.",
+)
+MERGES_REFUSED = counter(
+    "merge_refused_total",
+    "Merges or attachments that identity rules forbade.",
+    labels={"reason": REFUSAL_REASONS},
+    moves="A veto, a limit of identifiers, the cap of merges or a recorded split stood against it.",
+    act="A jump of `limit` or `cap`: an identifier is shared by many persons, see the source.",
+)
+IDENTIFIERS_DEMOTED = counter(
+    "identifiers_demoted_total",
+    "Identifiers of a touchpoint that were left aside while it was resolved.",
+    moves="The weakest identifier was dropped to keep the identity rules.",
+    act="As for refused merges.",
+)
+
+# --- decide -------------------------------------------------------------------------------------
+DECISIONS = counter(
+    "decisions_total",
+    "Decisions by outcome and by the stage that decided.",
+    labels={"outcome": DECISION_OUTCOMES, "stage": STAGES},
+    moves="A decision was committed.",
+    act="All `suppressed` at one stage: ask whether the rule or the policy is meant so.",
+)
+ACTIONS = counter(
+    "actions_total",
+    "Actions put on their channel's topic.",
+    labels={"channel": tuple(DEFAULT_CHANNELS), "kind": ACTION_KINDS},
+    moves="The action was committed to the outbox.",
+    act="A jump: pause the rule that sends, then look at its decisions.",
+)
+RETRACTIONS = counter(
+    "retractions_total",
+    "Actions taken back before or after they were published.",
+    moves="The reason for the action ended, or consent did.",
+    act="Nothing; it shows that channels agree with each other.",
+)
+EVENT_TO_DECISION = histogram(
+    "event_to_decision_seconds",
+    "From the receipt of an event to its decision's commit.",
+    buckets=LATENCY,
+    moves="A decision caused by a live touchpoint was committed.",
+    act="Runbook decision-latency.",
+)
+RULES_ACTIVE = gauge(
+    "rules_active",
+    "Published rules that this process knows.",
+    moves="The rule index was loaded.",
+    act="Different between workers for more than 2 s: the one behind has lost PostgreSQL.",
+)
+RULE_INDEX_VERSION = gauge(
+    "rule_index_version",
+    "Version of the rule index in use; it grows with every publication.",
+    moves="The rule index was loaded.",
+    act="As for the active rules.",
+)
+
+# --- HTTP ---------------------------------------------------------------------------------------
+# The label sets are the routes of the API: created by its app factory when the process starts.
+HTTP_REQUESTS = counter(
+    "http_requests_total",
+    "Requests answered, by route template, never by URL.",
+    labels={"method": (), "route": (), "status": ()},
+    moves="With every answer.",
+    act="5xx: the log has the trace id of the answer.",
+)
+HTTP_SECONDS = histogram(
+    "http_request_seconds",
+    "Time to the answer.",
+    labels={"method": (), "route": ()},
+    buckets=HTTP,
+    moves="With every answer.",
+    act="Reads above 50 ms at the 99th percentile: see the pool and PostgreSQL.",
+)
+AUTH_FAILURES_TOTAL = counter(
+    "auth_failures_total",
+    "Requests turned away.",
+    labels={"reason": AUTH_FAILURES},
+    moves="An answer was 401 or 403.",
+    act="A jump of `unknown`: a revoked token is still used, or somebody guesses; see the log.",
+)
+
+# --- the process --------------------------------------------------------------------------------
+EVENT_LOOP_LAG = histogram(
+    "event_loop_lag_seconds",
+    "How late the event loop ran a task that was due.",
+    buckets=SHORT,
+    moves="Sampled twice a second.",
+    act="Above 0.25 s: something computes too long at a time, or the machine has no CPU left.",
+)
+DB_POOL_IN_USE = gauge(
+    "db_pool_in_use",
+    "Database connections in use.",
+    moves="Read from the pool at each scrape.",
+    act="At the pool's size: requests wait; see slow transactions in PostgreSQL.",
+)
+BUILD_INFO = gauge(
+    "build_info",
+    "Always 1; says which program this is.",
+    labels={"service": (), "role": (), "version": ()},
+    moves="Never.",
+    act="Two versions for long: a rollout stopped half-way.",
+)
+
+
+def start(service: str, role: str, version: str, topic_prefix: str = "") -> None:
+    """Create all children with known labels, so that the first error of a kind is seen."""
+    global _topic_prefix
+    _topic_prefix = topic_prefix
+    create_children()
+    BUILD_INFO.labels(service=service, role=role, version=version).set(1)
+
+
+def start_routes(routes: list[tuple[str, str]]) -> None:
+    """Create the HTTP children of an API: `routes` are (method, route template)."""
+    for method, route in chain(routes, [("GET", OTHER)]):
+        HTTP_SECONDS.labels(method=method, route=route)
+        for status in ("200", "500"):
+            HTTP_REQUESTS.labels(method=method, route=route, status=status)
