@@ -1,0 +1,33 @@
+"""The one way to connect to PostgreSQL: an engine whose search path is the service's own schema."""
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+IDLE_IN_TRANSACTION_MS = 10_000
+"""A frozen process must not hold its row locks longer than this."""
+STATEMENT_TIMEOUT_MS = 30_000
+CONNECT_TIMEOUT_S = 5
+
+
+def create_engine(url: str, *, schema: str, application: str, pool_size: int = 5) -> AsyncEngine:
+    """An engine for `postgresql://…`; connections are opened on first use.
+
+    `schema` becomes the search path, `application` the name shown in `pg_stat_activity`.
+    """
+    return create_async_engine(
+        make_url(url).set(drivername="postgresql+asyncpg"),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=False,
+        connect_args={
+            "timeout": CONNECT_TIMEOUT_S,
+            "server_settings": {
+                "search_path": schema,
+                "application_name": application,
+                "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+                "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+                "jit": "off",
+                "plan_cache_mode": "force_generic_plan",
+            },
+        },
+    )
