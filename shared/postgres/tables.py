@@ -26,11 +26,9 @@ CONSERVATION = "applied + deduped + dead + gaps = next_offset - base_offset"
 """Every offset between base and next is accounted for, in every snapshot of the database."""
 
 VACUUM_OFTEN = {
-    "postgresql_with": {
-        "autovacuum_vacuum_scale_factor": 0,
-        "autovacuum_vacuum_threshold": 2000,
-        "autovacuum_vacuum_cost_delay": 0,
-    }
+    "autovacuum_vacuum_scale_factor": 0,
+    "autovacuum_vacuum_threshold": 2000,
+    "autovacuum_vacuum_cost_delay": 0,
 }
 
 
@@ -53,7 +51,7 @@ def stream_tables(metadata: MetaData) -> list[Table]:
         Column("gaps", BigInteger, **count),  # type: ignore[arg-type]
         PrimaryKeyConstraint("grp", "topic", "part"),
         CheckConstraint(CONSERVATION, name="lease_conservation"),
-        postgresql_with={"fillfactor": 20, **VACUUM_OFTEN["postgresql_with"]},
+        postgresql_with={"fillfactor": 20, **VACUUM_OFTEN},
     )
     member = Table(
         "member",
@@ -80,7 +78,7 @@ def stream_tables(metadata: MetaData) -> list[Table]:
             server_default=text("clock_timestamp()"),
         ),
         PrimaryKeyConstraint("shard", "id"),
-        **VACUUM_OFTEN,  # type: ignore[arg-type]
+        postgresql_with=VACUUM_OFTEN,
     )
     Index("outbox_age", outbox.c.created_at)
     return [lease, member, outbox]
