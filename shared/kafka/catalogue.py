@@ -1,0 +1,113 @@
+"""Which topics exist and how many partitions they have; creates the ones that are asked for."""
+
+import asyncio
+import logging
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError
+
+from shared.contracts.topics import DAY_MS, Topics, TopicSpec, default_topics, max_message_bytes
+from shared.errors import Infrastructure
+from shared.kafka.errors import KAFKA_TROUBLE
+from shared.kafka.factory import build_admin
+from shared.kafka.messages import PartitionCounts
+
+logger = logging.getLogger(__name__)
+
+REFRESH_SECONDS = 2.0
+DEFAULT_PARTITIONS = 8
+
+
+class Catalogue:
+    """A live view of the broker's topics under the deployment's prefix."""
+
+    def __init__(
+        self, bootstrap: str, *, client_id: str, topics: Topics, replication: int = 1
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._client_id = client_id
+        self._topics = topics
+        self._replication = replication
+        self._admin: AIOKafkaAdminClient | None = None
+        self.counts = PartitionCounts()
+        self.known: dict[str, int] = {}
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Refresh until told to stop; a broker that is away is tried again."""
+        while not stopping.is_set():
+            try:
+                await self.refresh()
+            except Infrastructure as error:
+                logger.warning("topics could not be listed: %s", error)
+            try:
+                await asyncio.wait_for(stopping.wait(), REFRESH_SECONDS)
+            except TimeoutError:
+                continue
+        await self.close()
+
+    async def refresh(self) -> None:
+        """Read the topics, then create those that a message was meant for and that are missing.
+
+        Raises Infrastructure when Kafka does not answer.
+        """
+        try:
+            admin = await self._started()
+            self._read(await admin.describe_topics())
+            if self.counts.missing:
+                await self._create(admin, sorted(self.counts.missing))
+                self._read(await admin.describe_topics())
+        except KAFKA_TROUBLE as error:
+            await self.close()
+            raise Infrastructure("kafka", f"{type(error).__name__}: {error}") from error
+
+    async def close(self) -> None:
+        admin, self._admin = self._admin, None
+        if admin is not None:
+            await admin.close()
+
+    async def _started(self) -> AIOKafkaAdminClient:
+        if self._admin is None:
+            admin = build_admin(self._bootstrap, client_id=self._client_id)
+            try:
+                await admin.start()
+            except BaseException:
+                await admin.close()
+                raise
+            self._admin = admin
+        return self._admin
+
+    def _read(self, described: list[dict[str, object]]) -> None:
+        known: dict[str, int] = {}
+        for topic in described:
+            name, partitions = topic["topic"], topic["partitions"]
+            if not isinstance(name, str) or not isinstance(partitions, list):
+                raise Infrastructure("kafka", "the broker's topic list cannot be read")
+            if name.startswith(self._topics.prefix) and partitions and not topic["error_code"]:
+                known[name] = len(partitions)
+        for name, count in known.items():
+            before = self.known.get(name)
+            if before is not None and before != count:
+                logger.error("topic %s went from %d to %d partitions", name, before, count)
+        self.known = known
+        self.counts.update(known)
+
+    async def _create(self, admin: AIOKafkaAdminClient, names: list[str]) -> None:
+        specs = {self._topics.prefix + spec.name: spec for spec in default_topics()}
+        new = []
+        for name in names:
+            spec = specs.get(name) or TopicSpec(name, max_message_bytes(name), 35 * DAY_MS)
+            new.append(
+                NewTopic(
+                    name=name,
+                    num_partitions=self.known.get(name.removesuffix(".dlq"), DEFAULT_PARTITIONS),
+                    replication_factor=self._replication,
+                    topic_configs={
+                        "max.message.bytes": str(spec.max_message_bytes),
+                        "retention.ms": str(spec.retention_ms),
+                    },
+                )
+            )
+        try:
+            await admin.create_topics(new)
+        except TopicAlreadyExistsError:
+            logger.info("topics exist already: %s", ", ".join(names))
