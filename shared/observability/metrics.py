@@ -334,6 +334,12 @@ AUTH_FAILURES_TOTAL = counter(
 )
 
 # --- the process --------------------------------------------------------------------------------
+READY = gauge(
+    "ready",
+    "1 when the process can do its work, 0 when not.",
+    moves="Asked anew at each scrape and each probe.",
+    act="Runbook not-ready; `/readyz` gives the reason.",
+)
 EVENT_LOOP_LAG = histogram(
     "event_loop_lag_seconds",
     "How late the event loop ran a task that was due.",
