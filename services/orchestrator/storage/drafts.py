@@ -1,0 +1,220 @@
+"""Rules and contact policies as they are edited and published.
+
+A draft is edited freely; publishing copies it into an immutable version, and at most one version
+of a key is live. Both kinds have the same two tables (`rule`, `rule_version`, and the same for
+`contact_policy`), so the statements are written once. Nothing here may look into a body.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import orjson
+from sqlalchemy import Row, TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+Body = dict[str, Any]
+
+
+class Kind(StrEnum):
+    """What is drafted and published; the value is the name of its table."""
+
+    RULE = "rule"
+    CONTACT_POLICY = "contact_policy"
+
+
+class Status(StrEnum):
+    """`draft`: never published. `live`: works. `paused`: may work again. `archived`: over."""
+
+    DRAFT = "draft"
+    LIVE = "live"
+    PAUSED = "paused"
+    ARCHIVED = "archived"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One key: what is being edited (`draft_version` counts the edits) and what is live."""
+
+    key: str
+    body: Body
+    draft_version: int
+    status: Status
+    live_version: int | None
+    created_at: datetime
+    updated_at: datetime
+    updated_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One publication; it never changes."""
+
+    key: str
+    version: int
+    body: Body
+    published_at: datetime
+    published_by: str
+
+
+_DRAFT = """key, draft::text AS draft, draft_version, status, live_version, created_at, updated_at,
+            updated_by"""
+_VERSION = "key, version, body::text AS body, published_at, published_by"
+
+
+def _statements(sql: str) -> Mapping[Kind, TextClause]:
+    """The statement for each kind; its placeholders stand for tables and columns, never values."""
+    return {
+        kind: text(sql.format(kind=kind.value, draft=_DRAFT, published=_VERSION)) for kind in Kind
+    }
+
+
+_FIND = _statements("SELECT {draft} FROM {kind} WHERE key = :key")
+_LOCK = _statements("SELECT {draft} FROM {kind} WHERE key = :key FOR UPDATE")
+_PAGE = _statements("SELECT {draft} FROM {kind} WHERE key > :after ORDER BY key LIMIT :limit")
+_INSERT = _statements(
+    """
+    INSERT INTO {kind} (key, draft, draft_version, status, created_at, updated_at, updated_by)
+    VALUES (:key, CAST(:body AS jsonb), 1, 'draft', :at, :at, :by)
+    ON CONFLICT (key) DO NOTHING
+    RETURNING {draft}
+    """
+)
+_UPDATE = _statements(
+    """
+    UPDATE {kind}
+       SET draft = CAST(:body AS jsonb), draft_version = draft_version + 1,
+           updated_at = :at, updated_by = :by
+     WHERE key = :key
+    RETURNING {draft}
+    """
+)
+_INSERT_VERSION = _statements(
+    """
+    INSERT INTO {kind}_version (key, version, body, published_at, published_by)
+    SELECT key, 1 + COALESCE((SELECT max(version) FROM {kind}_version WHERE key = :key), 0),
+           draft, :at, :by
+      FROM {kind} WHERE key = :key
+    RETURNING {published}
+    """
+)
+_SET_STATUS = _statements(
+    """
+    UPDATE {kind}
+       SET status = :status, live_version = COALESCE(CAST(:version AS integer), live_version),
+           updated_at = :at, updated_by = :by
+     WHERE key = :key
+    RETURNING {draft}
+    """
+)
+_VERSIONS = _statements(
+    """
+    SELECT {published} FROM {kind}_version
+     WHERE key = :key AND version < :before ORDER BY version DESC LIMIT :limit
+    """
+)
+_LIVE = _statements(
+    """
+    SELECT {published} FROM {kind} JOIN {kind}_version USING (key)
+     WHERE status = 'live' AND version = live_version ORDER BY key
+    """
+)
+
+
+async def find(tx: AsyncConnection, kind: Kind, key: str) -> Draft | None:
+    """The draft of `key`, without a lock."""
+    row = (await tx.execute(_FIND[kind], {"key": key})).one_or_none()
+    return None if row is None else _draft(row)
+
+
+async def lock(tx: AsyncConnection, kind: Kind, key: str) -> Draft | None:
+    """The draft of `key`; nobody else can change it until the transaction ends."""
+    row = (await tx.execute(_LOCK[kind], {"key": key})).one_or_none()
+    return None if row is None else _draft(row)
+
+
+async def page(tx: AsyncConnection, kind: Kind, *, after: str, limit: int) -> list[Draft]:
+    """At most `limit` drafts whose key sorts behind `after`, by key."""
+    return [_draft(row) for row in await tx.execute(_PAGE[kind], {"after": after, "limit": limit})]
+
+
+async def insert(
+    tx: AsyncConnection, kind: Kind, key: str, body: Body, *, at: datetime, by: str
+) -> Draft | None:
+    """The first draft of `key`; None when there is one already."""
+    values = {"key": key, "body": _json(body), "at": at, "by": by}
+    row = (await tx.execute(_INSERT[kind], values)).one_or_none()
+    return None if row is None else _draft(row)
+
+
+async def update(
+    tx: AsyncConnection, kind: Kind, key: str, body: Body, *, at: datetime, by: str
+) -> Draft:
+    """Replace the draft of `key`, which has to be locked; what is live stays as it is."""
+    values = {"key": key, "body": _json(body), "at": at, "by": by}
+    return _draft((await tx.execute(_UPDATE[kind], values)).one())
+
+
+async def insert_version(
+    tx: AsyncConnection, kind: Kind, key: str, *, at: datetime, by: str
+) -> Version:
+    """Copy the draft of `key`, which has to be locked, into its next version."""
+    row = (await tx.execute(_INSERT_VERSION[kind], {"key": key, "at": at, "by": by})).one()
+    return _version(row)
+
+
+async def set_status(
+    tx: AsyncConnection,
+    kind: Kind,
+    key: str,
+    status: Status,
+    *,
+    version: int | None = None,
+    at: datetime,
+    by: str,
+) -> Draft:
+    """Change the status of `key`, which has to be locked; `version` becomes the live one."""
+    values = {"key": key, "status": status.value, "version": version, "at": at, "by": by}
+    return _draft((await tx.execute(_SET_STATUS[kind], values)).one())
+
+
+async def versions(
+    tx: AsyncConnection, kind: Kind, key: str, *, before: int, limit: int
+) -> list[Version]:
+    """At most `limit` versions of `key` with a number below `before`, newest first."""
+    values = {"key": key, "before": before, "limit": limit}
+    return [_version(row) for row in await tx.execute(_VERSIONS[kind], values)]
+
+
+async def live(tx: AsyncConnection, kind: Kind) -> list[Version]:
+    """The live version of every key whose status is `live`, by key."""
+    return [_version(row) for row in await tx.execute(_LIVE[kind])]
+
+
+def _json(body: Body) -> str:
+    return orjson.dumps(body).decode()
+
+
+def _draft(row: Row[Any]) -> Draft:
+    return Draft(
+        key=row.key,
+        body=orjson.loads(row.draft),
+        draft_version=row.draft_version,
+        status=Status(row.status),
+        live_version=row.live_version,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        updated_by=row.updated_by,
+    )
+
+
+def _version(row: Row[Any]) -> Version:
+    return Version(
+        key=row.key,
+        version=row.version,
+        body=orjson.loads(row.body),
+        published_at=row.published_at,
+        published_by=row.published_by,
+    )
