@@ -1,0 +1,205 @@
+"""A profile: its state as it is stored, and the golden view that people and services see.
+
+Facts hang on identifiers: each identifier of a profile carries the sums and the trait observations
+of the touchpoints whose anchor it is. So a merge unites two maps, a split divides one, and nothing
+is ever summed away. The golden view is derived and never stored.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from services.profile.domain.consent import Consents, consent_list
+from services.profile.domain.identity import IdentityRules
+from services.profile.domain.sums import Sums, amount_text, join
+from services.profile.domain.survivorship import (
+    MAX_TRAITS,
+    REMOVED,
+    Observations,
+    Provenance,
+    TraitPolicy,
+    provenance,
+    survivors,
+)
+from shared.contracts.profile_update import Consent
+from shared.contracts.touchpoint import Identifier
+
+CONTEXT_TIMEZONE = "$context.timezone"
+"""Kept like a trait but not shown as one: the zone that the customer's device reported."""
+
+Status = Literal["active", "merged"]
+IdentifierKey = str
+"""`type NUL value`: how the domain names an identifier."""
+
+
+def key_of(identifier: Identifier) -> IdentifierKey:
+    return f"{identifier.type}\x00{identifier.value}"
+
+
+def identifier_of(key: IdentifierKey) -> Identifier:
+    type_, _, value = key.partition("\x00")
+    return Identifier(type_, value)
+
+
+class Held(msgspec.Struct, array_like=True, gc=False):
+    """An identifier of a profile, and the facts that hang on it. Times are RFC 3339 UTC."""
+
+    first_seen_at: str
+    last_seen_at: str
+    sums: Sums | None = None
+    traits: Observations | None = None
+
+
+class ProfileState(msgspec.Struct, array_like=True, gc=False):
+    """Everything that is known of a profile, as it is stored."""
+
+    created_at: str
+    last_seen_at: str
+    held: dict[IdentifierKey, Held]
+    consents: Consents
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(ProfileState)
+
+
+def encode_state(state: ProfileState) -> bytes:
+    return _encoder.encode(state)
+
+
+def decode_state(data: bytes) -> ProfileState:
+    """Raises msgspec.ValidationError when the bytes are no state: the row is damaged."""
+    return _decoder.decode(data)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProfile:
+    """A row of the profile table. `seq` is the number of its last update."""
+
+    id: str
+    status: Status
+    merged_into: str | None
+    seq: int
+    n_merges: int
+    state: ProfileState
+
+
+class GoldenIdentifier(NamedTuple):
+    """An identifier as it is shown."""
+
+    type: str
+    value: str
+    status: str
+    first_seen: str
+    last_seen: str
+
+
+class Computed(NamedTuple):
+    """The built-in computed traits; `revenue` by currency as decimal text."""
+
+    touchpoints: int
+    orders: int
+    revenue: dict[str, str]
+    first_seen_at: str | None
+    last_seen_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenProfile:
+    """One person as everybody sees them. `version` is the seq of the last update."""
+
+    id: str
+    status: Status
+    identifiers: tuple[GoldenIdentifier, ...]
+    traits: dict[str, Any]
+    computed: Computed
+    consents: list[Consent]
+    timezone: str | None
+    created_at: str
+    last_seen_at: str
+    version: int
+
+
+def golden(stored: StoredProfile, rules: IdentityRules, policy: TraitPolicy) -> GoldenProfile:
+    """The view of a profile: surviving traits, summed sums, identifiers strongest first."""
+    state = stored.state
+    best = survivors(observations(state), policy)
+    values = {name: msgspec.json.decode(best[name].value) for name in shown_traits(best)}
+    return GoldenProfile(
+        id=stored.id,
+        status=stored.status,
+        identifiers=tuple(
+            GoldenIdentifier(*key.split("\x00", 1), "active", held.first_seen_at, held.last_seen_at)
+            for key, held in strongest_first(state, rules)
+        ),
+        traits=values,
+        computed=computed(join(sums(state))),
+        consents=consent_list(state.consents),
+        timezone=timezone_of(best),
+        created_at=state.created_at,
+        last_seen_at=state.last_seen_at,
+        version=stored.seq,
+    )
+
+
+def trait_provenance(state: ProfileState, policy: TraitPolicy) -> dict[str, Provenance]:
+    """For each shown trait: where its value comes from and what it won over."""
+    explained = provenance(observations(state), policy)
+    return {name: explained[name] for name in sorted(explained) if name != CONTEXT_TIMEZONE}
+
+
+def observations(state: ProfileState) -> Iterator[Observations]:
+    """The trait observations of every anchor."""
+    return (held.traits for held in state.held.values() if held.traits)
+
+
+def sums(state: ProfileState) -> Iterator[Sums]:
+    """The sums of every anchor."""
+    return (held.sums for held in state.held.values() if held.sums is not None)
+
+
+def strongest_first(
+    state: ProfileState, rules: IdentityRules
+) -> list[tuple[IdentifierKey, Held]]:
+    """The identifiers by type priority; within a type the one seen last comes first."""
+    held = sorted(state.held.items())
+    held.sort(key=lambda one: one[1].last_seen_at, reverse=True)
+    held.sort(key=lambda one: rules.type_order(one[0].partition("\x00")[0]))
+    return held
+
+
+def shown_traits(best: dict[str, Any]) -> list[str]:
+    """Names of the traits that are there, sorted; at most MAX_TRAITS."""
+    names = [
+        name for name in sorted(best) if name != CONTEXT_TIMEZONE and best[name].value != REMOVED
+    ]
+    return names[:MAX_TRAITS]
+
+
+def timezone_of(best: dict[str, Any]) -> str | None:
+    """The trait `timezone`, else the zone that the customer's device reported last."""
+    for name in ("timezone", CONTEXT_TIMEZONE):
+        found = best.get(name)
+        if found is not None and found.value != REMOVED:
+            value = msgspec.json.decode(found.value)
+            if isinstance(value, str):
+                return value
+    return None
+
+
+def computed(total: Sums | None) -> Computed:
+    """Sums as they are shown."""
+    if total is None:
+        return Computed(0, 0, {}, None, None)
+    return Computed(
+        total.touchpoints,
+        total.orders,
+        {
+            currency: amount_text(currency, total.revenue[currency])
+            for currency in sorted(total.revenue)
+        },
+        total.first_seen_at,
+        total.last_seen_at,
+    )
