@@ -86,6 +86,15 @@ class GuardedConsumer:
         if span.place in self.expected:
             self.expected[span.place] = span.end
 
+    async def beginnings(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The first offset that each partition still has. Raises Infrastructure."""
+        consumer = await self._started()
+        try:
+            found = await consumer.beginning_offsets([_tp(place) for place in places])
+        except KAFKA_TROUBLE as error:
+            raise Infrastructure("kafka", f"{type(error).__name__}: {error}") from error
+        return {Place(tp.topic, tp.partition): offset for tp, offset in found.items()}
+
     async def mirror(self) -> None:
         """Write the positions to the group, for lag tools only; nobody starts from them.
 

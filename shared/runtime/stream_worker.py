@@ -1,0 +1,254 @@
+"""The one loop that reads Kafka: claim, poll, apply, pass on; used by every service.
+
+It owns what handlers must not care about: which partitions are ours, where they stand, what to do
+when a batch fails, and how to stop. Failures are classified once: infrastructure is tried again for
+ever, a record that fails alone three times for an unknown reason becomes a dead letter, a partition
+that cannot go on without loss stops and says so.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from shared import clock
+from shared.contracts.dead_letter import Failure
+from shared.errors import ConcertError, Fenced, Infrastructure, PartitionStopped
+from shared.kafka.guard import GuardedConsumer
+from shared.kafka.records import Place, Span
+from shared.observability import metrics
+from shared.observability.health import Health
+from shared.runtime.breaker import Breaker
+from shared.runtime.commit import Epochs
+from shared.runtime.crash import crash_point
+from shared.runtime.leases import TICK_SECONDS, LeaseKeeper
+
+logger = logging.getLogger(__name__)
+
+MAX_RECORDS = 1000
+TRIES = 3
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+MIRROR_SECONDS = 2.0
+
+
+class Commit(Protocol):
+    """One of the two ways a batch becomes final (see shared.runtime.commit)."""
+
+    async def __call__(
+        self, spans: Sequence[Span], epochs: Epochs, poison: Failure | None, attempts: int
+    ) -> None: ...
+
+
+class StreamWorker:
+    """Reads the partitions that the keeper owns and applies them batch by batch."""
+
+    def __init__(
+        self,
+        *,
+        consumer: GuardedConsumer,
+        keeper: LeaseKeeper,
+        discover: Callable[[], Awaitable[set[Place]]],
+        commit: Commit,
+        health: Health,
+        max_records: int = MAX_RECORDS,
+    ) -> None:
+        self._consumer = consumer
+        self._keeper = keeper
+        self._discover = discover
+        self._commit = commit
+        self._max_records = max_records
+        self._health = health
+        self._breaker = Breaker()
+        self._rows: set[Place] = set()
+        self._doubtful: set[Place] = set()
+        self._next_tick = 0.0
+        self._next_mirror = 0.0
+        self._pause = FIRST_PAUSE
+        self.stopped: dict[Place, str] = {}
+
+    @property
+    def owned(self) -> dict[Place, int]:
+        """The partitions being read and the next offset of each."""
+        return dict(self._consumer.expected)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Work until told to stop; then give everything back."""
+        while not stopping.is_set():
+            try:
+                await self._step()
+                self._pause = FIRST_PAUSE
+            except Infrastructure as error:
+                metrics.RETRIES.labels(failure="infrastructure").inc()
+                logger.warning("%s: again in %.1f s: %s", self._keeper.group, self._pause, error)
+                await wait(stopping, self._pause)
+                self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        await self._give_back()
+
+    async def _step(self) -> None:
+        await self._settle()
+        now = clock.monotonic_seconds()
+        if now >= self._next_tick:
+            await self._rebalance()
+            self._next_tick = now + TICK_SECONDS
+        ready = [place for place in self._consumer.expected if place not in self.stopped]
+        if not ready:
+            await asyncio.sleep(TICK_SECONDS / 5)
+            return
+        started = clock.monotonic_seconds()
+        try:
+            spans = await self._consumer.poll(ready, self._max_records)
+        except PartitionStopped as stop:
+            self._stop(stop, ready)
+            return
+        if spans:
+            crash_point("runtime.fetched")
+            metrics.BATCH_SECONDS.labels(stage="fetch").observe(clock.monotonic_seconds() - started)
+            await self._finish(spans)
+        if now >= self._next_mirror:
+            await self._consumer.mirror()
+            crash_point("runtime.mirrored")
+            self._next_mirror = now + MIRROR_SECONDS
+
+    async def _rebalance(self) -> None:
+        """Follow the leases: new partitions in, surplus ones out."""
+        await self._ensure_rows()
+        changes = await self._keeper.tick()
+        if changes.surplus:
+            await self._drop(changes.surplus)
+            await self._keeper.release(changes.surplus)
+        if changes.claimed:
+            positions = self._consumer.expected | {
+                place: position.next_offset for place, position in changes.claimed.items()
+            }
+            await self._consumer.assign(positions)
+
+    async def _ensure_rows(self) -> None:
+        """A partition seen for the first time gets its row, at the partition's beginning."""
+        found = await self._discover()
+        if found <= self._rows:
+            return
+        self._rows |= await self._keeper.known()
+        missing = found - self._rows
+        if missing:
+            await self._keeper.ensure(await self._consumer.beginnings(missing))
+            self._rows |= missing
+
+    async def _finish(self, spans: list[Span]) -> None:
+        """Apply the spans; whatever is not applied is read again from where its lease stands."""
+        self._doubtful.update(span.place for span in spans)
+        try:
+            await self._apply(spans)
+        except Fenced as error:
+            logger.warning("%s", error)
+        except PartitionStopped as stop:
+            self._stop(stop, [span.place for span in spans])
+        else:
+            self._doubtful.clear()
+
+    async def _apply(self, spans: list[Span]) -> None:
+        """Apply together; when that fails for an unknown reason, halve until one stands alone."""
+        count = sum(len(span.records) for span in spans)
+        started = clock.monotonic_seconds()
+        failure: Exception | None = None
+        for attempt in range(1, TRIES + 1):
+            try:
+                await self._commit(spans, self._keeper.epochs, None, attempt)
+                failure = None
+                break
+            except ConcertError:
+                raise
+            except Exception as error:
+                metrics.RETRIES.labels(failure="unknown").inc()
+                logger.exception("a batch of %d failed, attempt %d", count, attempt)
+                failure = error
+                if count > 1:
+                    for half in _halves(spans):
+                        await self._apply(half)
+                    return
+        if failure is not None:
+            await self._bury(spans, failure)
+        else:
+            self._breaker.passed(count)
+        for span in spans:
+            self._consumer.passed(span)
+        metrics.BATCH_RECORDS.observe(count)
+        metrics.BATCH_SECONDS.labels(stage="commit").observe(clock.monotonic_seconds() - started)
+
+    async def _bury(self, spans: list[Span], error: Exception) -> None:
+        """Dead-letter the one record that failed three times, unless too many do."""
+        if self._breaker.failed():
+            raise PartitionStopped(
+                str(spans[0].place), "too many records fail for an unknown reason; see the log"
+            )
+        failure = Failure("unknown_error", f"{type(error).__name__}: {error}")
+        await self._commit(spans, self._keeper.epochs, failure, TRIES)
+
+    def _stop(self, stop: PartitionStopped, among: Sequence[Place]) -> None:
+        """Read the partition no further; it stays ours, and readiness says why."""
+        places = [place for place in among if str(place) == stop.partition] or list(among)
+        for place in places:
+            self.stopped[place] = stop.detail
+            logger.error("%s stopped: %s", place, stop.detail)
+        self._report_stopped()
+
+    def _report_stopped(self) -> None:
+        if self.stopped:
+            reasons = [f"{place}: {detail}" for place, detail in sorted(self.stopped.items())]
+            self._health.hold("partitions", "; ".join(reasons[:5]))
+        else:
+            self._health.release("partitions")
+
+    async def _settle(self) -> None:
+        """Believe the lease rows, not memory, about partitions whose last batch is in doubt."""
+        if not self._doubtful:
+            return
+        ours = await self._keeper.reread(sorted(self._doubtful))
+        for place, position in ours.items():
+            self._consumer.seek(place, position.next_offset)
+        await self._drop([place for place in self._doubtful if place not in ours])
+        self._doubtful.clear()
+
+    async def _drop(self, places: Sequence[Place]) -> None:
+        """Stop reading partitions that are not ours any more, or soon will not be."""
+        if not places:
+            return
+        for place in places:
+            self.stopped.pop(place, None)
+        kept = {
+            place: offset
+            for place, offset in self._consumer.expected.items()
+            if place not in places
+        }
+        await self._consumer.assign(kept)
+        self._report_stopped()
+
+    async def _give_back(self) -> None:
+        """A clean end: mirror the positions, leave the group at once instead of by time-out."""
+        try:
+            await self._settle()
+            await self._consumer.mirror()
+            await self._keeper.leave()
+        except Infrastructure as error:
+            logger.warning("%s: left without a good-bye: %s", self._keeper.group, error)
+        await self._consumer.stop()
+
+
+def _halves(spans: list[Span]) -> tuple[list[Span], list[Span]]:
+    """Two parts with all the records, in order; partitions first, then records of one."""
+    if len(spans) > 1:
+        middle = len(spans) // 2
+        return spans[:middle], spans[middle:]
+    span = spans[0]
+    middle = len(span.records) // 2
+    cut = span.records[middle].offset
+    return (
+        [Span(span.place, span.start, cut, span.records[:middle])],
+        [Span(span.place, cut, span.end, span.records[middle:])],
+    )
+
+
+async def wait(event: asyncio.Event, seconds: float) -> None:
+    """Return when the event is set, or after `seconds`."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
