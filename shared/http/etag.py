@@ -1,0 +1,42 @@
+"""Versions of what can be edited: `ETag` out, `If-Match` in, 412 when somebody was faster.
+
+Strong tags only: a tag is the version number in quotes.
+"""
+
+from typing import Annotated
+
+from fastapi import Header
+
+from shared.errors import Malformed, PreconditionFailed
+
+MAX_HEADER = 500
+
+IfMatch = Annotated[str | None, Header(max_length=MAX_HEADER)]
+"""A handler's parameter `if_match: IfMatch = None`."""
+
+
+def etag(version: int) -> str:
+    """The tag of a version, for the header `ETag`."""
+    return f'"{version}"'
+
+
+def check_if_match(header: str | None, version: int | None) -> None:
+    """Let the write go on only if `header` allows it; `version` is None when nothing is there yet.
+
+    Call it in the transaction of the write, after the row was locked. Without the header any
+    version may be overwritten. Raises PreconditionFailed, Malformed.
+    """
+    if header is None:
+        return
+    tags = [tag.strip() for tag in header.split(",")]
+    if version is not None and ("*" in tags or etag(version) in tags):
+        return
+    if any(not _is_tag(tag) for tag in tags):
+        raise Malformed("If-Match takes `*` or tags in quotes, as ETag gave them.")
+    present = "nothing is there yet" if version is None else f"it is at version {version}"
+    raise PreconditionFailed(f"If-Match is {header}, but {present}. Read it again, then write.")
+
+
+def _is_tag(tag: str) -> bool:
+    bare = tag.removeprefix("W/")
+    return tag == "*" or (len(bare) >= 2 and bare[0] == bare[-1] == '"')

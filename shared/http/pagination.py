@@ -1,0 +1,77 @@
+"""Lists in pages: `{"items": [...], "next_cursor": ...}` with `?limit=&cursor=`.
+
+A cursor is opaque to callers: the sort key of the last item they saw. A page starts after it, so
+what is added or removed meanwhile neither repeats nor hides the rest.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+
+import orjson
+from fastapi import Depends, Query
+from pydantic import BaseModel
+
+from shared.errors import Malformed
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+MAX_CURSOR = 1000
+
+Item = TypeVar("Item")
+Row = TypeVar("Row")
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page; `next_cursor` is null on the last one."""
+
+    items: list[Item]
+    next_cursor: str | None = None
+
+
+class Paging(NamedTuple):
+    """What the caller asked for; `limit` is at most MAX_LIMIT."""
+
+    limit: int
+    cursor: str | None
+
+    def after(self, *parts: Callable[[Any], Any]) -> tuple[Any, ...] | None:
+        """The sort key to start after, each part read by its function; None for the first page.
+
+        Raises Malformed when the cursor is not one that was given out.
+        """
+        if self.cursor is None:
+            return None
+        try:
+            values = orjson.loads(base64.urlsafe_b64decode(self.cursor.encode()))
+            return tuple(read(value) for read, value in zip(parts, values, strict=True))
+        except (ValueError, TypeError, binascii.Error):
+            raise Malformed("The cursor is not one that this list gave out.") from None
+
+
+def _paging(
+    limit: Annotated[int, Query(ge=1, description=f"At most {MAX_LIMIT} are given.")] = (
+        DEFAULT_LIMIT
+    ),
+    cursor: Annotated[str | None, Query(max_length=MAX_CURSOR)] = None,
+) -> Paging:
+    return Paging(min(limit, MAX_LIMIT), cursor)
+
+
+Paged = Annotated[Paging, Depends(_paging)]
+"""A handler's parameter `paging: Paged`."""
+
+
+def split_page(
+    rows: Sequence[Row], paging: Paging, key: Callable[[Row], tuple[Any, ...]]
+) -> tuple[Sequence[Row], str | None]:
+    """The rows of this page and the next cursor. Ask the database for `paging.limit + 1` rows.
+
+    `key` gives the sort key of a row: values that JSON can hold, or dates and ids.
+    """
+    if len(rows) <= paging.limit:
+        return rows, None
+    shown = rows[: paging.limit]
+    encoded = orjson.dumps(key(shown[-1]), default=str)
+    return shown, base64.urlsafe_b64encode(encoded).decode()
