@@ -1,0 +1,76 @@
+"""Makes the topics that exist at start, with their sizes and retention.
+
+What a topic is called and how large it may grow is spelled in `shared.contracts.topics`. A topic
+that exists is left as it is.
+"""
+
+from collections.abc import Sequence
+
+from aiokafka.admin import NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from deploy.local.errors import StackError
+from shared.contracts.topics import TopicSpec, default_topics
+from shared.kafka.factory import build_admin
+
+PARTITIONS = 8
+
+
+async def create_topics(
+    bootstrap: str,
+    *,
+    prefix: str,
+    partitions: int = PARTITIONS,
+    replication: int = 1,
+    specs: Sequence[TopicSpec] | None = None,
+) -> int:
+    """Make the missing topics (all defaults unless `specs` says which); how many were made.
+
+    Raises StackError when Kafka does not answer or refuses one.
+    """
+    wanted = [
+        NewTopic(
+            name=prefix + spec.name,
+            num_partitions=partitions,
+            replication_factor=replication,
+            topic_configs={
+                "max.message.bytes": str(spec.max_message_bytes),
+                "retention.ms": str(spec.retention_ms),
+            },
+        )
+        for spec in (default_topics() if specs is None else specs)
+    ]
+    admin = build_admin(bootstrap, client_id="concert-setup")
+    try:
+        await admin.start()
+        existing = set(await admin.list_topics())
+        missing = [topic for topic in wanted if topic.name not in existing]
+        if missing:
+            _check(await admin.create_topics(missing))
+        return len(missing)
+    except (KafkaError, OSError) as error:
+        raise StackError(f"Kafka at {bootstrap} cannot make the topics: {error!r}") from error
+    finally:
+        await admin.close()
+
+
+async def delete_topics(bootstrap: str, *, prefix: str) -> None:
+    """Delete every topic under a prefix, which must not be empty. For tests that clean up."""
+    if not prefix:
+        raise ValueError("deleting every topic of a broker is never meant")
+    admin = build_admin(bootstrap, client_id="concert-setup")
+    try:
+        await admin.start()
+        names = [name for name in await admin.list_topics() if name.startswith(prefix)]
+        if names:
+            await admin.delete_topics(names)
+    finally:
+        await admin.close()
+
+
+def _check(response: object) -> None:
+    """The broker answers for each topic; one that another process just made is as good."""
+    for topic, code, *rest in response.topic_errors:  # type: ignore[attr-defined]
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            raise StackError(f"Kafka refuses topic {topic}: {error.__name__} {rest[0] if rest else ''}")
