@@ -35,6 +35,13 @@ class Settings(BaseSettings):
         9101, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0: any free one."
     )
     home: Path = Field(Path(".concert"), description="Folder for data, logs and token files.")
+    member: str = Field(
+        "", max_length=200, description="Stable name of this process among its kind; else random."
+    )
+    batch_records: int = Field(1000, ge=1, le=10_000, description="Most records in one batch.")
+    topic_replication: int = Field(
+        1, ge=1, le=9, description="Replicas of a topic that Concert itself creates."
+    )
     profile_url: str = Field("http://127.0.0.1:8002", description="Where the profile API is.")
     orchestrator_url: str = Field(
         "http://127.0.0.1:8003", description="Where the orchestrator API is."

@@ -6,6 +6,7 @@ import logging
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError
 
+from shared import clock
 from shared.contracts.topics import DAY_MS, Topics, TopicSpec, default_topics, max_message_bytes
 from shared.errors import Infrastructure
 from shared.kafka.errors import KAFKA_TROUBLE
@@ -15,6 +16,8 @@ from shared.kafka.messages import PartitionCounts
 logger = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 2.0
+SILENT_SECONDS = 5.0
+"""Without an answer for this long Kafka counts as away."""
 DEFAULT_PARTITIONS = 8
 
 
@@ -31,6 +34,15 @@ class Catalogue:
         self._admin: AIOKafkaAdminClient | None = None
         self.counts = PartitionCounts()
         self.known: dict[str, int] = {}
+        self._answered_at: float | None = None
+
+    async def check(self) -> None:
+        """For readiness: raises Infrastructure when Kafka has not answered of late."""
+        if self._answered_at is None:
+            raise Infrastructure("kafka", "no answer yet")
+        silent = clock.monotonic_seconds() - self._answered_at
+        if silent > SILENT_SECONDS:
+            raise Infrastructure("kafka", f"no answer for {silent:.0f} s")
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Refresh until told to stop; a broker that is away is tried again."""
@@ -90,6 +102,7 @@ class Catalogue:
                 logger.error("topic %s went from %d to %d partitions", name, before, count)
         self.known = known
         self.counts.update(known)
+        self._answered_at = clock.monotonic_seconds()
 
     async def _create(self, admin: AIOKafkaAdminClient, names: list[str]) -> None:
         specs = {self._topics.prefix + spec.name: spec for spec in default_topics()}

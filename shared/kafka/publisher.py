@@ -78,7 +78,8 @@ async def _send(
             sent.append(await producer.send_batch(batch, topic, partition=partition))
             batch = producer.create_batch()
             size = 0
-        batch.append(timestamp=None, key=message.key, value=message.value, headers=message.headers)
+        headers = list(message.headers)
+        batch.append(timestamp=None, key=message.key, value=message.value, headers=headers)
         size += length
     if size:
         sent.append(await producer.send_batch(batch, topic, partition=partition))

@@ -5,7 +5,8 @@ the messages are about; so the order of row ids is the order of `seq` for each p
 the relay publishes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import text
@@ -69,3 +70,65 @@ def _split(messages: list[Message]) -> Iterator[list[Message]]:
             yield messages[start:index]
             start, size = index, len(message.value or b"")
     yield messages[start:]
+
+
+class Frame(NamedTuple):
+    """A row of the outbox, still encoded."""
+
+    shard: int
+    id: int
+    topic: str
+    partition: int
+    frame: bytes
+
+
+class Backlog(NamedTuple):
+    """What waits to be published: rows, and the age of the oldest in seconds."""
+
+    frames: int
+    oldest_seconds: float
+
+
+_READ = text(
+    """
+    SELECT o.shard, o.id, o.topic, o.part, o.frame
+      FROM unnest(CAST(:shards AS smallint[])) AS s (shard)
+     CROSS JOIN LATERAL (
+           SELECT * FROM outbox WHERE outbox.shard = s.shard ORDER BY outbox.id LIMIT :frames) o
+     ORDER BY o.shard, o.id
+    """
+)
+_DELETE = text(
+    """
+    DELETE FROM outbox o
+     USING unnest(CAST(:shards AS smallint[]), CAST(:ids AS bigint[])) AS d (shard, id)
+     WHERE o.shard = d.shard AND o.id = d.id
+    """
+)
+_BACKLOG = text(
+    """
+    SELECT count(*) AS frames,
+           coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::float8 AS oldest
+      FROM outbox
+    """
+)
+
+
+async def read(tx: AsyncConnection, shards: Iterable[int], frames: int) -> list[Frame]:
+    """The oldest rows of each shard, at most `frames` a shard, in the order to publish them."""
+    rows = await tx.execute(_READ, {"shards": sorted(shards), "frames": frames})
+    return [Frame(row.shard, row.id, row.topic, row.part, row.frame) for row in rows]
+
+
+async def delete(tx: AsyncConnection, frames: Sequence[Frame]) -> None:
+    """Remove exactly the rows that were published; never by a range or a cursor."""
+    await tx.execute(
+        _DELETE,
+        {"shards": [frame.shard for frame in frames], "ids": [frame.id for frame in frames]},
+    )
+
+
+async def backlog(tx: AsyncConnection) -> Backlog:
+    """How much waits, for the metrics."""
+    row = (await tx.execute(_BACKLOG)).one()
+    return Backlog(row.frames, row.oldest)

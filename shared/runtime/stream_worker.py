@@ -66,6 +66,8 @@ class StreamWorker:
         self._next_mirror = 0.0
         self._pause = FIRST_PAUSE
         self.stopped: dict[Place, str] = {}
+        self.pausing = False
+        self.watermarks: dict[Place, float] = {}
 
     @property
     def owned(self) -> dict[Place, int]:
@@ -78,7 +80,9 @@ class StreamWorker:
             try:
                 await self._step()
                 self._pause = FIRST_PAUSE
+                self.pausing = False
             except Infrastructure as error:
+                self.pausing = True
                 metrics.RETRIES.labels(failure="infrastructure").inc()
                 logger.warning("%s: again in %.1f s: %s", self._keeper.group, self._pause, error)
                 await wait(stopping, self._pause)
@@ -172,6 +176,8 @@ class StreamWorker:
             self._breaker.passed(count)
         for span in spans:
             self._consumer.passed(span)
+            if span.records:
+                self.watermarks[span.place] = span.records[-1].timestamp / 1000
         metrics.BATCH_RECORDS.observe(count)
         metrics.BATCH_SECONDS.labels(stage="commit").observe(clock.monotonic_seconds() - started)
 

@@ -1,0 +1,148 @@
+"""Publishes the outbox: one owner a shard, in order of row ids, and deletes what was acknowledged.
+
+The owner of a shard is the only one that publishes its rows. Two publishers could overtake each
+other, and a receiver that saw a later `seq` first would have to drop the earlier one as old. A
+crash between the acknowledgement and the delete sends the same messages again; receivers drop
+them. There is no cursor: rows become visible out of order of their ids, and a cursor would skip
+some for ever.
+"""
+
+import asyncio
+import logging
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared import clock
+from shared.errors import Infrastructure
+from shared.kafka.messages import Message
+from shared.kafka.publisher import Publisher
+from shared.kafka.records import Place
+from shared.observability import metrics
+from shared.postgres import leases, outbox
+from shared.postgres.outbox import SHARDS, Frame
+from shared.postgres.transaction import transaction
+from shared.runtime.crash import crash_point
+from shared.runtime.leases import TICK_SECONDS, LeaseKeeper
+from shared.runtime.stream_worker import wait
+
+logger = logging.getLogger(__name__)
+
+RELAY_GROUP = "relay"
+POLL_SECONDS = 0.02
+FRAMES_A_SHARD = 4
+PAUSE_SECONDS = 0.5
+MEASURE_SECONDS = 1.0
+
+
+def shard_place(shard: int) -> Place:
+    """The lease row of a shard."""
+    return Place("outbox", shard)
+
+
+class Relay:
+    """The relay of one process; it publishes for the shards whose leases it holds."""
+
+    def __init__(self, engine: AsyncEngine, *, keeper: LeaseKeeper, publisher: Publisher) -> None:
+        self._engine = engine
+        self._keeper = keeper
+        self._publisher = publisher
+        self._unsure: set[int] = set()
+        self._next_tick = 0.0
+        self._next_measure = 0.0
+        self.wake = asyncio.Event()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Publish until told to stop; then once more what is there, and give the shards back."""
+        await self._ensure_rows(stopping)
+        while not stopping.is_set():
+            self.wake.clear()
+            try:
+                if not await self.step():
+                    await wait(self.wake, POLL_SECONDS)
+            except Infrastructure as error:
+                metrics.OUTBOX_ERRORS.inc()
+                self._unsure.update(place.partition for place in self._keeper.epochs)
+                logger.warning("relay: again in %.1f s: %s", PAUSE_SECONDS, error)
+                await wait(stopping, PAUSE_SECONDS)
+        await self._give_back()
+
+    async def step(self) -> bool:
+        """One round; False when nothing was there. Raises Infrastructure."""
+        now = clock.monotonic_seconds()
+        if now >= self._next_tick:
+            await self._rebalance()
+            self._next_tick = now + TICK_SECONDS
+        if now >= self._next_measure:
+            await self._measure()
+            self._next_measure = now + MEASURE_SECONDS
+        shards = sorted(place.partition for place in self._keeper.epochs)
+        if not shards:
+            return False
+        async with transaction(self._engine) as tx:
+            frames = await outbox.read(tx, shards, FRAMES_A_SHARD)
+        if not frames:
+            self._unsure.clear()
+            return False
+        crash_point("relay.read")
+        await self._publish(frames)
+        crash_point("relay.before_delete")
+        await self._delete(frames)
+        crash_point("relay.after_delete")
+        return True
+
+    async def _publish(self, frames: list[Frame]) -> None:
+        batches: dict[tuple[str, int], list[Message]] = {}
+        for frame in frames:
+            messages = outbox.decode_frame(frame.frame)
+            batches.setdefault((frame.topic, frame.partition), []).extend(messages)
+            if frame.shard in self._unsure:
+                metrics.RELAY_RESENT.inc(len(messages))
+        await self._publisher.publish(batches.items())
+        crash_point("relay.produced")
+        for (topic, _), messages in batches.items():
+            label = metrics.topic_label(topic)
+            metrics.OUTBOX_PUBLISHED.labels(topic=label).inc(len(messages))
+        self._unsure.clear()
+
+    async def _delete(self, frames: list[Frame]) -> None:
+        """Delete the rows of shards that are still ours; the others are their new owner's."""
+        epochs = self._keeper.epochs
+        places = sorted({shard_place(frame.shard) for frame in frames})
+        async with transaction(self._engine) as tx:
+            rows = await leases.lock(tx, RELAY_GROUP, places)
+            ours = {place.partition for place in places if rows[place].epoch == epochs.get(place)}
+            await outbox.delete(tx, [frame for frame in frames if frame.shard in ours])
+        for place in places:
+            if place.partition not in ours and epochs.pop(place, None) is not None:
+                metrics.FENCED.inc()
+                logger.warning("relay: shard %d belongs to another process", place.partition)
+
+    async def _rebalance(self) -> None:
+        changes = await self._keeper.tick()
+        self._unsure.update(place.partition for place in changes.claimed)
+        await self._keeper.release(changes.surplus)
+
+    async def _measure(self) -> None:
+        async with transaction(self._engine) as tx:
+            backlog = await outbox.backlog(tx)
+        metrics.OUTBOX_PENDING.set(backlog.frames)
+        metrics.OUTBOX_OLDEST.set(backlog.oldest_seconds)
+
+    async def _ensure_rows(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            try:
+                await self._keeper.ensure({shard_place(shard): 0 for shard in range(SHARDS)})
+            except Infrastructure as error:
+                logger.warning("relay: cannot start yet: %s", error)
+                await wait(stopping, PAUSE_SECONDS)
+            else:
+                return
+
+    async def _give_back(self) -> None:
+        try:
+            while self._keeper.epochs and await self.step():
+                continue
+            await self._keeper.leave()
+        except Infrastructure as error:
+            logger.warning("relay: left without a good-bye: %s", error)
+        await self._publisher.close()
