@@ -1,0 +1,101 @@
+"""Bytes to JSON, strictly: whatever could be read in two ways, or not be stored, is refused.
+
+Refused are: what is no JSON (`NaN` and `Infinity` too), bytes that are no UTF-8, lone surrogates,
+the character U+0000 (PostgreSQL cannot hold it), numbers that fit neither 64 bits nor a double,
+the same key twice in one object, and nesting deeper than MAX_DEPTH. All of that is
+`malformed_payload`, so that the same event gets the same verdict through every door.
+
+Ordinary events pay for two C passes and a few byte counts; only a suspicious one is looked at
+closely. This module must never let an event through that a later reader cannot read.
+"""
+
+import json
+from typing import Any
+
+import msgspec
+import orjson
+
+from shared.contracts.topics import EVENT_MAX_BYTES
+from shared.errors import InvalidData
+
+MAX_DEPTH = 32
+MALFORMED = "malformed_payload"
+
+_decoder = msgspec.json.Decoder()
+
+
+def decode_json(value: bytes | None) -> Any:
+    """The JSON value of an event: dicts, lists, str, int, float, bool or None.
+
+    Raises InvalidData `empty`, `too_large` or `malformed_payload`.
+    """
+    if not value:
+        raise InvalidData("empty", "the record has no value")
+    if len(value) > EVENT_MAX_BYTES:
+        raise InvalidData("too_large", f"{len(value)} bytes; at most {EVENT_MAX_BYTES} are taken")
+    try:
+        decoded = _decoder.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+        raise InvalidData(MALFORMED, f"no JSON: {error}") from None
+    except RecursionError:
+        raise _too_deep() from None
+    if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _deeper_than(decoded, MAX_DEPTH):
+        raise _too_deep()
+    escaped = b"\\" in value and b"\\u" in value
+    if escaped and _holds_nul(decoded):
+        raise InvalidData(MALFORMED, "the character U+0000 cannot be stored")
+    _refuse_repeated_keys(value, decoded, escaped=escaped)
+    return decoded
+
+
+def _refuse_repeated_keys(value: bytes, decoded: Any, *, escaped: bool) -> None:
+    """Writing the decoded value out again has as many colons, unless a key was lost on the way.
+
+    Every key has one colon, and those in strings stay. Only an escape can hide a colon, so a text
+    with escapes, or with another count, is read once more by a slower reader that sees all keys.
+    """
+    try:
+        again = orjson.dumps(decoded)
+    except TypeError as error:
+        raise InvalidData(MALFORMED, f"a number is out of range: {error}") from None
+    if escaped or again.count(b":") != value.count(b":"):
+        json.loads(value, object_pairs_hook=_unique_keys)
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidData(MALFORMED, f"the key {twice[:100]!r} appears twice in one object")
+    return found
+
+
+def _children(node: Any) -> list[Any]:
+    if isinstance(node, dict):
+        return list(node.values())
+    return node if isinstance(node, list) else []
+
+
+def _deeper_than(decoded: Any, limit: int) -> bool:
+    level = [decoded]
+    for _ in range(limit + 1):
+        level = [
+            child for node in level for child in _children(node) if isinstance(child, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _holds_nul(decoded: Any) -> bool:
+    """The tree is at most MAX_DEPTH deep here, so the recursion is bounded."""
+    if isinstance(decoded, str):
+        return "\0" in decoded
+    if isinstance(decoded, dict):
+        return any("\0" in key or _holds_nul(child) for key, child in decoded.items())
+    return isinstance(decoded, list) and any(_holds_nul(child) for child in decoded)
+
+
+def _too_deep() -> InvalidData:
+    return InvalidData(MALFORMED, f"nested deeper than {MAX_DEPTH} levels")

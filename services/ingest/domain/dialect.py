@@ -1,0 +1,96 @@
+"""Which dialect a record of `channel.<channel>` speaks, and what it says: the way in.
+
+A record the collector wrote says so in headers. Others are recognised: CloudEvents by their headers
+or content type, a Segment call by its shape, everything else is native. This is the only code that
+reads events, for HTTP and Kafka alike.
+"""
+
+from services.ingest.domain.cloudevents import (
+    is_binary,
+    is_structured,
+    read_binary,
+    read_structured,
+)
+from services.ingest.domain.compose import Arrival
+from services.ingest.domain.decode import decode_json
+from services.ingest.domain.fields import Object, kind_of, object_at, violation
+from services.ingest.domain.native import read_native
+from services.ingest.domain.normalise import normalise_time, time_of_milliseconds
+from services.ingest.domain.segment import looks_like_segment, read_segment
+from services.ingest.domain.source import DIALECTS, Sources
+from shared.contracts.dead_letter import Headers
+from shared.contracts.touchpoint import RawPosition, Touchpoint
+
+SOURCE_HEADER = "x-concert-source"
+DIALECT_HEADER = "x-concert-dialect"
+KIND_HEADER = "x-concert-kind"
+RECEIVED_HEADER = "x-concert-received-at"
+BATCH_HEADER = "x-concert-batch"
+"""JSON: what stood beside the list of a batch, `context`, `integrations` and `sentAt`."""
+
+
+def read_touchpoint(
+    value: bytes | None,
+    *,
+    raw: RawPosition,
+    timestamp: int,
+    headers: Headers,
+    channel: str,
+    sources: Sources,
+) -> Touchpoint:
+    """The touchpoint that a raw record stands for. `timestamp` is the record's, in milliseconds.
+
+    Raises InvalidData with one of the reasons of dead letters, and nothing else, whatever the
+    bytes are.
+    """
+    known = {name.lower(): content for name, content in headers} if headers else {}
+    source_name = _header(known, SOURCE_HEADER)
+    arrival = Arrival(
+        raw=raw,
+        channel=channel,
+        received_at=_received_at(known, timestamp, from_collector=source_name is not None),
+        headers=known,
+        sources=sources,
+    )
+    dialect = _header(known, DIALECT_HEADER)
+    if dialect is not None and dialect not in DIALECTS:
+        raise violation(DIALECT_HEADER, f"must be one of {', '.join(DIALECTS)}")
+    if dialect in (None, "cloudevents"):
+        if is_structured(known):
+            return read_structured(value, arrival, source_name)
+        if dialect == "cloudevents" or is_binary(known):
+            return read_binary(value, arrival, source_name)
+    event = decode_json(value)
+    if not isinstance(event, dict):
+        raise violation("event", f"must be an object, is {kind_of(event)}")
+    if dialect == "segment" or (dialect is None and looks_like_segment(event)):
+        return read_segment(
+            event,
+            arrival,
+            source_name=source_name,
+            kind=_header(known, KIND_HEADER),
+            batch=_batch(known),
+        )
+    return read_native(event, arrival, source_name)
+
+
+def _received_at(headers: dict[str, bytes], timestamp: int, *, from_collector: bool) -> str:
+    """When Concert got it: the collector's word, else the record's time. Never the publisher's."""
+    stated = _header(headers, RECEIVED_HEADER) if from_collector else None
+    if stated is not None:
+        return normalise_time(stated, RECEIVED_HEADER)
+    return time_of_milliseconds(timestamp)
+
+
+def _batch(headers: dict[str, bytes]) -> Object:
+    value = headers.get(BATCH_HEADER)
+    return {} if value is None else object_at({BATCH_HEADER: decode_json(value)}, BATCH_HEADER)
+
+
+def _header(headers: dict[str, bytes], name: str) -> str | None:
+    value = headers.get(name)
+    if value is None:
+        return None
+    if not value.isascii() or not value.decode("ascii").isprintable():
+        raise violation(name, "must be printable ASCII")
+    return value.decode("ascii") or None
