@@ -44,7 +44,7 @@ class Identities:
 
 
 def resolve(events: Iterable[Event]) -> Identities:
-    """Apply the rule to the events in the order given. Raises NotCoveredError when a limit is hit."""
+    """Apply the rule in the order given. Raises NotCoveredError when a limit is hit."""
     return _Resolver().run(events)
 
 

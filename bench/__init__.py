@@ -1,0 +1,1 @@
+"""What Concert can carry, always measured beside the floor of the same machine in the same run."""
