@@ -72,7 +72,9 @@ def _fetch(jars: Sequence[Jar], folder: Path) -> None:
         ) from error
     try:
         with ThreadPoolExecutor(PARALLEL) as pool:
-            for jar, path in zip(jars, pool.map(lambda j: _fetch_one(j, staging), jars), strict=True):
+            for jar, path in zip(
+                jars, pool.map(lambda j: _fetch_one(j, staging), jars), strict=True
+            ):
                 path.replace(folder / jar.file_name)
     finally:
         shutil.rmtree(staging)

@@ -121,7 +121,9 @@ def prepare_storage(home: Home, ports: Ports, jars: list[Path], progress: Progre
         )
         if result.returncode != 0:
             words = (result.stderr or result.stdout).strip().splitlines()
-            raise StackError(f"Kafka could not format {data}: {words[-1] if words else 'no reason'}")
+            raise StackError(
+                f"Kafka could not format {data}: {words[-1] if words else 'no reason'}"
+            )
         fresh.replace(data)
     return data
 

@@ -32,10 +32,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--only-infra", action="store_true", help="Kafka and PostgreSQL alone, no roles"
     )
+    parser.add_argument("--with-parent", type=int, help="stop when our parent is not this pid")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "run":
-            return run(only_infra=chosen.only_infra)
+            return run(only_infra=chosen.only_infra, parent=chosen.with_parent)
         if chosen.command == "up":
             return up(only_infra=chosen.only_infra)
         if chosen.command == "down":
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         return 1
 
 
-def run(*, only_infra: bool) -> int:
+def run(*, only_infra: bool, parent: int | None) -> int:
     """Everything in the foreground, until a signal."""
     progress = Progress()
     ports = chosen_ports()
@@ -54,13 +55,15 @@ def run(*, only_infra: bool) -> int:
     stop_on_signals()
     try:
         with exclusive(home):
-            _run_locked(home, ports, progress, only_infra=only_infra)
+            _run_locked(home, ports, progress, only_infra=only_infra, parent=parent)
     except StopRequestedError:
         progress.say("stopped")
     return 0
 
 
-def _run_locked(home: Home, ports: Ports, progress: Progress, *, only_infra: bool) -> None:
+def _run_locked(
+    home: Home, ports: Ports, progress: Progress, *, only_infra: bool, parent: int | None
+) -> None:
     processes = Processes(home)
     for name in processes.end_leftovers():
         progress.say(f"ended {name}, left over from a stack that was killed")
@@ -68,7 +71,7 @@ def _run_locked(home: Home, ports: Ports, progress: Progress, *, only_infra: boo
     try:
         with running_infra(home, ports, processes, progress) as infra:
             _say_ready(home, infra)
-            while True:
+            while parent is None or os.getppid() == parent:
                 time.sleep(0.1)
     finally:
         with undisturbed():

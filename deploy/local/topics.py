@@ -73,4 +73,6 @@ def _check(response: object) -> None:
     for topic, code, *rest in response.topic_errors:  # type: ignore[attr-defined]
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
-            raise StackError(f"Kafka refuses topic {topic}: {error.__name__} {rest[0] if rest else ''}")
+            raise StackError(
+                f"Kafka refuses topic {topic}: {error.__name__} {rest[0] if rest else ''}"
+            )

@@ -67,7 +67,7 @@ def create_app(
             *(
                 (method, route.path)
                 for route in api_routes(served)
-                for method in route.methods or ()
+                for method in sorted(route.methods or ())
             ),
         ]
     )

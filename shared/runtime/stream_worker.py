@@ -156,20 +156,13 @@ class StreamWorker:
         started = clock.monotonic_seconds()
         failure: Exception | None = None
         for attempt in range(1, TRIES + 1):
-            try:
-                await self._commit(spans, self._keeper.epochs, None, attempt)
-                failure = None
+            failure = await self._attempt(spans, attempt)
+            if failure is None:
                 break
-            except ConcertError:
-                raise
-            except Exception as error:
-                metrics.RETRIES.labels(failure="unknown").inc()
-                logger.exception("a batch of %d failed, attempt %d", count, attempt)
-                failure = error
-                if count > 1:
-                    for half in _halves(spans):
-                        await self._apply(half)
-                    return
+            if count > 1:
+                for half in _halves(spans):
+                    await self._apply(half)
+                return
         if failure is not None:
             await self._bury(spans, failure)
         else:
@@ -180,6 +173,18 @@ class StreamWorker:
                 self.watermarks[span.place] = span.records[-1].timestamp / 1000
         metrics.BATCH_RECORDS.observe(count)
         metrics.BATCH_SECONDS.labels(stage="commit").observe(clock.monotonic_seconds() - started)
+
+    async def _attempt(self, spans: list[Span], attempt: int) -> Exception | None:
+        """None when the batch is final, else the unknown error that undid it."""
+        try:
+            await self._commit(spans, self._keeper.epochs, None, attempt)
+        except ConcertError:
+            raise
+        except Exception as error:
+            metrics.RETRIES.labels(failure="unknown").inc()
+            logger.exception("a batch failed, attempt %d", attempt)
+            return error
+        return None
 
     async def _bury(self, spans: list[Span], error: Exception) -> None:
         """Dead-letter the one record that failed three times, unless too many do."""
