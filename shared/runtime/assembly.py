@@ -3,10 +3,12 @@
 A service's bootstrap calls one of the two functions with its handler; nothing else wires the core.
 """
 
+import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,7 +21,11 @@ from shared.kafka.messages import PartitionCounts
 from shared.kafka.publisher import Publisher
 from shared.kafka.records import Place
 from shared.observability.health import Check, Health
+from shared.observability.listener import App, listening
 from shared.postgres.engine import create_engine
+from shared.postgres.migrate import migrate
+from shared.postgres.tokens import ensure_admin_token, ensure_service_token
+from shared.postgres.transaction import transaction
 from shared.runtime.commit import (
     DeadLetters,
     ProduceThenCommit,
@@ -206,3 +212,34 @@ def partitions_of(built: Parts, topic: str) -> Callable[[], Awaitable[set[Place]
         return {Place(topic, partition) for partition in range(count)}
 
     return discover
+
+
+def api_role(built: Parts, *, health: Health, app: App, also: dict[str, Task]) -> Role:
+    """A role that serves HTTP on its API port."""
+    settings = built.settings
+
+    async def serve(stopping: asyncio.Event) -> None:
+        async with listening(app, settings.host, settings.http_port):
+            await stopping.wait()
+
+    return Role(
+        health=health,
+        stages=[{"http": serve}, {"catalogue": built.catalogue.run, **also}],
+        closing=[built.engine.dispose, built.publisher.close],
+    )
+
+
+async def migrate_service(settings: Settings, *, service: str, folder: Path) -> None:
+    """Bring the service's schema up to date and store the hashes of the first tokens."""
+    engine = create_engine(
+        settings.database_url, schema=service, application=f"concert-{service}-migrate"
+    )
+    try:
+        await migrate(engine, folder=folder, schema=service)
+        async with transaction(engine) as tx:
+            if settings.admin_token_file is not None:
+                await ensure_admin_token(tx, settings.admin_token_file)
+            if settings.service_token_file is not None:
+                await ensure_service_token(tx, settings.service_token_file)
+    finally:
+        await engine.dispose()
