@@ -34,7 +34,10 @@ PROCESSING = (
     CREATE INDEX profile_state_merged ON profile_state (profile_id) INCLUDE (merged_into)
         WHERE merged_into IS NOT NULL
     """,
-    "CREATE INDEX profile_state_winner ON profile_state (merged_into) WHERE merged_into IS NOT NULL",
+    """
+    CREATE INDEX profile_state_winner ON profile_state (merged_into)
+        WHERE merged_into IS NOT NULL
+    """,
     """
     CREATE TABLE decision (
         id uuid PRIMARY KEY,
