@@ -11,7 +11,8 @@ from shared.observability.registry import CATALOGUE, Entry
 
 PAGE = f"""# Metrics
 
-Written from `shared/observability/metrics.py` by `make metrics-doc`; do not edit it here.
+Written from `shared/observability/metrics.py` by
+`python -m shared.observability.catalogue docs/metrics.md`; do not edit it here.
 
 Every process answers `/metrics` on its metrics port and knows every metric below; one that does not
 concern its role stays at 0, or has no series. Times are seconds, sizes bytes, counters end in
@@ -38,7 +39,7 @@ def _section(entry: Entry) -> list[str]:
     lines = [f"## {entry.name}", "", entry.description, "", f"- Moves: {entry.moves}"]
     lines.append(f"- What to do: {_linked(entry.act)}")
     for label, values in entry.labels.items():
-        known = ", ".join(f"`{value}`" for value in values) or "known when the process starts"
+        known = ", ".join(f"`{value}`" for value in values) or "known only in the running process"
         lines.append(f"- `{label}`: {known}")
     if entry.buckets:
         lines.append("- Edges: " + ", ".join(f"{edge:g}" for edge in entry.buckets))
