@@ -24,6 +24,11 @@ class Kind(StrEnum):
     RULE = "rule"
     CONTACT_POLICY = "contact_policy"
 
+    @property
+    def words(self) -> str:
+        """The kind in a sentence."""
+        return self.value.replace("_", " ")
+
 
 class Status(StrEnum):
     """`draft`: never published. `live`: works. `paused`: may work again. `archived`: over."""
@@ -115,6 +120,9 @@ _VERSIONS = _statements(
      WHERE key = :key AND version < :before ORDER BY version DESC LIMIT :limit
     """
 )
+_ONE_VERSION = _statements(
+    "SELECT {published} FROM {kind}_version WHERE key = :key AND version = :version"
+)
 _LIVE = _statements(
     """
     SELECT {published} FROM {kind} JOIN {kind}_version USING (key)
@@ -178,6 +186,12 @@ async def set_status(
     """Change the status of `key`, which has to be locked; `version` becomes the live one."""
     values = {"key": key, "status": status.value, "version": version, "at": at, "by": by}
     return _draft((await tx.execute(_SET_STATUS[kind], values)).one())
+
+
+async def version(tx: AsyncConnection, kind: Kind, key: str, number: int | None) -> Version | None:
+    """One version of `key`; None when there is none of that number."""
+    row = (await tx.execute(_ONE_VERSION[kind], {"key": key, "version": number})).one_or_none()
+    return None if row is None else _version(row)
 
 
 async def versions(

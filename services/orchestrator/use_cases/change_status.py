@@ -1,0 +1,54 @@
+"""Pause, resume or archive a rule or a contact policy."""
+
+from collections.abc import Mapping
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.orchestrator.storage import configuration, drafts
+from services.orchestrator.storage.drafts import Draft, Kind, Status
+from shared import clock
+from shared.errors import Conflict, NotFound
+from shared.postgres import audit
+from shared.postgres.transaction import transaction
+
+ALLOWED: Mapping[str, tuple[frozenset[Status], Status]] = {
+    "pause": (frozenset({Status.LIVE}), Status.PAUSED),
+    "resume": (frozenset({Status.PAUSED}), Status.LIVE),
+    "archive": (frozenset({Status.DRAFT, Status.LIVE, Status.PAUSED}), Status.ARCHIVED),
+}
+"""What can be done: from which statuses, to which one."""
+
+
+async def change_status(
+    engine: AsyncEngine, kind: Kind, key: str, change: str, *, who: audit.Who
+) -> Draft:
+    """The key in its new status; every worker knows within two seconds.
+
+    `change` is one of ALLOWED. Doing it again changes nothing. What an archived key published
+    stays readable; publishing it again makes it live. Raises NotFound, and Conflict when the
+    present status does not allow the change.
+    """
+    origins, target = ALLOWED[change]
+    async with transaction(engine) as tx:
+        before = await drafts.lock(tx, kind, key)
+        if before is None:
+            raise NotFound(f"There is no {kind.words} {key}.")
+        if before.status is target:
+            return before
+        if before.status not in origins:
+            allowed = " or ".join(sorted(origins))
+            raise Conflict(
+                f"{kind.words} {key} is {before.status}; {change} is for what is {allowed}."
+            )
+        after = await drafts.set_status(tx, kind, key, target, at=clock.now(), by=who.name)
+        await configuration.bump_epoch(tx)
+        await audit.append(
+            tx,
+            who=who,
+            kind=kind.value,
+            key=key,
+            action=change,
+            before={"status": before.status, "version": before.live_version},
+            after={"status": after.status, "version": after.live_version},
+        )
+        return after

@@ -1,0 +1,85 @@
+"""Everything that can be wrong with a piece of configuration, before it is saved or goes live.
+
+A body is checked alone when it is saved; what it refers to is checked when it is published, so
+that a rule and its template can be written in any order.
+"""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.orchestrator.domain.channel import default_channels, parse_channel
+from services.orchestrator.domain.contact_policy import parse_policy
+from services.orchestrator.domain.content import parse_template
+from services.orchestrator.domain.rule import Rule
+from services.orchestrator.domain.rule_document import parse_rule
+from services.orchestrator.storage import drafts, saved
+from services.orchestrator.storage.drafts import Body
+from shared.conditions.mistakes import did_you_mean, shown
+from shared.errors import Problem, Unprocessable
+
+UNPUBLISHED = 0
+"""The version under which a body is parsed that is only checked."""
+
+
+def check_draft(kind: drafts.Kind, key: str, body: Body) -> None:
+    """Raises Unprocessable with every mistake of a rule or a contact policy."""
+    match kind:
+        case drafts.Kind.RULE:
+            parse_rule(body, key=key, version=UNPUBLISHED)
+        case drafts.Kind.CONTACT_POLICY:
+            parse_policy(body, key=key, version=UNPUBLISHED)
+
+
+def check_saved(kind: saved.Kind, key: str, body: Body) -> None:
+    """Raises Unprocessable with every mistake of a template or a channel."""
+    match kind:
+        case saved.Kind.TEMPLATE:
+            parse_template(body, key=key, version=UNPUBLISHED)
+        case saved.Kind.CHANNEL:
+            parse_channel(body, key=key, version=UNPUBLISHED)
+
+
+async def check_references(tx: AsyncConnection, kind: drafts.Kind, key: str, body: Body) -> None:
+    """Raises Unprocessable with every channel and template that `body` names and is not there.
+
+    The body must have passed `check_draft`.
+    """
+    channels = {channel.key for channel in await saved.everything(tx, saved.Kind.CHANNEL)}
+    channels |= default_channels().keys()
+    match kind:
+        case drafts.Kind.RULE:
+            rule = parse_rule(body, key=key, version=UNPUBLISHED)
+            problems = await _rule_references(tx, rule, channels)
+        case drafts.Kind.CONTACT_POLICY:
+            policy = parse_policy(body, key=key, version=UNPUBLISHED)
+            problems = [
+                _unknown(f"caps[{place}].scope.channel", "channel", cap.channel, channels)
+                for place, cap in enumerate(policy.caps)
+                if cap.channel is not None and cap.channel not in channels
+            ]
+    if problems:
+        raise Unprocessable(f"{kind.words} {key} names what is not there", problems)
+
+
+async def _rule_references(tx: AsyncConnection, rule: Rule, channels: set[str]) -> list[Problem]:
+    templates = {
+        row.key: row.body.get("channel") for row in await saved.everything(tx, saved.Kind.TEMPLATE)
+    }
+    problems = []
+    for place, action in enumerate(rule.actions):
+        path = f"actions[{place}]"
+        if action.channel not in channels:
+            problems.append(_unknown(f"{path}.channel", "channel", action.channel, channels))
+        if action.template is None:
+            continue
+        if action.template not in templates:
+            known = set(templates)
+            problems.append(_unknown(f"{path}.template", "template", action.template, known))
+        elif templates[action.template] not in (None, action.channel):
+            message = f"{shown(action.template)} is for {templates[action.template]}"
+            problems.append(Problem(f"{path}.template", "template_channel", message))
+    return problems
+
+
+def _unknown(path: str, what: str, name: str, known: set[str]) -> Problem:
+    hint = did_you_mean(name, sorted(known))
+    return Problem(path, f"unknown_{what}", f"there is no {what} {shown(name)}.{hint}")
