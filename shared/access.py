@@ -27,9 +27,11 @@ class Role(StrEnum):
 
 
 class Permission(StrEnum):
-    """What a route demands: exactly one of these."""
+    """What a route demands: exactly one of these. READ_PERSONAL is demanded by no route: an answer
+    shows personal data masked to who lacks it."""
 
     READ = "read"
+    READ_PERSONAL = "read personal data"
     EDIT = "edit"
     PUBLISH = "publish"
     OPERATE = "operate"
@@ -40,6 +42,7 @@ class Permission(StrEnum):
 
 ALLOWED: Mapping[Permission, frozenset[Role]] = {
     Permission.READ: frozenset(Role),
+    Permission.READ_PERSONAL: frozenset({Role.OPS, Role.PRIVACY, Role.ADMIN, Role.SERVICE}),
     Permission.EDIT: frozenset({Role.EDITOR, Role.PUBLISHER, Role.ADMIN}),
     Permission.PUBLISH: frozenset({Role.PUBLISHER, Role.ADMIN}),
     Permission.OPERATE: frozenset({Role.OPS, Role.ADMIN}),
