@@ -2,9 +2,9 @@
 
 Every condition is a bit. For an attribute, tables say which conditions its value satisfies; the
 bits that survive all tables of the event's type are the candidates. Comparisons that every match
-must pass (the top conjunction of `eq ne in nin exists`, ranges and segments) go into the tables; a
-condition made of nothing else is thereby decided exactly, any other is verified by its closure.
-The result is always the same as asking every condition.
+must pass (`eq ne in nin exists`, ranges and segments) go into the tables; a condition made of
+nothing else is thereby decided exactly, any other is verified by its closure. A few alternatives
+of one condition are bits of their own. The result is always the same as asking every condition.
 
 The bitmap form is in the family of matching by predicate counting (Yan and Garcia-Molina, 1994)
 and of BE-Tree's bitmaps (Sadoghi and Jacobsen, 2011), with whole bit sets as Python integers.
@@ -21,10 +21,13 @@ from typing import Generic, TypeVar
 from shared.conditions.closure import Holds, compile_normal
 from shared.conditions.facts import Facts
 from shared.conditions.normal import normal_form
-from shared.conditions.tables import AttributeTable, SegmentTable, bits
-from shared.conditions.tree import All, Compare, Condition, InSegment, Not
+from shared.conditions.tables import AttributeTable, SegmentTable, bits, ones
+from shared.conditions.tree import All, Any, Compare, Condition, InSegment, Not
 
 K = TypeVar("K")
+
+# An entry with more alternatives than this is one row, to be verified.
+MAX_ALTERNATIVES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +59,24 @@ class ConditionIndex(Generic[K]):
 
 
 class _Bitmap(Generic[K]):
-    """The entries of one event type as bits, the first entry lowest, and the tables over them."""
+    """The entries of one event type as rows of bits, the first lowest, and the tables over them.
+
+    An entry is one row, or one row for each of its alternatives, next to each other.
+    """
 
     def __init__(self, entries: list[Entry[K]]) -> None:
         self.size = len(entries)
-        self._keys = [entry.key for entry in entries]
-        self._everyone = (1 << self.size) - 1
+        self._keys: list[K] = []
         self._verify: dict[int, Holds] = {}
+        self._alternatives: dict[int, int] = {}  # row -> the first row of its entry
         self._attributes: dict[str, AttributeTable] = {}
         self._segments = SegmentTable()
-        for bit, entry in enumerate(entries):
-            if entry.condition is not None:
-                self._add(bit, normal_form(entry.condition))
+        for entry in entries:
+            self._add(entry)
+        self._everyone = (1 << len(self._keys)) - 1
         self._to_verify = bits(self._verify)
-        tables = [*self._attributes.values(), self._segments]
+        self._to_join = bits(self._alternatives)
+        tables: list[AttributeTable | SegmentTable] = [*self._attributes.values(), self._segments]
         self._narrow = [table.freeze(self._everyone) for table in tables]
 
     def match(self, facts: Facts) -> list[K]:
@@ -79,30 +86,54 @@ class _Bitmap(Generic[K]):
             alive = narrow(alive, facts)
             if not alive:
                 return []
+        if alive & self._to_join:
+            alive = self._one_row_each(alive)
         doubtful = alive & self._to_verify
         if doubtful:
             verify = self._verify
-            alive ^= bits(bit for bit in _ones(doubtful) if not verify[bit](facts))
-        keys = self._keys
-        return [keys[bit] for bit in _ones(alive)]
+            rows = ones(doubtful, range(len(self._keys)))
+            alive ^= bits(row for row in rows if not verify[row](facts))
+        return ones(alive, self._keys)
 
-    def _add(self, bit: int, condition: Condition) -> None:
-        # A list, so that every conjunct is taken in even after one that the tables cannot decide.
-        decided = [self._decides(bit, conjunct) for conjunct in _conjuncts(condition)]
-        if not all(decided):
-            self._verify[bit] = compile_normal(condition)
+    def _add(self, entry: Entry[K]) -> None:
+        first = len(self._keys)
+        condition = normal_form(entry.condition) if entry.condition is not None else All(())
+        alternatives = _alternatives(condition)
+        rows = alternatives if alternatives is not None else [tuple(_conjuncts(condition))]
+        decided = True
+        for row, conjuncts in enumerate(rows, first):
+            self._keys.append(entry.key)
+            for conjunct in conjuncts:
+                decided &= self._decides(row, conjunct)
+            if len(rows) > 1:
+                self._alternatives[row] = first
+        if not decided:
+            # Each row asks for the whole condition, so it does not matter which one is kept.
+            holds = compile_normal(condition)
+            self._verify.update(dict.fromkeys(range(first, len(self._keys)), holds))
 
-    def _decides(self, bit: int, conjunct: Condition) -> bool:
+    def _decides(self, row: int, conjunct: Condition) -> bool:
         match conjunct:
             case Compare(attr):
                 table = self._attributes.get(attr)
                 if table is None:
                     table = self._attributes[attr] = AttributeTable(attr)
-                return table.add(bit, conjunct)
+                return table.add(row, conjunct)
             case InSegment() | Not():
-                return self._segments.add(bit, conjunct)
+                return self._segments.add(row, conjunct)
             case _:
                 return False
+
+    def _one_row_each(self, alive: int) -> int:
+        """Without the further rows of an entry of which one row is alive already."""
+        joined: set[int] = set()
+        surplus: list[int] = []
+        for row in ones(alive & self._to_join, range(len(self._keys))):
+            first = self._alternatives[row]
+            if first in joined:
+                surplus.append(row)
+            joined.add(first)
+        return alive ^ bits(surplus)
 
 
 def _conjuncts(condition: Condition) -> Iterable[Condition]:
@@ -113,12 +144,24 @@ def _conjuncts(condition: Condition) -> Iterable[Condition]:
         yield condition
 
 
-def _ones(mask: int) -> list[int]:
-    # Searching the binary digits is faster than shifting a long integer once for each one.
-    digits = bin(mask)[:1:-1]
-    found: list[int] = []
-    bit = digits.find("1")
-    while bit >= 0:
-        found.append(bit)
-        bit = digits.find("1", bit + 1)
-    return found
+def _alternatives(condition: Condition) -> list[tuple[Condition, ...]] | None:
+    """The condition as alternatives, each a conjunction of leaves; None when these are too many."""
+    match condition:
+        case All(parts):
+            found: list[tuple[Condition, ...]] = [()]
+            for part in parts:
+                more = _alternatives(part)
+                if more is None or len(found) * len(more) > MAX_ALTERNATIVES:
+                    return None
+                found = [left + right for left in found for right in more]
+            return found
+        case Any(parts):
+            found = []
+            for part in parts:
+                more = _alternatives(part)
+                if more is None or len(found) + len(more) > MAX_ALTERNATIVES:
+                    return None
+                found += more
+            return found
+        case _:
+            return [(condition,)]

@@ -7,15 +7,21 @@ stands at most once in a table; what finds its place taken is left to the caller
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import compress
+from typing import Any, TypeVar
 
 from shared.conditions.facts import Facts, Read, reader
 from shared.conditions.tree import Compare, InSegment, Not
 from shared.conditions.values import READERS, Kind, Reader, kind_of, read_operand
 
+T = TypeVar("T")
+
 SPARSE = 256
+DENSE = 12
+
+_DIGIT_VALUES = bytes.maketrans(b"01", b"\x00\x01")
 
 Lookup = Callable[[Any], int]
 Narrow = Callable[[int, Facts], int]
@@ -29,6 +35,21 @@ def bits(positions: Iterable[int]) -> int:
     for position in positions:
         mask |= 1 << position
     return mask
+
+
+def ones(mask: int, items: Sequence[T]) -> list[T]:
+    """The items at whose positions the integer has a one."""
+    # Going through the binary digits is faster than shifting a long integer for each one: from one
+    # to the next where they are rare, digit by digit where they are not.
+    digits = bin(mask)[:1:-1]
+    if mask.bit_count() * DENSE > len(digits):
+        return list(compress(items, digits.encode().translate(_DIGIT_VALUES)))
+    found: list[T] = []
+    position = digits.find("1")
+    while position >= 0:
+        found.append(items[position])
+        position = digits.find("1", position + 1)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
