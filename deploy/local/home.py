@@ -57,7 +57,7 @@ def default_root() -> Path:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: `CONCERT_CACHE`, or one folder that all stacks of a checkout share."""
+    """Where downloads are kept: `CONCERT_CACHE`, or one folder for all stacks of a checkout."""
     chosen = os.environ.get("CONCERT_CACHE")
     return Path(chosen).expanduser().resolve() if chosen else CHECKOUT / ".concert" / "cache"
 

@@ -35,7 +35,7 @@ def running_infra(
     """
     given_kafka = os.environ.get("CONCERT_KAFKA")
     given_database = os.environ.get("CONCERT_DATABASE_URL")
-    wanted = {}
+    wanted: dict[str, int] = {}
     if not given_kafka:
         wanted |= {"Kafka": ports.kafka, "Kafka's controller": ports.kafka_controller}
     if not given_database:

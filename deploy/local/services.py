@@ -1,0 +1,107 @@
+"""Concert's roles on one machine: which there are, and the environment each one starts with.
+
+A role gets the login of its own service only. The owner's URL goes to `migrate` alone.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deploy.local.home import CHECKOUT, Home, secret
+from deploy.local.processes import Command
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One kind of process: `python -m services.<service> <name>`."""
+
+    service: str
+    name: str
+    api_offset: int | None = None
+    """Its API port counted from the port base; None when it answers on its metrics port alone."""
+
+    @property
+    def label(self) -> str:
+        """What it is called in log files and messages."""
+        return f"{self.service}-{self.name}"
+
+
+ROLES = (
+    Role("ingest", "collector", api_offset=1),
+    Role("ingest", "worker"),
+    Role("profile", "worker"),
+    Role("profile", "api", api_offset=2),
+    Role("orchestrator", "worker"),
+    Role("orchestrator", "poller"),
+    Role("orchestrator", "api", api_offset=3),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What all roles of one running Concert have in common."""
+
+    home: Home
+    kafka: str
+    owner_url: str
+    service_urls: Mapping[str, str]
+    """The database URL of each service's own login."""
+    profile_url: str
+    orchestrator_url: str
+    topic_prefix: str = ""
+    mode: str = "test"
+
+    def environment(self, service: str, extra: Mapping[str, str]) -> dict[str, str]:
+        """What a process of `service` finds in its environment; `extra` goes on top."""
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("CONCERT_DATABASE_URL", "CONCERT_OWNER_DATABASE_URL")
+        }
+        service_token = self.home.credentials / "service-token"
+        admin_token = self.home.root / "admin-token"
+        secret(service_token)
+        secret(admin_token)
+        return inherited | {
+            "CONCERT_HOME": str(self.home.root),
+            "CONCERT_KAFKA": self.kafka,
+            "CONCERT_DATABASE_URL": self.service_urls[service],
+            "CONCERT_TOPIC_PREFIX": self.topic_prefix,
+            "CONCERT_MODE": self.mode,
+            "CONCERT_PROFILE_URL": self.profile_url,
+            "CONCERT_ORCHESTRATOR_URL": self.orchestrator_url,
+            "CONCERT_SERVICE_TOKEN_FILE": str(service_token),
+            "CONCERT_ADMIN_TOKEN_FILE": str(admin_token),
+            "PYTHONUNBUFFERED": "1",
+            **extra,
+        }
+
+    def role_command(
+        self,
+        role: Role,
+        *,
+        name: str,
+        metrics_port: int,
+        http_port: int | None,
+        extra: Mapping[str, str] | None = None,
+    ) -> Command:
+        """How to start a role under `name` with its ports."""
+        ports = {"CONCERT_METRICS_PORT": str(metrics_port)}
+        if http_port is not None:
+            ports["CONCERT_HTTP_PORT"] = str(http_port)
+        return Command(
+            name,
+            [sys.executable, "-m", f"services.{role.service}", role.name],
+            self.environment(role.service, ports | dict(extra or {})),
+            cwd=CHECKOUT,
+        )
+
+    def migrate_command(self, service: str) -> Command:
+        """How to bring a service's schema to its newest revision."""
+        return Command(
+            f"{service}-migrate",
+            [sys.executable, "-m", f"services.{service}", "migrate"],
+            self.environment(service, {"CONCERT_OWNER_DATABASE_URL": self.owner_url}),
+            cwd=CHECKOUT,
+        )
