@@ -73,13 +73,17 @@ async def _send(
     batch = producer.create_batch()
     size = 0
     for message in messages:
+        headers = list(message.headers)
         length = len(message.key or b"") + len(message.value or b"") + 64
+        if headers:
+            length += sum(len(name) + len(content or b"") + 16 for name, content in headers)
         if size and size + length > BATCH_BYTES:
             sent.append(await producer.send_batch(batch, topic, partition=partition))
             batch = producer.create_batch()
             size = 0
-        headers = list(message.headers)
-        batch.append(timestamp=None, key=message.key, value=message.value, headers=headers)
+        added = batch.append(timestamp=None, key=message.key, value=message.value, headers=headers)
+        if added is None:
+            raise ValueError(f"a message of {length} bytes does not fit into a produce request")
         size += length
     if size:
         sent.append(await producer.send_batch(batch, topic, partition=partition))
