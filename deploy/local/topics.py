@@ -14,7 +14,8 @@ from shared.contracts.topics import TopicSpec, default_topics
 from shared.kafka.factory import build_admin
 
 PARTITIONS = 8
-BROKER_DEFAULT = -1
+ONE_BROKER = 1
+"""Replicas of a topic on the local broker; a cluster wants three (CONCERT_TOPIC_REPLICATION)."""
 
 
 async def create_topics(
@@ -22,32 +23,25 @@ async def create_topics(
     *,
     prefix: str,
     partitions: int = PARTITIONS,
-    replication: int = BROKER_DEFAULT,
+    replication: int = ONE_BROKER,
     specs: Sequence[TopicSpec] | None = None,
 ) -> int:
     """Make the missing topics (all defaults unless `specs` says which); how many were made.
 
+    Each is kept on three brokers, or on all when there are fewer.
     Raises StackError when Kafka does not answer or refuses one.
     """
-    wanted = [
-        NewTopic(
-            name=prefix + spec.name,
-            num_partitions=partitions,
-            replication_factor=replication,
-            topic_configs={
-                "max.message.bytes": str(spec.max_message_bytes),
-                "retention.ms": str(spec.retention_ms),
-            },
-        )
-        for spec in (default_topics() if specs is None else specs)
-    ]
     admin = build_admin(bootstrap, client_id="concert-setup")
     try:
         await admin.start()
         existing = set(await admin.list_topics())
-        missing = [topic for topic in wanted if topic.name not in existing]
+        chosen = default_topics() if specs is None else specs
+        missing = [spec for spec in chosen if prefix + spec.name not in existing]
         if missing:
-            _check(await admin.create_topics(missing))
+            brokers = (await admin.describe_cluster())["brokers"]
+            copies = min(COPIES, len(brokers))
+            new = [_new_topic(prefix, spec, partitions, copies) for spec in missing]
+            _check(await admin.create_topics(new))
         return len(missing)
     except (KafkaError, OSError) as error:
         raise StackError(f"Kafka at {bootstrap} cannot make the topics: {error!r}") from error
@@ -67,6 +61,18 @@ async def delete_topics(bootstrap: str, *, prefix: str) -> None:
             await admin.delete_topics(names)
     finally:
         await admin.close()
+
+
+def _new_topic(prefix: str, spec: TopicSpec, partitions: int, copies: int) -> NewTopic:
+    return NewTopic(
+        name=prefix + spec.name,
+        num_partitions=partitions,
+        replication_factor=copies,
+        topic_configs={
+            "max.message.bytes": str(spec.max_message_bytes),
+            "retention.ms": str(spec.retention_ms),
+        },
+    )
 
 
 def _check(response: object) -> None:

@@ -1,0 +1,49 @@
+"""Messages keep their order within a partition; a too large one is refused before it is kept."""
+
+import zlib
+
+import msgspec
+import pytest
+
+from shared.errors import Infrastructure, InvalidData
+from shared.kafka.messages import Message, OutboxBuffer, PartitionCounts
+from shared.postgres.outbox import FRAME_BYTES, _split, decode_frame
+
+
+def test_order_within_a_partition_is_the_order_of_adding() -> None:
+    buffer = OutboxBuffer(PartitionCounts({"touchpoints": 4}))
+    keys = [b"a", b"b", b"a", b"c", b"a"]
+    for number, key in enumerate(keys):
+        buffer.add("touchpoints", key, b"%d" % number)
+    place = ("touchpoints", zlib.crc32(b"a") % 4)
+    mine = [message for message in dict(buffer.items())[place] if message.key == b"a"]
+    assert [message.value for message in mine] == [b"0", b"2", b"4"]
+    assert len(buffer) == 5
+
+
+def test_an_unknown_topic_is_asked_for() -> None:
+    counts = PartitionCounts()
+    with pytest.raises(Infrastructure, match="does not exist yet"):
+        OutboxBuffer(counts).add("actions.web", b"k", b"v")
+    assert counts.missing == {"actions.web"}
+    counts.update({"actions.web": 2})
+    assert not counts.missing
+
+
+def test_what_the_topic_would_refuse_is_refused_here() -> None:
+    buffer = OutboxBuffer(PartitionCounts({"touchpoints": 1}))
+    with pytest.raises(InvalidData, match="too_large"):
+        buffer.add("touchpoints", b"k", b"x" * (1024 * 1024))
+    assert len(buffer) == 0
+
+
+def test_frames_are_split_by_size_and_lose_nothing() -> None:
+    messages = [Message(b"k", b"x" * (FRAME_BYTES // 3), ()) for _ in range(10)]
+    parts = list(_split(messages))
+    assert [message for part in parts for message in part] == messages
+    assert len(parts) > 2
+
+
+def test_a_frame_reads_back_as_it_was() -> None:
+    messages = [Message(b"k", None, (("h", b"\x00\xff"),)), Message(None, b"v", ())]
+    assert decode_frame(msgspec.msgpack.encode(messages)) == messages
