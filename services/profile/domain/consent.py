@@ -42,7 +42,7 @@ def apply_changes(held: Consents, changes: Iterable[ConsentChange], at: str) -> 
     """
     news = []
     for change in changes:
-        key = f"{change.purpose}\x00{change.channel}"
+        key = f"{change.purpose}\0{change.channel}"
         before = held.get(key)
         if before is not None and (before.status, before.basis) == (change.status, change.basis):
             continue
@@ -67,7 +67,7 @@ def consent_list(consents: Mapping[str, ConsentRecord]) -> list[Consent]:
     """The records as they stand on the wire, by purpose and channel."""
     listed = []
     for key in sorted(consents):
-        purpose, _, channel = key.partition("\x00")
+        purpose, _, channel = key.partition("\0")
         record = consents[key]
         listed.append(Consent(purpose, channel, record.status, record.basis, record.at))
     return listed

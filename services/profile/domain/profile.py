@@ -35,11 +35,11 @@ IdentifierKey = str
 
 
 def key_of(identifier: Identifier) -> IdentifierKey:
-    return f"{identifier.type}\x00{identifier.value}"
+    return f"{identifier.type}\0{identifier.value}"
 
 
 def identifier_of(key: IdentifierKey) -> Identifier:
-    type_, _, value = key.partition("\x00")
+    type_, _, value = key.partition("\0")
     return Identifier(type_, value)
 
 
@@ -131,8 +131,7 @@ def golden(stored: StoredProfile, rules: IdentityRules, policy: TraitPolicy) -> 
         id=stored.id,
         status=stored.status,
         identifiers=tuple(
-            GoldenIdentifier(*key.split("\x00", 1), "active", held.first_seen_at, held.last_seen_at)
-            for key, held in strongest_first(state, rules)
+            _golden_identifier(key, held) for key, held in strongest_first(state, rules)
         ),
         traits=values,
         computed=computed(join(sums(state))),
@@ -142,6 +141,11 @@ def golden(stored: StoredProfile, rules: IdentityRules, policy: TraitPolicy) -> 
         last_seen_at=state.last_seen_at,
         version=stored.seq,
     )
+
+
+def _golden_identifier(key: IdentifierKey, held: Held) -> GoldenIdentifier:
+    type_, _, value = key.partition("\0")
+    return GoldenIdentifier(type_, value, "active", held.first_seen_at, held.last_seen_at)
 
 
 def trait_provenance(state: ProfileState, policy: TraitPolicy) -> dict[str, Provenance]:
@@ -160,13 +164,11 @@ def sums(state: ProfileState) -> Iterator[Sums]:
     return (held.sums for held in state.held.values() if held.sums is not None)
 
 
-def strongest_first(
-    state: ProfileState, rules: IdentityRules
-) -> list[tuple[IdentifierKey, Held]]:
+def strongest_first(state: ProfileState, rules: IdentityRules) -> list[tuple[IdentifierKey, Held]]:
     """The identifiers by type priority; within a type the one seen last comes first."""
     held = sorted(state.held.items())
     held.sort(key=lambda one: one[1].last_seen_at, reverse=True)
-    held.sort(key=lambda one: rules.type_order(one[0].partition("\x00")[0]))
+    held.sort(key=lambda one: rules.type_order(one[0].partition("\0")[0]))
     return held
 
 

@@ -19,12 +19,13 @@ MAX_DECIMALS = 8
 EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
 """60 digits hold 10^36 of the largest totals; a sum that would be rounded raises instead."""
 
+_NO_MINOR = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
+_THREE_MINOR = "BHD IQD JOD KWD LYD OMR TND"
 _MINOR_DIGITS = {
-    **dict.fromkeys(
-        "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split(), 0
-    ),
-    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
+    **dict.fromkeys(_NO_MINOR.split(), 0),
+    **dict.fromkeys(_THREE_MINOR.split(), 3),
 }
+"""ISO 4217 digits after the point, where they are not two."""
 
 
 class Sums(msgspec.Struct, array_like=True, gc=False):
@@ -128,6 +129,8 @@ def _is_amount(total: Decimal) -> bool:
     if not total.is_finite():
         return False
     exponent = total.as_tuple().exponent
-    return isinstance(exponent, int) and exponent >= -MAX_DECIMALS and total.adjusted() < (
-        MAX_DIGITS - MAX_DECIMALS
+    return (
+        isinstance(exponent, int)
+        and exponent >= -MAX_DECIMALS
+        and total.adjusted() < (MAX_DIGITS - MAX_DECIMALS)
     )

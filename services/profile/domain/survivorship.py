@@ -91,9 +91,7 @@ def canonical(value: Any) -> bytes:
     return _ENCODE(value)
 
 
-def observe(
-    observations: Observations, name: str, source: str, observation: Observation
-) -> bool:
+def observe(observations: Observations, name: str, source: str, observation: Observation) -> bool:
     """Add an observation in place; False if it is already outdone by what the source said."""
     by_source = observations.get(name)
     if by_source is None:

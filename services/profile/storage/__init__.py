@@ -1,1 +1,1 @@
-"""The only SQL of the profile service. Nothing here decides anything; it loads, locks and writes."""
+"""The only SQL of the profile service. It loads, locks and writes; it decides nothing."""

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from shared.postgres.access_tables import access_tables
 from shared.postgres.tables import stream_tables
 
 SCHEMA = "profile"
@@ -33,6 +34,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 metadata = MetaData()
 stream_tables(metadata)
+access_tables(metadata)
 
 profile = Table(
     "profile",

@@ -1,8 +1,9 @@
-"""Profiles, identifiers, touchpoints and merges, and the tables of the processing core."""
+"""Profiles, identifiers, touchpoints, merges; the tables of the processing core and of access."""
 
 from alembic import op
 from sqlalchemy import MetaData
 
+from shared.postgres.access_tables import access_tables
 from shared.postgres.tables import stream_tables
 
 revision = "0001"
@@ -88,6 +89,6 @@ CREATE = (
 def upgrade() -> None:
     """Create everything."""
     core = MetaData()
-    core.create_all(op.get_bind(), tables=stream_tables(core))
+    core.create_all(op.get_bind(), tables=[*stream_tables(core), *access_tables(core)])
     for statement in CREATE:
         op.execute(statement)

@@ -1,0 +1,344 @@
+"""The fold: touchpoints, in their order, into profiles. The one public function is `absorb`.
+
+It resolves who each touchpoint is about, merges, counts, observes, and writes one update message
+for every change. Everything it needs is an argument and everything it found out is in the answer;
+the same sequence of touchpoints in batches of any size gives the same messages, byte for byte.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from services.profile.domain.consent import consent_list
+from services.profile.domain.identity import IdentityRules, Resolution, Usable, resolve
+from services.profile.domain.profile import (
+    CONTEXT_TIMEZONE,
+    ProfileState,
+    StoredProfile,
+    identifier_of,
+)
+from services.profile.domain.snapshot import update
+from services.profile.domain.sums import ORDER_TYPES, revenue_of
+from services.profile.domain.survivorship import (
+    MAX_NAME,
+    MAX_VALUE_BYTES,
+    Observation,
+    TraitPolicy,
+    canonical,
+)
+from services.profile.domain.working_profile import WorkingProfile
+from shared.contracts.profile_update import Consent
+from shared.contracts.touchpoint import Identifier, TouchpointEnvelope
+
+NO_IDENTITY = "no_identity"
+"""Why a touchpoint was stored without a profile: nothing in it names a person."""
+
+
+class Arrival(NamedTuple):
+    """A touchpoint that is applied for the first time; `body` is its JSON as it came."""
+
+    touchpoint: TouchpointEnvelope
+    body: bytes
+    usable: Usable
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the fold goes by: who is who, and which source is believed."""
+
+    identity: IdentityRules = field(default_factory=IdentityRules)
+    traits: TraitPolicy = field(default_factory=TraitPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How new things get their ids: the same touchpoint must always give the same ids.
+
+    `profile(touchpoint id, received_at)`; `merge(winner, loser, touchpoint id)`.
+    """
+
+    profile: Callable[[str, str], str]
+    merge: Callable[[str, str, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is stored and locked before the fold.
+
+    `owners`: identifier -> active profile. `aliases`: profile id of a reserved identifier -> the
+    active profile it has become. `profiles` holds every profile that these name.
+    """
+
+    profiles: Mapping[str, StoredProfile]
+    owners: Mapping[str, str]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+
+class MergeCause(msgspec.Struct, omit_defaults=True, frozen=True, gc=False, kw_only=True):
+    """Why profiles were united: the touchpoint, and its identifiers that pointed at both."""
+
+    kind: str = "merged"
+    id: str
+    touchpoint_id: str
+    winner: str
+    loser: str
+    joined_on: list[Identifier]
+    source: str
+    channel: str
+    occurred_at: str
+    received_at: str
+    historical: bool = False
+
+
+class Merge(NamedTuple):
+    """A merge that happened. `moved` are the identifiers that went over; consents are as before."""
+
+    id: str
+    winner: str
+    loser: str
+    winner_seq: int
+    at: str
+    cause: bytes
+    moved: tuple[str, ...]
+    winner_consents: list[Consent]
+    loser_consents: list[Consent]
+
+
+@dataclass(slots=True)
+class Absorbed:
+    """What the fold found out.
+
+    `messages`: (profile id, update) in order. `changed`: every profile to be written. `assigned`:
+    identifiers that are new; `moved`: known ones that changed hands. `anchors`: touchpoint id ->
+    the identifier it hangs on (None: nobody), only where it is not the strongest usable one.
+    `outcomes` counts `created`, `merged`, `demoted`, `unkept`, `no_identity`, `blocked`,
+    `trait_dropped` and `refused_<rule>`.
+    """
+
+    messages: list[tuple[str, bytes]] = field(default_factory=list)
+    changed: list[WorkingProfile] = field(default_factory=list)
+    assigned: dict[str, str] = field(default_factory=dict)
+    moved: dict[str, str] = field(default_factory=dict)
+    merges: list[Merge] = field(default_factory=list)
+    anchors: dict[str, str | None] = field(default_factory=dict)
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+
+def absorb(arrivals: Iterable[Arrival], known: Known, rules: Rules, naming: Naming) -> Absorbed:
+    """Fold `arrivals` into the known profiles, in the order given."""
+    fold = _Fold(known, rules, naming)
+    for arrival in arrivals:
+        fold.apply(arrival)
+    return fold.finish()
+
+
+class _ContextZone(msgspec.Struct, gc=False):
+    timezone: str | None = None
+
+
+_zone_decoder = msgspec.json.Decoder(_ContextZone)
+
+
+class _Fold:
+    """The state of one fold: the known profiles as they become, touchpoint by touchpoint."""
+
+    def __init__(self, known: Known, rules: Rules, naming: Naming) -> None:
+        self.rules = rules
+        self.naming = naming
+        self.known = known
+        self.owners = dict(known.owners)
+        self.profiles = _Profiles(known.profiles, rules.traits)
+        self.result = Absorbed()
+
+    def apply(self, arrival: Arrival) -> None:
+        touchpoint, _, named = arrival
+        if named.blocked:
+            self.result.outcomes["blocked"] += named.blocked
+        keys = named.keys
+        hint = None if named.hint is None else self._active(named.hint)
+        if not keys and hint is None:
+            self.result.outcomes[NO_IDENTITY] += 1
+            if named.hint is not None:
+                self.result.anchors[touchpoint.id] = None
+            return
+        owner = self.owners.get(keys[0]) if keys else hint
+        if owner is not None and all(self.owners.get(key) == owner for key in keys):
+            self._take_in(self.profiles[owner], keys, arrival)
+            return
+        resolution = resolve(
+            keys,
+            self.owners,
+            self.profiles,
+            hint=hint,
+            occurred_at=touchpoint.occurred_at,
+            rules=self.rules.identity,
+        )
+        self._note_refusals(resolution)
+        profile = self._profile_for(resolution, touchpoint)
+        for key in resolution.new:
+            self.owners[key] = self.result.assigned[key] = profile.id
+        unkept = resolution.unkept
+        kept = [key for key in resolution.keys if key not in unkept] if unkept else resolution.keys
+        self._take_in(profile, kept, arrival)
+
+    def finish(self) -> Absorbed:
+        self.result.changed = [one for one in self.profiles.values() if one.changed]
+        return self.result
+
+    def _active(self, profile_id: str) -> str | None:
+        """The active profile that an id of the past stands for; None if there never was one."""
+        found = self.known.aliases.get(profile_id)
+        while found is not None and self.profiles[found].merged_into is not None:
+            found = self.profiles[found].merged_into
+        return found
+
+    def _note_refusals(self, resolution: Resolution) -> None:
+        outcomes = self.result.outcomes
+        if resolution.demoted:
+            outcomes["demoted"] += len(resolution.demoted)
+            outcomes[f"refused_{resolution.demoted[0].broken}"] += 1
+        if resolution.unkept:
+            outcomes["unkept"] += len(resolution.unkept)
+            outcomes["refused_cap"] += 1
+
+    def _profile_for(
+        self, resolution: Resolution, touchpoint: TouchpointEnvelope
+    ) -> WorkingProfile:
+        if not resolution.profiles:
+            return self._create(touchpoint)
+        winner = self.profiles[resolution.profiles[0]]
+        if len(resolution.profiles) > 1:
+            joined_on = [identifier_of(key) for key in resolution.keys if key in self.owners]
+            for loser in resolution.profiles[1:]:
+                self._merge(winner, self.profiles[loser], touchpoint, joined_on)
+        return winner
+
+    def _create(self, touchpoint: TouchpointEnvelope) -> WorkingProfile:
+        profile_id = self.naming.profile(touchpoint.id, touchpoint.received_at)
+        state = ProfileState(touchpoint.received_at, touchpoint.occurred_at, {}, {})
+        stored = StoredProfile(profile_id, "active", None, 0, 0, state)
+        self.result.outcomes["created"] += 1
+        return self.profiles.add(stored)
+
+    def _merge(
+        self,
+        winner: WorkingProfile,
+        loser: WorkingProfile,
+        touchpoint: TouchpointEnvelope,
+        joined_on: list[Identifier],
+    ) -> None:
+        merge_id = self.naming.merge(winner.id, loser.id, touchpoint.id)
+        cause = msgspec.json.encode(
+            MergeCause(
+                id=merge_id,
+                touchpoint_id=touchpoint.id,
+                winner=winner.id,
+                loser=loser.id,
+                joined_on=joined_on,
+                source=touchpoint.source,
+                channel=touchpoint.channel,
+                occurred_at=touchpoint.occurred_at,
+                received_at=touchpoint.received_at,
+                historical=touchpoint.historical,
+            ),
+            order="deterministic",
+        )
+        moved = tuple(sorted(loser.state.held))
+        before = consent_list(winner.state.consents), consent_list(loser.state.consents)
+        winner.absorb(loser)
+        for key in moved:
+            self.owners[key] = winner.id
+            (self.result.assigned if key in self.result.assigned else self.result.moved)[key] = (
+                winner.id
+            )
+        self._emit(winner, cause, merged_from=loser.id)
+        self._emit(loser, cause, merged_into=winner.id)
+        self.result.outcomes["merged"] += 1
+        self.result.merges.append(
+            Merge(
+                merge_id,
+                winner.id,
+                loser.id,
+                winner.seq,
+                touchpoint.received_at,
+                cause,
+                moved,
+                *before,
+            )
+        )
+
+    def _take_in(self, profile: WorkingProfile, kept: Sequence[str], arrival: Arrival) -> None:
+        """Apply a touchpoint to the profile it is about and say so."""
+        touchpoint = arrival.touchpoint
+        occurred_at = touchpoint.occurred_at
+        for key in kept:
+            profile.see(key, occurred_at)
+        anchor = kept[0] if kept else profile.strongest_key(self.rules.identity)
+        if not arrival.usable.keys or anchor != arrival.usable.keys[0]:
+            self.result.anchors[touchpoint.id] = anchor
+        order = touchpoint.type in ORDER_TYPES
+        revenue = revenue_of(touchpoint.properties) if order else None
+        profile.count(anchor, occurred_at, order=order, revenue=revenue)
+        self._observe(profile, anchor, touchpoint)
+        self._emit(profile, arrival.body)
+
+    def _observe(
+        self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope
+    ) -> None:
+        source = touchpoint.source
+        verified = source in self.rules.traits.verified_sources
+        for name, value in touchpoint.traits.items():
+            encoded = canonical(value)
+            if len(name) > MAX_NAME or len(encoded) > MAX_VALUE_BYTES or name == CONTEXT_TIMEZONE:
+                self.result.outcomes["trait_dropped"] += 1
+                continue
+            said = Observation(touchpoint.occurred_at, touchpoint.id, encoded, verified)
+            profile.observe(anchor, name, source, said)
+        if b'"timezone"' in bytes(touchpoint.context):
+            zone = _zone_of(touchpoint.context)
+            if zone is not None:
+                said = Observation(touchpoint.occurred_at, touchpoint.id, zone, verified)
+                profile.observe(anchor, CONTEXT_TIMEZONE, source, said)
+
+    def _emit(
+        self,
+        profile: WorkingProfile,
+        cause: bytes,
+        *,
+        merged_from: str | None = None,
+        merged_into: str | None = None,
+    ) -> None:
+        profile.seq += 1
+        message = update(
+            profile, cause, self.rules.identity, merged_from=merged_from, merged_into=merged_into
+        )
+        self.result.messages.append((profile.id, message))
+
+
+def _zone_of(context: msgspec.Raw) -> bytes | None:
+    try:
+        zone = _zone_decoder.decode(context).timezone
+    except msgspec.MsgspecError:
+        return None
+    return canonical(zone) if zone and len(zone) <= MAX_NAME else None
+
+
+class _Profiles(dict[str, WorkingProfile]):
+    """The profiles that the fold touched; a stored one is taken up when it is first asked for."""
+
+    def __init__(self, stored: Mapping[str, StoredProfile], policy: TraitPolicy) -> None:
+        super().__init__()
+        self._stored = stored
+        self._policy = policy
+
+    def __missing__(self, profile_id: str) -> WorkingProfile:
+        profile = WorkingProfile(self._stored[profile_id], self._policy)
+        self[profile_id] = profile
+        return profile
+
+    def add(self, stored: StoredProfile) -> WorkingProfile:
+        profile = self[stored.id] = WorkingProfile(stored, self._policy)
+        return profile

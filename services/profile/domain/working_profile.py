@@ -1,0 +1,180 @@
+"""A profile while a batch is folded into it: its state, and what is derived from it, kept fresh.
+
+Sums over all anchors, surviving traits and the parts of the snapshot are computed when they are
+first needed, and again only when a touchpoint changed them. None of it may depend on the batch: a
+profile that was stored and loaded in between must give the same bytes.
+"""
+
+from collections.abc import Collection
+
+from services.profile.domain import sums as totals
+from services.profile.domain.consent import most_restrictive
+from services.profile.domain.identity import IdentityRules
+from services.profile.domain.profile import (
+    Held,
+    ProfileState,
+    Status,
+    StoredProfile,
+    observations,
+    sums,
+)
+from services.profile.domain.survivorship import (
+    MAX_TRAITS,
+    Candidate,
+    Observation,
+    TraitPolicy,
+    candidate,
+    observe,
+    survivors,
+)
+
+
+class WorkingProfile:
+    """One profile of a fold. `status`, `seq`, `n_merges` and `state` are what will be stored."""
+
+    __slots__ = (
+        "_best",
+        "_by_type",
+        "_total",
+        "id",
+        "merged_into",
+        "n_merges",
+        "parts",
+        "policy",
+        "seq",
+        "seq_before",
+        "state",
+        "status",
+    )
+
+    def __init__(self, stored: StoredProfile, policy: TraitPolicy) -> None:
+        self.id = stored.id
+        self.status: Status = stored.status
+        self.merged_into = stored.merged_into
+        self.seq = self.seq_before = stored.seq
+        self.n_merges = stored.n_merges
+        self.state: ProfileState = stored.state
+        self.policy = policy
+        self.parts: dict[str, bytes] = {}
+        """Parts of the snapshot that are still true (services.profile.domain.snapshot)."""
+        self._best: dict[str, Candidate] | None = None
+        self._total: totals.Sums | None = None
+        self._by_type: dict[str, list[str]] | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether it differs from what is stored: every change takes a seq."""
+        return self.seq != self.seq_before
+
+    def stored(self) -> StoredProfile:
+        """The row as it will be stored."""
+        return StoredProfile(
+            self.id, self.status, self.merged_into, self.seq, self.n_merges, self.state
+        )
+
+    @property
+    def size(self) -> int:
+        return len(self.state.held)
+
+    def types(self) -> Collection[str]:
+        return self._keys_by_type()
+
+    def keys_of(self, type_: str) -> Collection[str]:
+        return self._keys_by_type().get(type_, ())
+
+    def first_seen_at(self, key: str) -> str:
+        return self.state.held[key].first_seen_at
+
+    def strongest_key(self, rules: IdentityRules) -> str:
+        """The identifier that facts hang on when a touchpoint has none of its own."""
+        return min(self.state.held, key=rules.strength)
+
+    @property
+    def total(self) -> totals.Sums | None:
+        """The sums over all anchors."""
+        if self._total is None:
+            self._total = totals.join(sums(self.state))
+        return self._total
+
+    @property
+    def best(self) -> dict[str, Candidate]:
+        """The surviving candidate of each trait over all anchors."""
+        if self._best is None:
+            self._best = survivors(observations(self.state), self.policy)
+        return self._best
+
+    def see(self, key: str, occurred_at: str) -> None:
+        """An identifier was seen; a new one is kept from now on."""
+        state = self.state
+        held = state.held.get(key)
+        if held is None:
+            state.held[key] = Held(occurred_at, occurred_at)
+            self._by_type = None
+            self.parts.pop("identifiers", None)
+            return
+        if occurred_at < held.first_seen_at:
+            held.first_seen_at = occurred_at
+        if occurred_at > held.last_seen_at:
+            held.last_seen_at = occurred_at
+            if len(state.held) > 1:
+                self.parts.pop("identifiers", None)
+
+    def count(
+        self, anchor: str, occurred_at: str, *, order: bool, revenue: totals.Revenue | None
+    ) -> None:
+        """Count a touchpoint on its anchor."""
+        total = self.total
+        held = self.state.held[anchor]
+        if held.sums is None:
+            held.sums = totals.new_sums(occurred_at)
+        if total is None:
+            total = self._total = totals.new_sums(occurred_at)
+        totals.add_touchpoint(held.sums, occurred_at, order=order, revenue=revenue)
+        totals.add_touchpoint(total, occurred_at, order=order, revenue=revenue)
+        if occurred_at > self.state.last_seen_at:
+            self.state.last_seen_at = occurred_at
+
+    def observe(self, anchor: str, name: str, source: str, observation: Observation) -> None:
+        """Hang what a source said about a trait on the touchpoint's anchor."""
+        best = self.best
+        held = self.state.held[anchor]
+        if held.traits is None:
+            held.traits = {}
+        if not observe(held.traits, name, source, observation):
+            return
+        if len(held.traits) >= MAX_TRAITS:  # another trait may have had to go
+            self._best = None
+            self.parts.pop("traits", None)
+            return
+        challenger = candidate(self.policy, source, observation)
+        before = best.get(name)
+        if before is None or challenger > before:
+            best[name] = challenger
+            if before is None or before.value != challenger.value:
+                self.parts.pop("traits", None)
+
+    def absorb(self, loser: "WorkingProfile") -> None:
+        """Take over everything the loser holds; the loser stays behind, empty and merged."""
+        mine, theirs = self.state, loser.state
+        mine.held.update(theirs.held)
+        mine.consents = most_restrictive(mine.consents, theirs.consents)
+        mine.created_at = min(mine.created_at, theirs.created_at)
+        mine.last_seen_at = max(mine.last_seen_at, theirs.last_seen_at)
+        self.n_merges += loser.n_merges + 1
+        theirs.held, theirs.consents = {}, {}
+        loser.status, loser.merged_into = "merged", self.id
+        self.forget_derived()
+        loser.forget_derived()
+
+    def forget_derived(self) -> None:
+        """Compute everything that is derived from the state anew."""
+        self.parts.clear()
+        self._best = self._total = self._by_type = None
+
+    def _keys_by_type(self) -> dict[str, list[str]]:
+        if self._by_type is None:
+            by_type: dict[str, list[str]] = {}
+            for key in self.state.held:
+                by_type.setdefault(key.partition("\0")[0], []).append(key)
+            self._by_type = by_type
+        return self._by_type

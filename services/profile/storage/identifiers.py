@@ -1,0 +1,80 @@
+"""Which profile each identifier belongs to.
+
+A row is changed only by who holds the lock of the profile it belongs to, and inserted after all
+profile locks, in order of id; so nobody who waits for an identifier holds a later lock.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+class NewIdentifier(NamedTuple):
+    """A row to be inserted."""
+
+    id: str
+    type: str
+    value: str
+    profile_id: str
+
+
+def identifier_id(key: str) -> str:
+    """The database key of `type NUL value`: the first 16 bytes of its SHA-256, as 32 hex digits."""
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+_OWNERS = text(
+    """
+    SELECT array_agg(n), array_agg(profile_id)
+      FROM unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS asked (id, n)
+      JOIN identifier USING (id)
+    """
+)
+
+
+async def owners(tx: AsyncConnection, ids: Sequence[str]) -> dict[int, str]:
+    """Position in `ids` -> profile, for those that are stored."""
+    row = (await tx.execute(_OWNERS, {"ids": ids})).one()
+    if row[0] is None:
+        return {}
+    return {n - 1: str(profile_id) for n, profile_id in zip(row[0], row[1], strict=True)}
+
+
+_INSERT = text(
+    """
+    INSERT INTO identifier (id, type, value, profile_id)
+    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:values AS text[]),
+                         CAST(:profiles AS uuid[]))
+    ON CONFLICT DO NOTHING
+    """
+)
+
+
+async def insert(tx: AsyncConnection, rows: Iterable[NewIdentifier]) -> bool:
+    """Insert all rows, in order of id; False if somebody else had inserted one of them by now."""
+    ordered = sorted(rows)
+    if not ordered:
+        return True
+    ids, types, values, profiles = zip(*ordered, strict=True)
+    result = await tx.execute(
+        _INSERT, {"ids": ids, "types": types, "values": values, "profiles": profiles}
+    )
+    return result.rowcount == len(ordered)
+
+
+_MOVE = text(
+    """
+    UPDATE identifier SET profile_id = moved.profile_id
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:profiles AS uuid[])) AS moved (id, profile_id)
+     WHERE identifier.id = moved.id
+    """
+)
+
+
+async def move(tx: AsyncConnection, moved: Mapping[str, str]) -> None:
+    """Point identifiers (by id) at the profile they now belong to."""
+    if moved:
+        await tx.execute(_MOVE, {"ids": list(moved), "profiles": list(moved.values())})

@@ -1,0 +1,111 @@
+"""The log of merges: which profile went into which, when, why, and what it brought along."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.profile.domain.absorb import Merge
+from services.profile.storage.identifiers import identifier_id
+from shared.contracts.touchpoint import Identifier
+
+_INSERT = text(
+    """
+    INSERT INTO merge (id, winner, loser, winner_seq, at, cause, moved, before)
+    SELECT id, winner, loser, winner_seq, CAST(at AS timestamptz), CAST(cause AS jsonb),
+           CAST(string_to_array(moved, ',') AS uuid[]), CAST(before AS jsonb)
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:winners AS uuid[]), CAST(:losers AS uuid[]),
+                  CAST(:seqs AS bigint[]), CAST(:at AS text[]), CAST(:causes AS text[]),
+                  CAST(:moved AS text[]), CAST(:before AS text[]))
+           AS new (id, winner, loser, winner_seq, at, cause, moved, before)
+    """
+)
+
+
+async def insert(tx: AsyncConnection, merges: Sequence[Merge]) -> None:
+    """Log merges."""
+    if not merges:
+        return
+    await tx.execute(
+        _INSERT,
+        {
+            "ids": [one.id for one in merges],
+            "winners": [one.winner for one in merges],
+            "losers": [one.loser for one in merges],
+            "seqs": [one.winner_seq for one in merges],
+            "at": [one.at for one in merges],
+            "causes": [one.cause.decode() for one in merges],
+            "moved": [",".join(map(identifier_id, one.moved)) for one in merges],
+            "before": [_consents_before(one) for one in merges],
+        },
+    )
+
+
+class LoggedMerge(NamedTuple):
+    """A merge as it is listed. `moved` are the identifiers that went over to the winner."""
+
+    id: str
+    winner: str
+    loser: str
+    at: datetime
+    cause: dict[str, Any]
+    moved: list[Identifier]
+    undone_at: datetime | None
+
+
+_OF_PROFILE = text(
+    """
+    WITH RECURSIVE past (id) AS (
+        SELECT CAST(:profile_id AS uuid)
+        UNION
+        SELECT merge.loser FROM past JOIN merge ON merge.winner = past.id
+    )
+    SELECT merge.id, winner, loser, at, cause, undone_at,
+           (SELECT array_agg(ARRAY[type, value] ORDER BY type, value)
+              FROM identifier WHERE identifier.id = ANY (merge.moved))
+      FROM past JOIN merge ON merge.winner = past.id
+     WHERE CAST(:after_at AS timestamptz) IS NULL
+        OR (at, merge.id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS uuid))
+     ORDER BY at, merge.id
+     LIMIT :limit
+    """
+)
+
+
+async def of_profile(
+    tx: AsyncConnection,
+    profile_id: str,
+    *,
+    limit: int,
+    after: tuple[datetime, str] | None = None,
+) -> list[LoggedMerge]:
+    """Every merge that made the profile what it is, oldest first.
+
+    `after` is (at, id) of the last one of the page before.
+    """
+    after_at, after_id = after or (None, None)
+    rows = await tx.execute(
+        _OF_PROFILE,
+        {"profile_id": profile_id, "after_at": after_at, "after_id": after_id, "limit": limit},
+    )
+    return [
+        LoggedMerge(
+            str(id_),
+            str(winner),
+            str(loser),
+            at,
+            msgspec.json.decode(cause) if isinstance(cause, str | bytes) else cause,
+            [Identifier(*one) for one in moved or ()],
+            undone_at,
+        )
+        for id_, winner, loser, at, cause, undone_at, moved in rows
+    ]
+
+
+def _consents_before(merge: Merge) -> str:
+    return msgspec.json.encode(
+        {"winner": merge.winner_consents, "loser": merge.loser_consents}
+    ).decode()

@@ -1,0 +1,135 @@
+"""Profile rows: locked in order of id, read through merges, written once a batch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.profile.domain.profile import StoredProfile, decode_state, encode_state
+from services.profile.domain.working_profile import WorkingProfile
+
+_LOCK = text(
+    """
+    WITH wanted AS MATERIALIZED (
+        SELECT profile_id AS id FROM identifier WHERE id = ANY (CAST(:identifiers AS uuid[]))
+        UNION
+        SELECT unnest(CAST(:profiles AS uuid[]))
+    )
+    SELECT profile.id, status, merged_into, seq, n_merges, state
+      FROM wanted JOIN profile USING (id)
+     ORDER BY profile.id
+       FOR UPDATE OF profile
+    """
+)
+
+
+async def lock(
+    tx: AsyncConnection, *, identifiers: Sequence[str] = (), profiles: Sequence[str] = ()
+) -> dict[str, StoredProfile]:
+    """Lock, in order of id, the profiles that own the identifiers (by id) and those named.
+
+    Identifiers may have changed hands while this waited: read their owners again afterwards.
+    """
+    rows = await tx.execute(_LOCK, {"identifiers": identifiers, "profiles": profiles})
+    stored = map(_stored, rows)
+    return {profile.id: profile for profile in stored}
+
+
+_CURRENT = text(
+    """
+    WITH RECURSIVE way AS (
+        SELECT asked, profile.id, merged_into
+          FROM unnest(CAST(:ids AS uuid[])) AS asked JOIN profile ON profile.id = asked
+        UNION
+        SELECT asked, profile.id, profile.merged_into
+          FROM way JOIN profile ON profile.id = way.merged_into
+    )
+    SELECT asked, id FROM way WHERE merged_into IS NULL
+    """
+)
+
+
+async def current(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, str]:
+    """Profile id -> the profile it has become by merges; ids that never were are left out."""
+    rows = await tx.execute(_CURRENT, {"ids": ids})
+    return {str(row.asked): str(row.id) for row in rows}
+
+
+_READ = text(
+    """
+    SELECT id, status, merged_into, seq, n_merges, state
+      FROM profile WHERE id = CAST(:id AS uuid)
+    """
+)
+_READ_LOCKED = text(f"{_READ.text} FOR UPDATE")
+_READ_BY_IDENTIFIER = text(
+    """
+    SELECT profile.id, profile.status, merged_into, seq, n_merges, state
+      FROM identifier JOIN profile ON profile.id = identifier.profile_id
+     WHERE identifier.id = CAST(:id AS uuid)
+    """
+)
+
+
+async def read(
+    tx: AsyncConnection, profile_id: str, *, for_update: bool = False
+) -> StoredProfile | None:
+    """One profile by its own id, merged or not; None if there is none."""
+    statement = _READ_LOCKED if for_update else _READ
+    row = (await tx.execute(statement, {"id": profile_id})).one_or_none()
+    return None if row is None else _stored(row)
+
+
+async def read_by_identifier(tx: AsyncConnection, identifier_id: str) -> StoredProfile | None:
+    """The profile an identifier (by id) belongs to; None if it is not known."""
+    row = (await tx.execute(_READ_BY_IDENTIFIER, {"id": identifier_id})).one_or_none()
+    return None if row is None else _stored(row)
+
+
+_WRITE = text(
+    """
+    INSERT INTO profile (id, status, merged_into, seq, n_merges, state, created_at, last_seen_at)
+    SELECT id, status, merged_into, seq, n_merges, state,
+           CAST(created_at AS timestamptz), CAST(last_seen_at AS timestamptz)
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS text[]), CAST(:merged_into AS uuid[]),
+                  CAST(:seqs AS bigint[]), CAST(:n_merges AS integer[]), CAST(:states AS bytea[]),
+                  CAST(:created_at AS text[]), CAST(:last_seen_at AS text[]))
+           AS new (id, status, merged_into, seq, n_merges, state, created_at, last_seen_at)
+    ON CONFLICT (id) DO UPDATE
+       SET status = excluded.status, merged_into = excluded.merged_into, seq = excluded.seq,
+           n_merges = excluded.n_merges, state = excluded.state,
+           created_at = excluded.created_at, last_seen_at = excluded.last_seen_at
+    """
+)
+
+
+async def write(tx: AsyncConnection, changed: Sequence[WorkingProfile]) -> None:
+    """Insert or replace the rows of profiles that are locked or new."""
+    if not changed:
+        return
+    await tx.execute(
+        _WRITE,
+        {
+            "ids": [one.id for one in changed],
+            "statuses": [one.status for one in changed],
+            "merged_into": [one.merged_into for one in changed],
+            "seqs": [one.seq for one in changed],
+            "n_merges": [one.n_merges for one in changed],
+            "states": [encode_state(one.state) for one in changed],
+            "created_at": [one.state.created_at for one in changed],
+            "last_seen_at": [one.state.last_seen_at for one in changed],
+        },
+    )
+
+
+def _stored(row: Sequence[Any]) -> StoredProfile:
+    id_, status, merged_into, seq, n_merges, state = row
+    return StoredProfile(
+        str(id_),
+        status,
+        None if merged_into is None else str(merged_into),
+        seq,
+        n_merges,
+        decode_state(state),
+    )

@@ -1,0 +1,214 @@
+"""Touchpoints: deduplication and history in one table, and the duplicates that clients sent.
+
+A touchpoint belongs to the profile that owns its anchor, so a merge or a split rewrites nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.contracts.touchpoint import RawPosition
+
+
+class NewTouchpoint(NamedTuple):
+    """A row to be inserted. `anchor` is the id of an identifier; `occurred_at` is RFC 3339."""
+
+    id: str
+    anchor: str | None
+    occurred_at: str
+    raw: RawPosition
+    reason: str | None
+    body: bytes
+
+
+_INSERT = text(
+    """
+    WITH inserted AS (
+        INSERT INTO touchpoint
+               (id, anchor, occurred_at, raw_topic, raw_partition, raw_offset, reason, body)
+        SELECT id, anchor, CAST(occurred_at AS timestamptz), topic, part, pos, reason, body
+          FROM unnest(CAST(:ids AS uuid[]), CAST(:anchors AS uuid[]), CAST(:occurred_at AS text[]),
+                      CAST(:topics AS text[]), CAST(:parts AS integer[]),
+                      CAST(:offsets AS bigint[]), CAST(:reasons AS text[]),
+                      CAST(:bodies AS bytea[]))
+               AS new (id, anchor, occurred_at, topic, part, pos, reason, body)
+        ON CONFLICT DO NOTHING
+        RETURNING id
+    )
+    SELECT id FROM unnest(CAST(:ids AS uuid[])) AS asked (id)
+    EXCEPT
+    SELECT id FROM inserted
+    """
+)
+
+
+async def insert(tx: AsyncConnection, rows: Iterable[NewTouchpoint]) -> set[str]:
+    """Insert what is new, in order of id; returns the ids that had been stored before.
+
+    The ids of `rows` must differ.
+    """
+    ordered = sorted(rows, key=lambda row: row.id)
+    result = await tx.execute(
+        _INSERT,
+        {
+            "ids": [row.id for row in ordered],
+            "anchors": [row.anchor for row in ordered],
+            "occurred_at": [row.occurred_at for row in ordered],
+            "topics": [row.raw.topic for row in ordered],
+            "parts": [row.raw.partition for row in ordered],
+            "offsets": [row.raw.offset for row in ordered],
+            "reasons": [row.reason for row in ordered],
+            "bodies": [row.body for row in ordered],
+        },
+    )
+    return {str(row[0]) for row in result}
+
+
+_POSITIONS = text(
+    """
+    SELECT id, raw_topic, raw_partition, raw_offset
+      FROM touchpoint WHERE id = ANY (CAST(:ids AS uuid[]))
+    """
+)
+
+
+async def raw_positions(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, RawPosition]:
+    """Where the raw record of each stored touchpoint stands."""
+    rows = await tx.execute(_POSITIONS, {"ids": ids})
+    return {str(row[0]): RawPosition(row[1], row[2], row[3]) for row in rows}
+
+
+class Duplicate(NamedTuple):
+    """Another raw record that carried the id of a stored touchpoint."""
+
+    id: str
+    raw_topic: str
+    raw_partition: int
+    raw_offset: int
+    source: str
+
+
+_INSERT_DUPLICATES = text(
+    """
+    INSERT INTO touchpoint_duplicate (id, raw_topic, raw_partition, raw_offset, source)
+    SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:parts AS integer[]),
+                         CAST(:offsets AS bigint[]), CAST(:sources AS text[]))
+    ON CONFLICT DO NOTHING
+    """
+)
+
+
+async def insert_duplicates(tx: AsyncConnection, duplicates: Iterable[Duplicate]) -> int:
+    """Note duplicates, each raw record once; returns how many had not been noted before."""
+    ordered = sorted(set(duplicates))
+    if not ordered:
+        return 0
+    ids, topics, parts, offsets, sources = zip(*ordered, strict=True)
+    result = await tx.execute(
+        _INSERT_DUPLICATES,
+        {"ids": ids, "topics": topics, "parts": parts, "offsets": offsets, "sources": sources},
+    )
+    return result.rowcount
+
+
+_ANCHOR = text(
+    """
+    UPDATE touchpoint SET anchor = found.anchor, reason = found.reason
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:anchors AS uuid[]), CAST(:reasons AS text[]))
+           AS found (id, anchor, reason)
+     WHERE touchpoint.id = found.id
+    """
+)
+
+
+async def anchor(
+    tx: AsyncConnection, anchors: Mapping[str, str | None], *, reason_if_none: str
+) -> None:
+    """Hang touchpoints (by id) on another identifier (by id) than they were inserted with."""
+    if anchors:
+        await tx.execute(
+            _ANCHOR,
+            {
+                "ids": list(anchors),
+                "anchors": list(anchors.values()),
+                "reasons": [
+                    reason_if_none if found is None else None for found in anchors.values()
+                ],
+            },
+        )
+
+
+class StoredTouchpoint(NamedTuple):
+    """A touchpoint of a timeline; `body` is its JSON as it came."""
+
+    id: str
+    occurred_at: datetime
+    body: bytes
+
+
+_TIMELINE = text(
+    """
+    SELECT found.id, found.occurred_at, found.body
+      FROM unnest(CAST(:anchors AS uuid[])) AS held (anchor)
+     CROSS JOIN LATERAL (
+        SELECT id, occurred_at, body
+          FROM touchpoint
+         WHERE touchpoint.anchor = held.anchor
+           AND (occurred_at, id) < (CAST(:before_at AS timestamptz), CAST(:before_id AS uuid))
+         ORDER BY occurred_at DESC, id DESC
+         LIMIT :limit
+     ) AS found
+     ORDER BY found.occurred_at DESC, found.id DESC
+     LIMIT :limit
+    """
+)
+_END_OF_TIME = datetime.fromisoformat("9999-12-31T23:59:59.999999+00:00")
+_LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+
+async def timeline(
+    tx: AsyncConnection,
+    anchors: Sequence[str],
+    *,
+    limit: int,
+    before: tuple[datetime, str] | None = None,
+) -> list[StoredTouchpoint]:
+    """Touchpoints that hang on the identifiers (by id), newest first.
+
+    `before` is (occurred_at, id) of the last one of the page before.
+    """
+    before_at, before_id = before or (_END_OF_TIME, _LAST_ID)
+    rows = await tx.execute(
+        _TIMELINE,
+        {"anchors": anchors, "before_at": before_at, "before_id": before_id, "limit": limit},
+    )
+    return [StoredTouchpoint(str(row[0]), row[1], row[2]) for row in rows]
+
+
+_FATE = text(
+    """
+    SELECT anchor, reason, profile_id,
+           (SELECT count(*) FROM touchpoint_duplicate WHERE touchpoint_duplicate.id = touchpoint.id)
+      FROM touchpoint LEFT JOIN identifier ON identifier.id = touchpoint.anchor
+     WHERE touchpoint.id = CAST(:id AS uuid)
+    """
+)
+
+
+class Fate(NamedTuple):
+    """What became of a touchpoint: the profile it belongs to now, or the reason it has none."""
+
+    profile_id: str | None
+    reason: str | None
+    duplicates: int
+
+
+async def fate(tx: AsyncConnection, touchpoint_id: str) -> Fate | None:
+    """None if no such touchpoint was applied (yet)."""
+    row = (await tx.execute(_FATE, {"id": touchpoint_id})).one_or_none()
+    if row is None:
+        return None
+    return Fate(None if row[2] is None else str(row[2]), row[1], row[3])

@@ -1,0 +1,239 @@
+"""Absorb a batch of touchpoints: the handler of the profile worker, and the hot path of Concert.
+
+Everything happens in the transaction that the stream loop opened, in the one lock order: leases
+(the loop), deduplication keys, profiles, identifiers, the rest. Nothing is kept in memory between
+batches: after a rollback the same records must lead to the same result.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.profile.domain.absorb import (
+    NO_IDENTITY,
+    Absorbed,
+    Arrival,
+    Known,
+    Rules,
+    absorb,
+)
+from services.profile.domain.identity import usable
+from services.profile.storage import identifiers, merges, profiles, touchpoints
+from services.profile.use_cases.naming import NAMING
+from shared.contracts.topics import Topics
+from shared.contracts.touchpoint import TouchpointEnvelope, envelope_decoder
+from shared.errors import Infrastructure, PartitionStopped
+from shared.kafka.messages import OutboxBuffer, PartitionCounts
+from shared.kafka.records import Place, Record
+from shared.observability import metrics
+from shared.runtime.crash import crash_point
+from shared.runtime.records import Handled
+
+POINTS = (
+    "profile.decoded",
+    "profile.deduped",
+    "profile.locked",
+    "profile.folded",
+    "profile.written",
+)
+"""Where a test may kill the worker."""
+
+TRIES = 3
+"""How often another worker may meet the same people first, before the batch starts over."""
+
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_SAVEPOINT = text("SAVEPOINT before_locks")
+_BACK = text("ROLLBACK TO SAVEPOINT before_locks")
+"""The savepoint needs no release: the commit of the batch does that."""
+
+
+class _Incoming(NamedTuple):
+    """A record and the touchpoint in it."""
+
+    record: Record
+    arrival: Arrival
+
+
+@dataclass(slots=True)
+class _Ids:
+    """Database keys of identifiers, computed once a batch."""
+
+    known: dict[str, str]
+
+    def of(self, key: str) -> str:
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = identifiers.identifier_id(key)
+        return found
+
+
+class AbsorbTouchpoints:
+    """The stateful handler of topic `touchpoints`."""
+
+    def __init__(self, *, topics: Topics, counts: PartitionCounts, rules: Rules) -> None:
+        self._topic = topics.profile_updates
+        self._counts = counts
+        self._rules = rules
+
+    async def __call__(self, records: Sequence[Record], tx: AsyncConnection) -> Handled:
+        """Absorb consecutive records of one or more partitions, in the order given.
+
+        Raises PartitionStopped when a record is no touchpoint (the topic is our own), and
+        Infrastructure when other workers keep being faster.
+        """
+        handled = Handled(OutboxBuffer(self._counts))
+        incoming = [self._read(record) for record in records]
+        crash_point("profile.decoded")
+        ids = _Ids({})
+        fresh = await _drop_seen(tx, incoming, ids, handled)
+        crash_point("profile.deduped")
+        if fresh:
+            absorbed = await self._absorb(tx, fresh, ids)
+            crash_point("profile.folded")
+            await _write(tx, absorbed, ids)
+            for profile_id, message in absorbed.messages:
+                handled.messages.add(self._topic, profile_id.encode(), message)
+            handled.after_commit.append(partial(_report, absorbed.outcomes))
+        crash_point("profile.written")
+        return handled
+
+    def _read(self, record: Record) -> _Incoming:
+        body = record.value
+        if body is None:
+            raise _corrupt(record, "it is empty")
+        try:
+            touchpoint = envelope_decoder.decode(body)
+        except msgspec.MsgspecError as error:
+            raise _corrupt(record, str(error)) from error
+        if not _ID.fullmatch(touchpoint.id):
+            raise _corrupt(record, f"{touchpoint.id!r} is no id")
+        for instant in (touchpoint.occurred_at, touchpoint.received_at):
+            if not _INSTANT.fullmatch(instant):
+                raise _corrupt(record, f"{instant!r} is no instant with milliseconds in UTC")
+        named = usable(touchpoint.identifiers, self._rules.identity)
+        return _Incoming(record, Arrival(touchpoint, body, named))
+
+    async def _absorb(self, tx: AsyncConnection, fresh: list[Arrival], ids: _Ids) -> Absorbed:
+        """Lock, load and fold; from the start again when another worker was there first."""
+        await tx.execute(_SAVEPOINT)
+        for _ in range(TRIES):
+            known = await _lock(tx, fresh, ids)
+            if known is not None:
+                crash_point("profile.locked")
+                absorbed = absorb(fresh, known, self._rules, NAMING)
+                if await _claim(tx, absorbed.assigned, ids):
+                    return absorbed
+            await tx.execute(_BACK)
+        raise Infrastructure("postgres", "other workers keep changing the same profiles")
+
+
+async def _drop_seen(
+    tx: AsyncConnection, incoming: Sequence[_Incoming], ids: _Ids, handled: Handled
+) -> list[Arrival]:
+    """Store the touchpoints, and return those that had not been stored before.
+
+    The same raw position again is our own redelivery; another one is a client's duplicate, which
+    is noted.
+    """
+    first: dict[str, _Incoming] = {}
+    again = [one for one in incoming if first.setdefault(one.arrival.touchpoint.id, one) is not one]
+    seen = await touchpoints.insert(tx, [_row(one.arrival, ids) for one in first.values()])
+    if not seen and not again:
+        return [one.arrival for one in incoming]
+    again += [first[id_] for id_ in seen]
+    stored = {id_: one.arrival.touchpoint.raw for id_, one in first.items()}
+    if seen:
+        stored |= await touchpoints.raw_positions(tx, list(seen))
+    duplicates = []
+    for one in again:
+        handled.dedup(one.record)
+        if one.arrival.touchpoint.raw != stored[one.arrival.touchpoint.id]:
+            duplicates.append(_duplicate(one.arrival.touchpoint))
+    await touchpoints.insert_duplicates(tx, duplicates)
+    return [one.arrival for id_, one in first.items() if id_ not in seen]
+
+
+async def _lock(tx: AsyncConnection, fresh: Sequence[Arrival], ids: _Ids) -> Known | None:
+    """Lock every profile that the touchpoints name; None if one changed hands meanwhile."""
+    keys = list({key: None for arrival in fresh for key in arrival.usable.keys})
+    hints = {arrival.usable.hint for arrival in fresh if arrival.usable.hint is not None}
+    asked = [ids.of(key) for key in keys]
+    aliases = await profiles.current(tx, sorted(hints)) if hints else {}
+    locked = await profiles.lock(tx, identifiers=asked, profiles=list(aliases.values()))
+    found = await identifiers.owners(tx, asked)
+    named = {*found.values(), *aliases.values()}
+    if any(one not in locked or locked[one].status != "active" for one in named):
+        return None
+    return Known(locked, {keys[n]: owner for n, owner in found.items()}, aliases)
+
+
+async def _claim(tx: AsyncConnection, assigned: Mapping[str, str], ids: _Ids) -> bool:
+    """Insert the new identifiers; False if another worker inserted one of them first."""
+    return await identifiers.insert(
+        tx,
+        [
+            identifiers.NewIdentifier(ids.of(key), *_type_and_value(key), profile_id)
+            for key, profile_id in assigned.items()
+        ],
+    )
+
+
+def _type_and_value(key: str) -> tuple[str, str]:
+    type_, _, value = key.partition("\0")
+    return type_, value
+
+
+async def _write(tx: AsyncConnection, absorbed: Absorbed, ids: _Ids) -> None:
+    await profiles.write(tx, absorbed.changed)
+    await identifiers.move(tx, {ids.of(key): to for key, to in absorbed.moved.items()})
+    await merges.insert(tx, absorbed.merges)
+    await touchpoints.anchor(
+        tx,
+        {
+            touchpoint_id: None if key is None else ids.of(key)
+            for touchpoint_id, key in absorbed.anchors.items()
+        },
+        reason_if_none=NO_IDENTITY,
+    )
+
+
+def _row(arrival: Arrival, ids: _Ids) -> touchpoints.NewTouchpoint:
+    touchpoint, body, named = arrival
+    return touchpoints.NewTouchpoint(
+        touchpoint.id,
+        ids.of(named.keys[0]) if named.keys else None,
+        touchpoint.occurred_at,
+        touchpoint.raw,
+        None if named.keys or named.hint is not None else NO_IDENTITY,
+        body,
+    )
+
+
+def _duplicate(touchpoint: TouchpointEnvelope) -> touchpoints.Duplicate:
+    raw = touchpoint.raw
+    return touchpoints.Duplicate(
+        touchpoint.id, raw.topic, raw.partition, raw.offset, touchpoint.source
+    )
+
+
+def _corrupt(record: Record, problem: str) -> PartitionStopped:
+    place = Place(record.topic, record.partition)
+    return PartitionStopped(str(place), f"offset {record.offset} is no touchpoint: {problem}")
+
+
+def _report(outcomes: Counter[str]) -> None:
+    """Metrics of what happened; called once the batch is committed."""
+    metrics.PROFILES_CREATED.inc(outcomes["created"])
+    metrics.MERGES.inc(outcomes["merged"])
+    metrics.IDENTIFIERS_DEMOTED.inc(outcomes["demoted"] + outcomes["unkept"])
+    for reason in ("veto", "limit", "cap"):
+        if outcomes[f"refused_{reason}"]:
+            metrics.MERGES_REFUSED.labels(reason=reason).inc(outcomes[f"refused_{reason}"])

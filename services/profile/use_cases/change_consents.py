@@ -1,0 +1,84 @@
+"""Record what a customer allows or refuses, and tell everybody in the same transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.profile.domain.absorb import Rules
+from services.profile.domain.consent import MAX_CONSENTS, ConsentChange, apply_changes
+from services.profile.domain.profile import StoredProfile
+from services.profile.domain.snapshot import update
+from services.profile.domain.working_profile import WorkingProfile
+from services.profile.storage import profiles
+from services.profile.use_cases.naming import consent_change_id
+from shared.contracts.times import rfc3339
+from shared.contracts.topics import Topics
+from shared.errors import Infrastructure, NotFound, PreconditionFailed, Problem, Unprocessable
+from shared.kafka.messages import OutboxBuffer
+
+TRIES = 3
+
+
+class ConsentCause(msgspec.Struct, gc=False, kw_only=True):
+    """Why an update was sent: consents changed, by whom and to what."""
+
+    kind: str = "consent_changed"
+    id: str
+    at: str
+    actor: str
+    consents: list[ConsentChange]
+
+
+async def change_consents(
+    tx: AsyncConnection,
+    profile_id: str,
+    changes: Sequence[ConsentChange],
+    *,
+    at: datetime,
+    actor: str,
+    topics: Topics,
+    messages: OutboxBuffer,
+    rules: Rules,
+    expected_version: int | None = None,
+) -> StoredProfile:
+    """Record consents on the active profile that the id stands for, and return it.
+
+    The update message is added to `messages`; the caller appends them to the outbox in the same
+    transaction. Changes that say nothing new are no change: no message, the same version.
+    Raises NotFound, PreconditionFailed when `expected_version` is not the present one, and
+    Unprocessable when the profile would hold too many consents.
+    """
+    profile = WorkingProfile(await _lock(tx, profile_id), rules.traits)
+    if expected_version is not None and expected_version != profile.seq:
+        raise PreconditionFailed(f"the profile is at version {profile.seq} by now")
+    stamp = rfc3339(at)
+    try:
+        news = apply_changes(profile.state.consents, changes, stamp)
+    except ValueError as error:
+        rule = Problem("consents", "too_many", str(error))
+        raise Unprocessable(f"at most {MAX_CONSENTS} consents", [rule]) from None
+    if news:
+        profile.seq += 1
+        cause = ConsentCause(
+            id=consent_change_id(profile.id, profile.seq), at=stamp, actor=actor, consents=news
+        )
+        message = update(profile, msgspec.json.encode(cause, order="deterministic"), rules.identity)
+        messages.add(topics.profile_updates, profile.id.encode(), message)
+        await profiles.write(tx, [profile])
+    return profile.stored()
+
+
+async def _lock(tx: AsyncConnection, profile_id: str) -> StoredProfile:
+    """Lock the active profile; one lock at a time, so nobody can wait for us in a circle."""
+    asked = profile_id
+    for _ in range(TRIES):
+        now = await profiles.current(tx, [asked])
+        if not now:
+            raise NotFound(f"there is no profile {profile_id}")
+        asked = next(iter(now.values()))
+        stored = await profiles.read(tx, asked, for_update=True)
+        if stored is not None and stored.status == "active":
+            return stored
+    raise Infrastructure("postgres", f"profile {profile_id} keeps being merged")

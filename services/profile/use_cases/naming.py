@@ -1,0 +1,29 @@
+"""The ids of new profiles and merges: derived from what caused them, so a replay gives the same."""
+
+from uuid import UUID
+
+from services.profile.domain.absorb import Naming
+from shared.contracts.times import parse_rfc3339
+from shared.ids import derived_id, time_ordered_id_from
+
+MERGE_NAMESPACE = UUID("5b0d7a52-8f53-5c3e-9a55-0c6f6d1f7a10")
+CONSENT_NAMESPACE = UUID("0c8e6b7e-9b1c-5d0a-8f5e-3f1f1c9f2b6d")
+
+
+def profile_id_for(touchpoint_id: str, received_at: str) -> str:
+    """The id of a profile that a touchpoint creates: older touchpoints make smaller ids."""
+    milliseconds = max(round(parse_rfc3339(received_at).timestamp() * 1000), 0)
+    return str(time_ordered_id_from(milliseconds, touchpoint_id))
+
+
+def merge_id_for(winner: str, loser: str, touchpoint_id: str) -> str:
+    """The id of a merge that a touchpoint causes."""
+    return str(derived_id(MERGE_NAMESPACE, winner, loser, touchpoint_id))
+
+
+def consent_change_id(profile_id: str, seq: int) -> str:
+    """The id of the cause of the update with this number."""
+    return str(derived_id(CONSENT_NAMESPACE, profile_id, str(seq)))
+
+
+NAMING = Naming(profile=profile_id_for, merge=merge_id_for)

@@ -1,0 +1,75 @@
+"""Read one profile: by any id it ever had, by an identifier, its timeline and its merges."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.profile.domain.profile import StoredProfile
+from services.profile.storage import identifiers, merges, profiles, touchpoints
+from services.profile.storage.merges import LoggedMerge
+from services.profile.storage.touchpoints import Fate, StoredTouchpoint
+from shared.errors import NotFound
+
+
+async def read_profile(tx: AsyncConnection, profile_id: str) -> StoredProfile:
+    """The active profile that an id stands for, through any number of merges.
+
+    Raises NotFound. The id has to be a UUID.
+    """
+    stored = await profiles.read(tx, profile_id)
+    if stored is not None and stored.merged_into is not None:
+        now = await profiles.current(tx, [profile_id])
+        stored = await profiles.read(tx, now[stored.id])
+    if stored is None:
+        raise NotFound(f"there is no profile {profile_id}")
+    return stored
+
+
+async def read_profile_by_identifier(tx: AsyncConnection, type_: str, value: str) -> StoredProfile:
+    """The profile that an identifier (normalised value) belongs to. Raises NotFound."""
+    stored = await profiles.read_by_identifier(tx, identifiers.identifier_id(f"{type_}\0{value}"))
+    if stored is None:
+        raise NotFound(f"no profile has this {type_}")
+    return stored
+
+
+async def read_timeline(
+    tx: AsyncConnection,
+    stored: StoredProfile,
+    *,
+    limit: int,
+    before: tuple[datetime, str] | None = None,
+) -> Sequence[StoredTouchpoint]:
+    """Touchpoints of an active profile, newest first.
+
+    `before` is (occurred_at, id) of the last touchpoint of the page before.
+    """
+    anchors = [
+        identifiers.identifier_id(key)
+        for key, held in stored.state.held.items()
+        if held.sums is not None
+    ]
+    return await touchpoints.timeline(tx, anchors, limit=limit, before=before)
+
+
+async def read_merges(
+    tx: AsyncConnection,
+    profile_id: str,
+    *,
+    limit: int,
+    after: tuple[datetime, str] | None = None,
+) -> Sequence[LoggedMerge]:
+    """Every merge that made the profile what it is, oldest first.
+
+    `after` is (at, id) of the last merge of the page before.
+    """
+    return await merges.of_profile(tx, profile_id, limit=limit, after=after)
+
+
+async def read_fate(tx: AsyncConnection, touchpoint_id: str) -> Fate:
+    """What became of a touchpoint. Raises NotFound while it has not been applied."""
+    found = await touchpoints.fate(tx, touchpoint_id)
+    if found is None:
+        raise NotFound(f"no touchpoint {touchpoint_id} was applied")
+    return found
