@@ -50,7 +50,7 @@ def running_roles(
             for role, port in zip(ROLES, ports.metrics(), strict=False):
                 # One by one: a stop in between must know every role that was started.
                 one = _start(role, port, deployment, ports, processes, supervisor)
-                running.append(one)  # noqa: PERF401
+                running.append(one)
             write_targets(deployment.home, running)
             _wait_until_ready(running, supervisor)
         yield running

@@ -85,6 +85,8 @@ class _Run:
                     self._run_roles(infra)
         finally:
             ready_file(self.home).unlink(missing_ok=True)
+            # A signal may come between the start of a process and the note of it in a list.
+            self.processes.end_leftovers()
 
     def _run_roles(self, infra: Infra) -> None:
         deployment = self._prepare(infra)

@@ -14,8 +14,7 @@ from shared.contracts.topics import TopicSpec, default_topics
 from shared.kafka.factory import build_admin
 
 PARTITIONS = 8
-ONE_BROKER = 1
-"""Replicas of a topic on the local broker; a cluster wants three (CONCERT_TOPIC_REPLICATION)."""
+COPIES = 3
 
 
 async def create_topics(
@@ -23,13 +22,11 @@ async def create_topics(
     *,
     prefix: str,
     partitions: int = PARTITIONS,
-    replication: int = ONE_BROKER,
     specs: Sequence[TopicSpec] | None = None,
 ) -> int:
     """Make the missing topics (all defaults unless `specs` says which); how many were made.
 
-    Each is kept on three brokers, or on all when there are fewer.
-    Raises StackError when Kafka does not answer or refuses one.
+    Each is kept on three brokers, or on all when there are fewer. Raises StackError when Kafka does not answer or refuses one.
     """
     admin = build_admin(bootstrap, client_id="concert-setup")
     try:
