@@ -1,6 +1,5 @@
-"""A broker and a topic of two partitions for each test."""
+"""The session's broker, and a topic of two partitions for each test."""
 
-import os
 import secrets
 from collections.abc import AsyncIterator
 
@@ -8,11 +7,13 @@ import pytest
 from aiokafka.admin import NewTopic
 
 from shared.kafka.factory import build_admin
+from tests.support.stack import Stack
 
 
 @pytest.fixture(scope="session")
-def broker() -> str:
-    return os.environ["CONCERT_KAFKA"]
+def broker(stack: Stack) -> str:
+    """Where the broker is."""
+    return stack.kafka
 
 
 @pytest.fixture

@@ -1,0 +1,62 @@
+"""Kills a role at one crash point after the other, each time starting it again at once."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+
+from shared.runtime.crash import POINTS
+from tests.chaos.run import Run
+from tests.support.eventually import eventually
+
+REACHED_SECONDS = 90.0
+MOST_PASSES = 3
+
+STREAM = tuple(point for point in POINTS if point.startswith("runtime."))
+RELAY = tuple(point for point in POINTS if point.startswith("relay."))
+STATELESS = tuple(point for point in STREAM if point != "runtime.outbox_inserted")
+STATEFUL = tuple(point for point in STREAM if point != "runtime.produced")
+
+
+async def crash_at_every(
+    run: Run, service: str, role: str, points: Sequence[str], *, passes: int = MOST_PASSES
+) -> int:
+    """Start the role once for each point (in random order) and see it die there.
+
+    The point kills at its first to `passes`th passing. Fails when a point is not reached. At the
+    end the role runs on without a crash point.
+    """
+    shuffled = run.draw.sample(points, len(points))
+    for point in shuffled:
+        await crash_once(run, service, role, f"{point}:{run.draw.randint(1, passes)}")
+    run.start(service, role, member=f"{service}-{role}")
+    return len(shuffled)
+
+
+async def crash_once(run: Run, service: str, role: str, where: str) -> None:
+    """Start the role with this crash point and wait until it killed itself there."""
+    process = run.start(service, role, member=f"{service}-{role}", CONCERT_CRASH=where)
+    try:
+        code = await eventually(
+            process.exit_code,
+            until=lambda code: code is not None,
+            within=REACHED_SECONDS,
+            what=f"{service} {role} dies at {where}",
+        )
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{process.log(2000)}") from None
+    assert code == -signal.SIGKILL, f"{where}: exit {code}\n{process.log(4000)}"
+
+
+async def freeze_once(run: Run, service: str, role: str, where: str, seconds: float) -> None:
+    """Let a second process of the role freeze there, others take over, then let it come back."""
+    zombie = run.start(service, role, CONCERT_PAUSE=where)
+    await eventually(
+        lambda: zombie.exit_code() is not None or zombie.is_frozen(),
+        within=REACHED_SECONDS,
+        what=f"{service} {role} freezes at {where}",
+    )
+    assert zombie.exit_code() is None, zombie.log(4000)
+    await asyncio.sleep(seconds)
+    zombie.thaw()
+    await asyncio.sleep(2)
+    zombie.terminate()

@@ -1,0 +1,169 @@
+"""One chaos run: a steady flow in, trouble made by the test, then everything is checked."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from shared import clock
+from shared.contracts.topics import Topics
+from tests.chaos import observe
+from tests.chaos.flow import CHANNELS, RULES, Flow
+from tests.chaos.leases import lease_history, leases_now, remember_leases, sample_leases
+from tests.chaos.rules import publish_rules
+from tests.oracle.actions import cap_bounds, expected_actions
+from tests.oracle.identity import resolve
+from tests.oracle.invariants import (
+    LeaseState,
+    actions_equal,
+    each_record_has_one_fate,
+    fates,
+    first_copies,
+    offsets_conserved,
+    positions_advance,
+    profiles_equal,
+    updates_in_order,
+)
+from tests.oracle.profiles import expected_profiles
+from tests.support.eventually import eventually
+from tests.support.kafka import end_offsets, publish
+from tests.support.postgres import Database
+from tests.support.processes import RoleProcess, RoleProcesses
+from tests.support.stack import Stack
+
+PUBLISH_SECONDS = 0.25
+SETTLE_SECONDS = 120.0
+
+
+@dataclass(slots=True)
+class Run:
+    """Everything a chaos test needs, built by `chaos_run`."""
+
+    stack: Stack
+    topics: Topics
+    database: Database
+    owner: asyncpg.Connection
+    roles: RoleProcesses
+    flow: Flow
+    draw: random.Random
+    samples: list[LeaseState] = field(default_factory=list)
+
+    @property
+    def raw_topics(self) -> list[str]:
+        """The channel topics the flow goes to."""
+        return [self.topics.channel(channel) for channel in CHANNELS]
+
+    @asynccontextmanager
+    async def flowing(self, rate: int) -> AsyncIterator[None]:
+        """Publish about `rate` events a second for as long as the block lasts."""
+        stop = asyncio.Event()
+        pump = asyncio.create_task(self._pump(rate, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await pump
+
+    async def _pump(self, rate: int, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await publish(self.stack.kafka, self.flow.next(round(rate * PUBLISH_SECONDS)))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), PUBLISH_SECONDS)
+
+    def start(self, service: str, role: str, member: str = "", **extra: str) -> RoleProcess:
+        """Start a role; with a `member` name it takes its old partitions back at once."""
+        settings = {"CONCERT_MEMBER": member, **extra} if member else extra
+        return self.roles.start(service, role, extra=settings)
+
+    async def lags(self) -> dict[str, int]:
+        """What is still to be done, by name; nothing when the run has settled."""
+        now = {(s.topic, s.partition): s.next_offset for s in await leases_now(self.owner)}
+        own = [self.topics.touchpoints, self.topics.profile_updates]
+        lags = {}
+        for topic in (*self.raw_topics, *own):
+            ends = await end_offsets(self.stack.kafka, topic)
+            lags[topic] = sum(end - now.get((topic, part), 0) for part, end in ends.items())
+        for schema in ("profile", "orchestrator"):
+            query = f"SELECT count(*) FROM {schema}.outbox"
+            lags[f"{schema} outbox"] = await self.owner.fetchval(query)
+        pending = "SELECT count(*) FROM orchestrator.action WHERE status = 'pending'"
+        lags["pending actions"] = await self.owner.fetchval(pending)
+        return {name: lag for name, lag in lags.items() if lag}
+
+    async def settle(self, within: float = SETTLE_SECONDS) -> None:
+        """Wait until nothing is left to do, and still nothing a moment later."""
+        for _ in range(2):
+            await eventually(
+                self.lags, until=lambda left: not left, within=within, every=0.5, what="no lag"
+            )
+            await asyncio.sleep(0.5)
+
+    async def violations(self) -> dict[str, list[str]]:
+        """Every invariant that does not hold, with what was found."""
+        kafka = self.stack.kafka
+        records = await observe.raw_records(kafka, self.raw_topics)
+        found = fates(records)
+        identities = resolve(first_copies(found))
+        done = await observe.applied(self.owner)
+        dead = await observe.dead_letters(kafka, self.raw_topics)
+        own = [self.topics.touchpoints, self.topics.profile_updates]
+        lost = [f"{letter} on our own topic" for letter in await observe.dead_letters(kafka, own)]
+        partitions = await observe.updates(kafka, self.topics)
+        shown, differences = await observe.profiles(self.owner, partitions)
+        sent = await observe.sent_actions(kafka, self.topics.actions("web"))
+        capped = [bounds for rule in RULES if rule.cap for bounds in cap_bounds(rule, identities)]
+        history = await lease_history(self.owner)
+        expected = expected_profiles(identities)
+        checks = {
+            "I1": each_record_has_one_fate(found, done.first, done.duplicates, dead),
+            "I1 own topics": lost,
+            "I2": profiles_equal(expected, shown, identities.contested),
+            "I2 table and topic": differences,
+            "I3": updates_in_order(partitions),
+            "I4": actions_equal(expected_actions(RULES, identities), sent, capped),
+            "I6": positions_advance(history, await self._ends()),
+            "I10": offsets_conserved([*self.samples, *await leases_now(self.owner)]),
+        }
+        assert len(records) == len(self.flow.sent)
+        print(
+            f"seed {self.flow.seed}: {len(records)} records, {len(expected)} profiles, "
+            f"{identities.merges} merges, {len(dead)} dead letters, {len(set(sent))} actions, "
+            f"{sum(map(len, partitions))} updates, {len(self.samples)} lease snapshots"
+        )
+        return {name: problems for name, problems in checks.items() if problems}
+
+    async def _ends(self) -> dict[tuple[str, str, int], int]:
+        """The end of the log for each lease row there is."""
+        tops = {state.topic for state in await leases_now(self.owner)}
+        ends = {topic: await end_offsets(self.stack.kafka, topic) for topic in tops}
+        return {
+            (state.group, state.topic, state.partition): ends[state.topic][state.partition]
+            for state in await leases_now(self.owner)
+        }
+
+
+@asynccontextmanager
+async def chaos_run(
+    stack: Stack, topics: Topics, database: Database, roles: RoleProcesses, seed: int
+) -> AsyncIterator[Run]:
+    """A run with its rules live, its lease rows watched, and no worker started yet."""
+    owner = await asyncpg.connect(database.owner_url)
+    flow = Flow(topics, seed, clock.now)
+    run = Run(stack, topics, database, owner, roles, flow, random.Random(seed))
+    sampler = None
+    try:
+        await remember_leases(owner)
+        api = await roles.start_ready("orchestrator", "api")
+        assert api.api_url is not None
+        await publish_rules(api.api_url, stack.home.root)
+        api.terminate()
+        sampler = asyncio.create_task(sample_leases(database.owner_url, run.samples))
+        yield run
+    finally:
+        if sampler is not None:
+            sampler.cancel()
+        await asyncio.gather(*([sampler] if sampler else []), return_exceptions=True)
+        await owner.close()

@@ -1,0 +1,68 @@
+"""The relay's single owner is what keeps updates in order: without it the same checks fail."""
+
+import asyncio
+import sys
+from dataclasses import replace
+
+import pytest
+
+from deploy.local.ports import HOST
+from deploy.local.processes import Processes
+from deploy.local.services import Role
+from shared.contracts.topics import Topics
+from tests.chaos import observe
+from tests.chaos.run import Run, chaos_run
+from tests.oracle.invariants import updates_in_order
+from tests.support.eventually import eventually
+from tests.support.kafka import publish
+from tests.support.postgres import Database
+from tests.support.processes import RoleProcess, RoleProcesses, free_port
+from tests.support.stack import Stack
+
+SEED = 3
+EVENTS = 3_000
+BATCH_RECORDS = "20"
+"""Small batches make many frames, so that two workers often have one profile each in hand."""
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("relay", ["owner", "mutant"])
+async def test_updates_stay_in_order_only_with_one_owner(
+    stack: Stack, topics: Topics, database: Database, roles: RoleProcesses, relay: str
+) -> None:
+    async with chaos_run(stack, topics, database, roles, SEED) as run:
+        run.start("ingest", "worker")
+        team = [start_worker(roles, relay, f"worker-{number}") for number in (1, 2)]
+        await asyncio.gather(*(process.until_ready() for process in team))
+        for _ in range(EVENTS // 100):
+            await publish(stack.kafka, run.flow.next(100))
+        await eventually(profile_done(run), within=120, what="the profile hop is done")
+        problems = updates_in_order(await observe.updates(stack.kafka, topics))
+    assert bool(problems) == (relay == "mutant"), problems
+
+
+def start_worker(roles: RoleProcesses, relay: str, member: str) -> RoleProcess:
+    """A profile worker whose relay is slow, with one owner for each shard or with none."""
+    port = free_port()
+    command = roles.deployment.role_command(
+        Role("profile", "worker"),
+        name=f"{relay}-{member}",
+        metrics_port=port,
+        http_port=None,
+        extra={"CONCERT_MEMBER": member, "CONCERT_BATCH_RECORDS": BATCH_RECORDS},
+    )
+    argv = [sys.executable, "-m", "tests.chaos.relay_without_owner", relay]
+    child = Processes(roles.home).start(replace(command, argv=argv))
+    process = RoleProcess(child, f"http://{HOST}:{port}", None)
+    roles.started.append(process)
+    return process
+
+
+def profile_done(run: Run):  # type: ignore[no-untyped-def]
+    """A probe: the profile service has applied and published everything."""
+
+    async def done() -> bool:
+        left = await run.lags()
+        return not {*left} - {run.topics.profile_updates, "pending actions", "orchestrator outbox"}
+
+    return done
