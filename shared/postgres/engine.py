@@ -1,5 +1,6 @@
 """The one way to connect to PostgreSQL: an engine whose search path is the service's own schema."""
 
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -31,3 +32,9 @@ def create_engine(url: str, *, schema: str, application: str, pool_size: int = 5
             },
         },
     )
+
+
+async def ping(engine: AsyncEngine) -> None:
+    """Raises when PostgreSQL does not answer."""
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared import ids
@@ -22,7 +21,7 @@ from shared.kafka.publisher import Publisher
 from shared.kafka.records import Place
 from shared.observability.health import Check, Health
 from shared.observability.listener import App, listening
-from shared.postgres.engine import create_engine
+from shared.postgres.engine import create_engine, ping
 from shared.postgres.migrate import migrate
 from shared.postgres.tokens import ensure_admin_token, ensure_service_token
 from shared.postgres.transaction import transaction
@@ -68,8 +67,7 @@ class Parts:
 
     async def database_check(self) -> None:
         """Raises when PostgreSQL does not answer."""
-        async with self.engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+        await ping(self.engine)
 
     def checks(self) -> dict[str, Check]:
         return {"postgres": self.database_check, "kafka": self.catalogue.check}

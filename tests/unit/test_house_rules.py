@@ -1,0 +1,59 @@
+"""House rules that no linter knows: where SQL lives, how long a module and a function may be."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCT = ("services", "shared", "deploy")
+LONGEST_MODULE = 320
+LONGEST_FUNCTION = 60
+LISTS = {"shared/observability/metrics.py"}
+"""Modules that are one long list of declarations, where length is no complexity."""
+SQL_HOMES = ("storage", "postgres")
+
+
+def modules() -> Iterator[tuple[str, ast.Module, int]]:
+    """(path, syntax tree, lines) of every module of the product."""
+    for folder in PRODUCT:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            source = path.read_text(encoding="utf-8")
+            yield str(path.relative_to(ROOT)), ast.parse(source), source.count("\n")
+
+
+def test_no_module_is_longer_than_one_concept() -> None:
+    long = [
+        f"{path}: {lines}"
+        for path, _, lines in modules()
+        if lines > LONGEST_MODULE and path not in LISTS
+    ]
+    assert not long
+
+
+def test_no_function_is_longer_than_a_screen() -> None:
+    long = [
+        f"{path}:{node.lineno} {node.name}"
+        for path, tree, _ in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno > LONGEST_FUNCTION
+    ]
+    assert not long
+
+
+def test_sql_is_written_in_storage_only() -> None:
+    elsewhere = [
+        f"{path}:{node.lineno}"
+        for path, tree, _ in modules()
+        if path.startswith(("services", "shared")) and not set(SQL_HOMES) & set(path.split("/"))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        and (node.module or "").startswith("sqlalchemy")
+        and any(alias.name in ("text", "select", "insert", "update") for alias in node.names)
+    ]
+    assert not elsewhere
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [path for path, tree, lines in modules() if lines > 1 and not ast.get_docstring(tree)]
+    assert not silent
