@@ -1,0 +1,1 @@
+"""The HTTP side of the orchestrator: configuration, decisions, and the test clock."""

@@ -1,0 +1,78 @@
+"""`/v1/actions`: what was asked of the channels for a person, and how far it got."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query
+from pydantic import BaseModel
+
+from services.orchestrator.storage import records
+from services.orchestrator.storage.records import StoredAction
+from shared.access import Permission
+from shared.errors import NotFound
+from shared.http.auth import Principal, requires
+from shared.http.pagination import Page, Paged, split_page
+from shared.http.state import Engine
+from shared.http.strict_json import api_router
+from shared.postgres.transaction import transaction
+
+router = api_router(tags=["actions"])
+
+
+class ActionView(BaseModel):
+    """One action; `status` is pending, published, retracted, expired, failed or done."""
+
+    action_id: UUID
+    profile_id: UUID
+    rule: str
+    version: int
+    touchpoint_id: UUID | None
+    decision_id: UUID
+    channel: str
+    category: str
+    status: str
+    reason: str | None
+    created_at: datetime
+    due_at: datetime
+    expires_at: datetime
+    published_at: datetime | None
+
+
+@router.get("/v1/actions/{action_id}")
+async def get_action(
+    action_id: UUID,
+    engine: Engine,
+    principal: Annotated[Principal, requires(Permission.READ)],
+) -> ActionView:
+    """One action; its decision says why."""
+    async with transaction(engine) as tx:
+        found = await records.action(tx, action_id)
+    if found is None:
+        raise NotFound(f"There is no action {action_id}.")
+    return _view(found)
+
+
+@router.get("/v1/actions")
+async def list_actions(
+    engine: Engine,
+    paging: Paged,
+    principal: Annotated[Principal, requires(Permission.READ)],
+    profile_id: Annotated[UUID, Query()],
+) -> Page[ActionView]:
+    """Actions for a person (merged profiles included), newest first."""
+    cursor = paging.after(datetime.fromisoformat, UUID)
+    async with transaction(engine) as tx:
+        rows = await records.actions_of_profile(
+            tx,
+            profile_id,
+            before=records.START if cursor is None else (cursor[0], cursor[1]),
+            limit=paging.limit + 1,
+        )
+    shown, next_cursor = split_page(rows, paging, lambda row: (row.created_at, row.action_id))
+    return Page(items=[_view(row) for row in shown], next_cursor=next_cursor)
+
+
+def _view(action: StoredAction) -> ActionView:
+    return ActionView(**asdict(action))

@@ -1,0 +1,40 @@
+"""Puts the orchestrator's API together."""
+
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.orchestrator.api.actions import router as actions
+from services.orchestrator.api.clock import clock_router
+from services.orchestrator.api.decisions import router as decisions
+from services.orchestrator.api.drafts import draft_router
+from services.orchestrator.api.preview import preview_router
+from services.orchestrator.api.profile_client import ProfileClient
+from services.orchestrator.api.saved import saved_router
+from services.orchestrator.storage import drafts, saved
+from shared.http import app as http
+from shared.observability.health import Health
+
+TITLE = "Concert orchestrator"
+VERSION = "1"
+
+
+def create_app(
+    engine: AsyncEngine, *, health: Health, profiles: ProfileClient, shiftable_clock: bool
+) -> FastAPI:
+    """The application. `shiftable_clock` only where the deployment is for tests."""
+    return http.create_app(
+        title=TITLE,
+        version=VERSION,
+        health=health,
+        engine=engine,
+        routers=[
+            draft_router(drafts.Kind.RULE, "/v1/rules"),
+            draft_router(drafts.Kind.CONTACT_POLICY, "/v1/contact-policies"),
+            saved_router(saved.Kind.TEMPLATE, "/v1/templates"),
+            preview_router(profiles),
+            saved_router(saved.Kind.CHANNEL, "/v1/channels"),
+            decisions,
+            actions,
+            clock_router(shiftable=shiftable_clock),
+        ],
+    )

@@ -1,0 +1,140 @@
+"""`/v1/decisions`: why Concert did what it did, and what it did not do."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict
+
+from services.orchestrator.storage import records
+from shared.access import Permission
+from shared.errors import NotFound, Problem, Unprocessable
+from shared.http.auth import Principal, requires
+from shared.http.pagination import Page, Paged, split_page
+from shared.http.state import Engine
+from shared.http.strict_json import api_router
+from shared.postgres.transaction import transaction
+
+router = api_router(tags=["decisions"])
+
+
+class DetailView(BaseModel):
+    """The clause that decided: the condition in words, what it wanted and what it saw."""
+
+    model_config = ConfigDict(extra="allow")
+
+    condition: str
+    expected: Any = None
+    actual: Any = None
+
+
+class ScoreView(BaseModel):
+    """P x C x V x L minus cost, in money."""
+
+    model_config = ConfigDict(extra="allow")
+
+    p: float
+    c: float
+    v: float
+    l: float  # noqa: E741  the field's name on the wire
+    cost: float
+    total: float
+
+
+class CandidateActionView(BaseModel):
+    """One action of a candidate: planned with an id and an instant, or where it was dropped."""
+
+    model_config = ConfigDict(extra="allow")
+
+    index: int
+    channel: str
+    stage: str
+    reason: str
+    detail: DetailView | None = None
+    action_id: str | None = None
+    due_at: str | None = None
+
+
+class CandidateView(BaseModel):
+    """One rule that was considered, the stage it reached, and the reason it stopped there."""
+
+    model_config = ConfigDict(extra="allow")
+
+    rule: str
+    version: int
+    stage: str
+    passed: bool
+    reason: str
+    detail: DetailView | None = None
+    score: ScoreView | None = None
+    actions: list[CandidateActionView] = []
+
+
+class RetractionView(BaseModel):
+    """An action that was taken back, and why."""
+
+    model_config = ConfigDict(extra="allow")
+
+    action_id: str
+    reason: str
+
+
+class DecisionView(BaseModel):
+    """The record of one arbitration, exactly as it was published."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    profile_id: str
+    profile_version: int
+    touchpoint_id: str | None
+    at: str
+    candidates: list[CandidateView]
+    outcome: str
+    action_ids: list[str]
+    retracts: list[RetractionView]
+    versions: dict[str, int]
+    sentence: str
+
+
+@router.get("/v1/decisions/{decision_id}", response_model_exclude_unset=True)
+async def get_decision(
+    decision_id: UUID,
+    engine: Engine,
+    principal: Annotated[Principal, requires(Permission.READ)],
+) -> DecisionView:
+    """One decision with every candidate and its reason."""
+    async with transaction(engine) as tx:
+        found = await records.decision(tx, decision_id)
+    if found is None:
+        raise NotFound(f"There is no decision {decision_id}.")
+    return DecisionView.model_validate(found.body)
+
+
+@router.get("/v1/decisions", response_model_exclude_unset=True)
+async def list_decisions(
+    engine: Engine,
+    paging: Paged,
+    principal: Annotated[Principal, requires(Permission.READ)],
+    profile_id: Annotated[UUID | None, Query()] = None,
+    touchpoint_id: Annotated[UUID | None, Query()] = None,
+) -> Page[DecisionView]:
+    """Decisions about a person (merged profiles included) or of a touchpoint, newest first."""
+    cursor = paging.after(datetime.fromisoformat, UUID)
+    before = records.START if cursor is None else (cursor[0], cursor[1])
+    limit = paging.limit + 1
+    async with transaction(engine) as tx:
+        match profile_id, touchpoint_id:
+            case UUID() as profile, None:
+                rows = await records.decisions_of_profile(tx, profile, before=before, limit=limit)
+            case None, UUID() as touchpoint:
+                rows = await records.decisions_of_touchpoint(
+                    tx, touchpoint, before=before, limit=limit
+                )
+            case _:
+                problem = Problem("profile_id", "one_of", "either this or touchpoint_id")
+                raise Unprocessable("Name a profile_id or a touchpoint_id, one of them.", [problem])
+    shown, next_cursor = split_page(rows, paging, lambda row: (row.at, row.id))
+    items = [DecisionView.model_validate(row.body) for row in shown]
+    return Page(items=items, next_cursor=next_cursor)
