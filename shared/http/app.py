@@ -48,12 +48,11 @@ def create_app(
         version=version,
         docs_url=None,
         redoc_url=None,
-        max_body_size=max_body_bytes,
         redirect_slashes=False,
     )
     app.state.engine = engine
     app.state.access = Access(engine)
-    app.add_middleware(Edge, accepts_gzip=accepts_gzip)
+    app.add_middleware(Edge, max_body_bytes=max_body_bytes, accepts_gzip=accepts_gzip)
     answer_errors(app)
     served = [*routers, tokens.router, audit.router]
     for route in api_routes(served):

@@ -1,13 +1,14 @@
-"""The outermost layer of an API: trace id, security headers, request metrics, unknown errors.
+"""The outermost layer of an API: trace id, limits, security headers, metrics, unknown errors.
 
-It looks at no body and knows no route. The trace id comes from `traceparent` (W3C) or is new; it
-is in every log line, in every problem, and in the answer's `X-Trace-Id`.
+It counts the bytes of a body but looks at none, and knows no route. The trace id comes from
+`traceparent` (W3C) or is new; it is in every log line, every problem, and `X-Trace-Id`.
 """
 
 import logging
 import re
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -38,8 +39,9 @@ SECURITY_HEADERS = {
 class Edge:
     """ASGI middleware around the whole API."""
 
-    def __init__(self, app: App, accepts_gzip: bool = False) -> None:
+    def __init__(self, app: App, max_body_bytes: int, accepts_gzip: bool) -> None:
         self._app = app
+        self._max_body_bytes = max_body_bytes
         self._accepts_gzip = accepts_gzip
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,7 +70,7 @@ class Edge:
             if refusal is not None:
                 await refusal(scope, receive, send_with_headers)
             else:
-                await self._app(scope, receive, send_with_headers)
+                await self._app(scope, self._limited(receive), send_with_headers)
         except Exception:
             if status:
                 raise  # the answer has begun; the server closes the connection
@@ -83,10 +85,33 @@ class Edge:
         """What no route may see: characters that cannot be stored, encodings not asked for."""
         if b"%00" in scope.get("raw_path", b"") or b"%00" in scope["query_string"]:
             return problem_response(400, "The URL holds the character %00.", trace)
+        length = headers.get("content-length", "0")
+        if not length.isdecimal():
+            return problem_response(400, "Content-Length is no number.", trace)
+        if int(length) > self._max_body_bytes:
+            return problem_response(413, self._too_large(), trace)
         encoding = headers.get("content-encoding", "identity").lower()
         if encoding == "identity" or (encoding == "gzip" and self._accepts_gzip):
             return None
         return problem_response(415, f"Content-Encoding {encoding[:20]!r} is not taken.", trace)
+
+    def _limited(self, receive: Receive) -> Receive:
+        """`receive` that stops a body which has no length, or lied about it, at the limit."""
+        received = 0
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body_bytes:
+                # This class, since the framework turns any other into a plain 400.
+                raise HTTPException(413, self._too_large())
+            return message
+
+        return limited
+
+    def _too_large(self) -> str:
+        return f"A body may have {self._max_body_bytes} bytes."
 
 
 def traceparent_of(request: Request) -> str:

@@ -22,11 +22,16 @@ at 0, so that the first error of a kind is seen by `rate()`.
 """
 
 
+def entries() -> tuple[Entry, ...]:
+    """Every metric, in the order of declaration."""
+    return tuple(CATALOGUE)
+
+
 def page() -> str:
     """The whole page: an overview, then each metric with its meaning and what to do."""
     lines = [PAGE, "| metric | type | labels |", "|---|---|---|"]
-    lines += [f"| [`{e.name}`](#{e.name}) | {e.kind} | {_labels(e)} |" for e in CATALOGUE]
-    for entry in CATALOGUE:
+    lines += [f"| [`{e.name}`](#{e.name}) | {e.kind} | {_labels(e)} |" for e in entries()]
+    for entry in entries():
         lines += ["", *_section(entry)]
     return "\n".join(lines) + "\n"
 
