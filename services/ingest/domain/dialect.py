@@ -13,13 +13,14 @@ from services.ingest.domain.cloudevents import (
 )
 from services.ingest.domain.compose import Arrival
 from services.ingest.domain.decode import decode_json
-from services.ingest.domain.fields import Object, kind_of, object_at, violation
+from services.ingest.domain.fields import VIOLATION, Object, kind_of, object_at, violation
 from services.ingest.domain.native import read_native
 from services.ingest.domain.normalise import normalise_time, time_of_milliseconds
 from services.ingest.domain.segment import looks_like_segment, read_segment
 from services.ingest.domain.source import DIALECTS, Sources
-from shared.contracts.dead_letter import Headers
+from shared.contracts.dead_letter import REASONS, Headers
 from shared.contracts.touchpoint import RawPosition, Touchpoint
+from shared.errors import InvalidData
 
 SOURCE_HEADER = "x-concert-source"
 DIALECT_HEADER = "x-concert-dialect"
@@ -27,6 +28,8 @@ KIND_HEADER = "x-concert-kind"
 RECEIVED_HEADER = "x-concert-received-at"
 BATCH_HEADER = "x-concert-batch"
 """JSON: what stood beside the list of a batch, `context`, `integrations` and `sentAt`."""
+REFUSED_HEADER = "x-concert-refused"
+"""`reason: detail`: the collector could not read this and hands it on for the dead letters."""
 
 
 def read_touchpoint(
@@ -43,7 +46,8 @@ def read_touchpoint(
     Raises InvalidData with one of the reasons of dead letters, and nothing else, whatever the
     bytes are.
     """
-    known = {name.lower(): content for name, content in headers} if headers else {}
+    known = {name.lower(): content or b"" for name, content in headers}
+    _refuse_the_refused(known)
     source_name = _header(known, SOURCE_HEADER)
     arrival = Arrival(
         raw=raw,
@@ -72,6 +76,13 @@ def read_touchpoint(
             batch=_batch(known),
         )
     return read_native(event, arrival, source_name)
+
+
+def _refuse_the_refused(headers: dict[str, bytes]) -> None:
+    stated = _header(headers, REFUSED_HEADER)
+    if stated is not None:
+        reason, _, detail = stated.partition(": ")
+        raise InvalidData(reason if reason in REASONS else VIOLATION, detail)
 
 
 def _received_at(headers: dict[str, bytes], timestamp: int, *, from_collector: bool) -> str:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from services.ingest.domain.fields import kind_of, violation
+from shared.contracts.times import rfc3339
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIXED_WIDTH = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
@@ -29,7 +30,7 @@ def normalise_time(value: Any, path: str) -> str:
         instant = datetime.fromisoformat(value.strip().upper())
         if instant.tzinfo is None:
             instant = instant.replace(tzinfo=UTC)
-        return fixed_width(instant.astimezone(UTC))
+        return rfc3339(instant)
     except (ValueError, OverflowError):
         raise violation(path, f"{value[:40]!r} is no RFC 3339 time") from None
 
@@ -50,8 +51,3 @@ def time_of_milliseconds(milliseconds: int) -> str:
 def _whole_second(seconds: int) -> str:
     """Neighbouring records share their second, so this is mostly remembered."""
     return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
-
-
-def fixed_width(instant: datetime) -> str:
-    """An instant in UTC, written in the one form."""
-    return f"{instant.isoformat(timespec='milliseconds')[:23]}Z"

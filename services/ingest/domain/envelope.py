@@ -1,0 +1,158 @@
+"""The body of a collector request as single events, each in the bytes its client sent.
+
+The events are not read here: the worker does that, for HTTP and Kafka alike. So one bad event in a
+batch cannot harm its neighbours; only a body that cannot be taken apart is refused as a whole.
+Clients put their secret into the body (`writeKey`); it is read here and never leaves.
+"""
+
+import re
+import zlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from services.ingest.domain.decode import MALFORMED
+from services.ingest.domain.identifiers import MAX_VALUE, names_nobody
+from shared.errors import InvalidData, TooLarge
+
+MAX_EVENTS = 2500
+"""Most events in one request, as Segment allows."""
+MAX_BESIDE = 16 * 1024
+"""Most bytes beside the list of events; they are repeated with each event."""
+
+_WRITE_KEY = re.compile(rb'("writeKey"\s*+:\s*+)"((?:[^"\\]++|\\.)*+)(?:"|\Z)', re.DOTALL)
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z)|[\[\]{},]', re.DOTALL)
+_MEMBER = re.compile(rb'\s*+"((?:[^"\\]++|\\.)*+)"\s*+:(.*+)', re.DOTALL)
+_BESIDE = ("context", "integrations", "sentAt")
+
+
+class Envelope(NamedTuple):
+    """`events` as they came; `beside` is JSON of what stood beside their list, if anything."""
+
+    events: list[bytes]
+    beside: bytes | None
+
+
+class _Batch(msgspec.Struct):
+    batch: list[msgspec.Raw]
+    context: msgspec.Raw | None = None
+    integrations: msgspec.Raw | None = None
+    sentAt: msgspec.Raw | None = None  # noqa: N815 - the field's name on the wire
+
+
+class _Who(msgspec.Struct):
+    userId: Any = None  # noqa: N815 - the field's name on the wire
+    anonymousId: Any = None  # noqa: N815 - the field's name on the wire
+
+
+_batch_decoder = msgspec.json.Decoder(_Batch)
+_object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_who_decoder = msgspec.json.Decoder(_Who)
+_READ_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def open_single(body: bytes) -> Envelope:
+    """A call that is one event. Raises InvalidData `malformed_payload` for no JSON object."""
+    try:
+        _object_decoder.decode(body)
+    except _READ_ERRORS as error:
+        raise InvalidData(MALFORMED, f"the body is no JSON object: {error}") from None
+    return Envelope([hide_write_key(body)], None)
+
+
+def open_batch(body: bytes) -> Envelope:
+    """The events of `{"batch": [...], ...}`.
+
+    Raises InvalidData `malformed_payload` when there is no such list, TooLarge beyond the limits.
+    """
+    if body.count(b'"batch"') == 1:
+        try:
+            parts = _batch_decoder.decode(body)
+        except _READ_ERRORS:
+            opened = _open_leniently(body)
+        else:
+            beside = {
+                name: bytes(value)
+                for name in _BESIDE
+                if (value := getattr(parts, name)) is not None
+            }
+            opened = Envelope([bytes(event) for event in parts.batch], _json_object(beside))
+    else:
+        opened = _open_leniently(body)
+    if len(opened.events) > MAX_EVENTS:
+        raise TooLarge(f"{len(opened.events)} events in one request; at most {MAX_EVENTS}")
+    if opened.beside is not None and len(opened.beside) > MAX_BESIDE:
+        raise TooLarge(f"more than {MAX_BESIDE} bytes beside the events")
+    return opened._replace(events=[hide_write_key(event) for event in opened.events])
+
+
+def write_key(body: bytes) -> str | None:
+    """The key a client put into its body, for clients that cannot send a header."""
+    found = _WRITE_KEY.search(body)
+    return None if found is None else found[2].decode("utf-8", "replace")
+
+
+def hide_write_key(content: bytes) -> bytes:
+    """The same bytes without the secret."""
+    return _WRITE_KEY.sub(rb'\1"***"', content) if b"writeKey" in content else content
+
+
+def partition_key(event: bytes) -> bytes:
+    """Events of one person get one key, so that they stay in order: the strongest id they name."""
+    try:
+        who = _who_decoder.decode(event)
+    except _READ_ERRORS:
+        return b"%08x" % zlib.crc32(event)
+    for type_, value in (("user_id", who.userId), ("anonymous_id", who.anonymousId)):
+        named = str(value).strip() if isinstance(value, str | int) else ""
+        if len(named) <= MAX_VALUE and not names_nobody(named):
+            return f"{type_}:{named}".encode()
+    return b"%08x" % zlib.crc32(event)
+
+
+def _open_leniently(body: bytes) -> Envelope:
+    """For a body whose events are not all JSON: follows quotes and brackets, nothing else."""
+    members: dict[bytes, bytes] = {}
+    for part in _elements(body.strip(), b"{"):
+        found = _MEMBER.fullmatch(part)
+        if found is None or found[1] in members:
+            raise InvalidData(MALFORMED, "the body is no JSON object")
+        members[found[1]] = found[2].strip()
+    if b"batch" not in members:
+        raise InvalidData(MALFORMED, "the body has no list `batch`")
+    beside = {name: members[name.encode()] for name in _BESIDE if name.encode() in members}
+    return Envelope(list(_elements(members[b"batch"], b"[")), _json_object(beside))
+
+
+def _elements(text: bytes, opening: bytes) -> Iterator[bytes]:
+    """What stands between the commas of an object or list, which `text` has to be exactly.
+
+    Linear in the length of the text, whatever is in it.
+    """
+    if text[:1] != opening:
+        raise InvalidData(MALFORMED, f"`{opening.decode()}` was expected")
+    depth, begin = 0, 1
+    for token in _TOKEN.finditer(text):
+        mark = token[0]
+        if mark in (b"[", b"{"):
+            depth += 1
+        elif mark in (b"]", b"}"):
+            depth -= 1
+            if depth == 0:
+                if token.end() != len(text):
+                    raise InvalidData(MALFORMED, "there is more behind the end")
+                last = text[begin : token.start()].strip()
+                if last or begin > 1:
+                    yield last
+                return
+        elif mark == b"," and depth == 1:
+            yield text[begin : token.start()].strip()
+            begin = token.end()
+    raise InvalidData(MALFORMED, "the body is cut off")
+
+
+def _json_object(members: dict[str, bytes]) -> bytes | None:
+    if not members:
+        return None
+    return b"{" + b",".join(b'"%b":%b' % (n.encode(), v) for n, v in members.items()) + b"}"

@@ -1,0 +1,25 @@
+"""A source's key: what a channel system shows the collector. Only its SHA-256 is kept.
+
+A key has 256 random bits, so a fast hash is enough; nobody can try that many.
+"""
+
+import hashlib
+
+MARK = "csk_"
+SHOWN = 8
+"""How many characters after the mark people see, to tell keys apart."""
+
+
+def key_text(secret: str) -> str:
+    """The key made of a random secret."""
+    return MARK + secret
+
+
+def key_hash(key: str) -> bytes:
+    """What is stored and looked up: 32 bytes."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+def key_prefix(key: str) -> str:
+    """The beginning of a key, which is no secret."""
+    return key[: len(MARK) + SHOWN]

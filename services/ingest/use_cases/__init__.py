@@ -1,0 +1,1 @@
+"""What ingest does: accept records from Kafka, collect requests, register sources and keys."""

@@ -1,0 +1,105 @@
+"""Publishes what many requests collect, in rounds: one produce batch a partition for all of them.
+
+While one round waits for its acknowledgements, the next requests gather. A request is answered only
+after all in-sync replicas have its events. Nothing is kept for later: who is told no sends again.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from shared.contracts.dead_letter import Headers
+from shared.errors import Infrastructure
+from shared.kafka.messages import OutboxBuffer, PartitionCounts
+from shared.kafka.publisher import Publisher
+
+MAX_WAITING_BYTES = 64 * 1024 * 1024
+DEADLINE_SECONDS = 10.0
+
+
+class Outgoing(NamedTuple):
+    """One message for a topic."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+class _Request(NamedTuple):
+    messages: Sequence[Outgoing]
+    size: int
+    acknowledged: asyncio.Future[None]
+
+
+class GroupPublisher:
+    """One for each process; `run` has to run beside the requests."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        counts: PartitionCounts,
+        *,
+        deadline_seconds: float = DEADLINE_SECONDS,
+    ) -> None:
+        self._publisher = publisher
+        self._counts = counts
+        self._deadline_seconds = deadline_seconds
+        self._waiting: list[_Request] = []
+        self._waiting_bytes = 0
+        self._wake = asyncio.Event()
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        """Return when every message is acknowledged by all in-sync replicas.
+
+        Raises Infrastructure when that cannot be had in time; some messages may be there then.
+        """
+        for topic in {message.topic for message in messages}:
+            self._counts.of(topic)
+        size = sum(len(message.value) for message in messages)
+        if self._waiting and self._waiting_bytes + size > MAX_WAITING_BYTES:
+            raise Infrastructure("kafka", "too many events wait for acknowledgements")
+        request = _Request(messages, size, asyncio.get_running_loop().create_future())
+        self._waiting.append(request)
+        self._waiting_bytes += size
+        self._wake.set()
+        try:
+            await asyncio.wait_for(request.acknowledged, self._deadline_seconds)
+        except TimeoutError:
+            raise Infrastructure(
+                "kafka", f"no acknowledgement within {self._deadline_seconds:g} s"
+            ) from None
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Publish rounds until told to stop and nobody waits any more."""
+        stopped = asyncio.ensure_future(stopping.wait())
+        try:
+            while self._waiting or not stopping.is_set():
+                if not self._waiting:
+                    self._wake.clear()
+                    woken = asyncio.ensure_future(self._wake.wait())
+                    await asyncio.wait({woken, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                    woken.cancel()
+                    continue
+                await self._round()
+        finally:
+            stopped.cancel()
+
+    async def _round(self) -> None:
+        requests, self._waiting = self._waiting, []
+        self._waiting_bytes = 0
+        wanted = [request for request in requests if not request.acknowledged.done()]
+        buffer = OutboxBuffer(self._counts)
+        for request in wanted:
+            for message in request.messages:
+                buffer.add(message.topic, message.key, message.value, message.headers)
+        try:
+            await self._publisher.publish(buffer.items())
+        except Infrastructure as error:
+            for request in wanted:
+                if not request.acknowledged.done():
+                    request.acknowledged.set_exception(error)
+        else:
+            for request in wanted:
+                if not request.acknowledged.done():
+                    request.acknowledged.set_result(None)
