@@ -40,6 +40,7 @@ def up(*, only_infra: bool) -> int:
             if code is not None:
                 return code or 1
             if ready:
+                popen.returncode = 0  # it outlives us on purpose: nothing to collect
                 return 0
             time.sleep(0.1)
 
@@ -49,7 +50,9 @@ def down() -> int:
     home = open_home(default_root())
     try:
         with exclusive(home):
-            ended = Processes(home).end_leftovers()
+            processes = Processes(home)
+            ended = processes.alive()
+            processes.end_leftovers()
             print(f"ended {', '.join(ended)}" if ended else f"nothing runs on {home.root}")
             return 0
     except StackError:

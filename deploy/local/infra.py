@@ -44,6 +44,10 @@ def running_infra(
     both_local = not given_kafka and not given_database
     if both_local:
         _require_both_or_neither(home)
+    if not given_kafka:
+        kafka.check_data(home)
+    if not given_database:
+        postgres.check_data(home)
     children: list[Child] = []
     local_kafka = local_postgres = None
     try:

@@ -67,7 +67,7 @@ class LocalKafka:
 def start_kafka(home: Home, ports: Ports, processes: Processes, progress: Progress) -> LocalKafka:
     """Format storage if it is new, start the broker, wait until it answers.
 
-    Raises StackError when the jars cannot be had, the data folder is damaged, or it ends early.
+    Raises StackError when the jars cannot be had or it ends early.
     """
     jars = class_path(progress)
     data = prepare_storage(home, ports, jars, progress)
@@ -92,15 +92,20 @@ def has_data(home: Home) -> bool:
     return (home.kafka / "data").exists()
 
 
+def check_data(home: Home) -> None:
+    """Raise StackError when there is a data folder and it is damaged."""
+    data = home.kafka / "data"
+    if data.exists() and not (data / "meta.properties").exists():
+        raise StackError(
+            f"{data} is not a whole Kafka data folder (meta.properties is missing): restore "
+            f"it, or remove {home.root} to start empty"
+        )
+
+
 def prepare_storage(home: Home, ports: Ports, jars: list[Path], progress: Progress) -> Path:
-    """The formatted data folder; formats a new one. Raises StackError when it is damaged."""
+    """The formatted data folder; formats a new one when there is none."""
     data = home.kafka / "data"
     if data.exists():
-        if not (data / "meta.properties").exists():
-            raise StackError(
-                f"{data} is not a whole Kafka data folder (meta.properties is missing): restore "
-                f"it, or remove {home.root} to start empty"
-            )
         return data
     fresh = home.kafka / "data.new"
     shutil.rmtree(fresh, ignore_errors=True)

@@ -83,7 +83,7 @@ def start_postgres(
 ) -> LocalPostgres:
     """Make the data folder if it is new, start the server, make database and owner.
 
-    Raises StackError when the data folder is damaged or the server ends early.
+    Raises StackError when the server ends early.
     """
     place = find_place(home)
     prepare_data(home, place, progress)
@@ -134,9 +134,8 @@ def find_place(home: Home) -> Place:
 
 
 def prepare_data(home: Home, place: Place, progress: Progress) -> None:
-    """Make the data folder when there is none. Raises StackError when what is there is damaged."""
+    """Make the data folder when there is none."""
     if place.data.exists():
-        _check_data(home, place)
         return
     fresh = place.data.with_name("data.new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -171,8 +170,12 @@ def prepare_data(home: Home, place: Place, progress: Progress) -> None:
     password_file.unlink()
 
 
-def _check_data(home: Home, place: Place) -> None:
+def check_data(home: Home) -> None:
+    """Raise StackError when there is a data folder and it is damaged or not ours."""
+    place = find_place(home)
     mark = place.data / "PG_VERSION"
+    if not place.data.exists():
+        return
     remedy = f"restore it, or remove {home.root} to start empty"
     if place.data.parent != home.postgres:
         remedy = f"restore it, or remove it and {home.root} to start empty"

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -24,6 +25,7 @@ from deploy.local.home import Home
 from deploy.local.signals import undisturbed
 
 LOG_LIMIT = 64 * 1024 * 1024
+LEFTOVER_SECONDS = 20.0
 
 
 class Noted(TypedDict):
@@ -124,31 +126,24 @@ class Processes:
             if not self._waited(child, max(0.0, deadline - time.monotonic()))
         ]
 
-    def end_leftovers(self) -> list[str]:
-        """End what an earlier stack of this home left running; the names, last started first."""
-        ended = []
-        for entry in reversed(self._noted()):
-            process = _same_process(entry["pid"], entry["started"])
-            if process is None:
-                continue
-            ended.append(entry["name"])
-            process.send_signal(_polite_signal(process))
-            try:
-                process.wait(20)
-            except psutil.TimeoutExpired:
-                process.kill()
-                process.wait(20)
+    def end_leftovers(self) -> None:
+        """End what an earlier stack of this home left running, last started first."""
+        for name, process in reversed(self._running()):
+            polite = signal.SIGINT if name == "postgres" else signal.SIGTERM
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(polite)
+                if not wait_until_dead(process.pid, LEFTOVER_SECONDS):
+                    process.kill()
+                    wait_until_dead(process.pid, LEFTOVER_SECONDS)
         self._write([])
-        return ended
 
     def alive(self) -> dict[str, int]:
-        """Name and pid of every noted process that runs now."""
-        noted = self._noted()
-        return {
-            entry["name"]: entry["pid"]
-            for entry in noted
-            if _same_process(entry["pid"], entry["started"]) is not None
-        }
+        """Name and pid of every noted process that runs now, in the order they were started."""
+        return {name: process.pid for name, process in self._running()}
+
+    def _running(self) -> list[tuple[str, psutil.Process]]:
+        pairs = [(e["name"], _same_process(e["pid"], e["started"])) for e in self._noted()]
+        return [(name, process) for name, process in pairs if process is not None]
 
     def _spawn(self, command: Command, log: Path) -> subprocess.Popen[bytes]:
         if log.exists() and log.stat().st_size > LOG_LIMIT:
@@ -215,11 +210,6 @@ def _same_process(pid: int, started: float) -> psutil.Process | None:
     return process
 
 
-def _polite_signal(process: psutil.Process) -> int:
-    """PostgreSQL's fast shutdown is SIGINT; on SIGTERM it would wait for its clients."""
-    return signal.SIGINT if process.name().startswith("postgres") else signal.SIGTERM
-
-
 def unprivileged_account(owner_of: Path | None = None) -> Account | None:
     """The account for servers that refuse to run as root; None when this process is not root.
 
@@ -255,7 +245,11 @@ def wait_until_dead(pid: int, seconds: float) -> bool:
     """Wait until a process that is not a child is gone; whether it went in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+        try:
+            # Nobody may collect a dead orphan in a container: a zombie is as good as gone.
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
             return True
         time.sleep(0.05)
     return False

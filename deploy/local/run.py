@@ -68,8 +68,11 @@ class _Run:
         self.supervisor = Supervisor(processes, progress)
 
     def go(self, *, only_infra: bool) -> None:
-        for name in self.processes.end_leftovers():
-            self.progress.say(f"ended {name}, left over from a stack that was killed")
+        leftovers = self.processes.alive()
+        if leftovers:
+            doing = f"ending {', '.join(leftovers)}, left over from a stack that was killed"
+            with self.progress.step(doing, "ended"):
+                self.processes.end_leftovers()
         ready_file(self.home).unlink(missing_ok=True)
         if not only_infra:
             api_ports = {r.label: self.ports.base + r.api_offset for r in ROLES if r.api_offset}

@@ -26,7 +26,8 @@ async def create_topics(
 ) -> int:
     """Make the missing topics (all defaults unless `specs` says which); how many were made.
 
-    Each is kept on three brokers, or on all when there are fewer. Raises StackError when Kafka does not answer or refuses one.
+    Each is kept on three brokers, or on all when there are fewer. Raises StackError when Kafka
+    does not answer or refuses one.
     """
     admin = build_admin(bootstrap, client_id="concert-setup")
     try:
