@@ -85,7 +85,7 @@ class Explained:
             failures.append(failure)
         if len(failures) == 1:
             return failures[0]
-        seen = [_bounded(failure.actual) for failure in failures[:MAX_ELEMENTS]]
+        seen = [_small(failure.actual) for failure in failures[:MAX_ELEMENTS]]
         return Failure(_cut(sentence(condition), MAX_SENTENCE), f"one of {len(parts)}", seen)
 
 
@@ -101,14 +101,14 @@ def _clause_failure(condition: Condition, facts: Facts) -> Failure:
     negated = isinstance(condition, Not)
     leaf = condition.part if isinstance(condition, Not) else condition
     assert not isinstance(leaf, All | Any | Not)  # noqa: S101 - a normal form, made here
-    expected, actual = _expected(leaf, negated=negated), _seen(leaf, facts)
-    return Failure(_cut(sentence(condition), MAX_SENTENCE), _bounded(expected), _bounded(actual))
+    words = _cut(sentence(condition), MAX_SENTENCE)
+    return Failure(words, _expected(leaf, negated=negated), _bounded(_seen(leaf, facts)))
 
 
 def _expected(leaf: Leaf, *, negated: bool) -> object:
     match leaf:
         case Compare(_, _, value):
-            operand = list(value) if isinstance(value, tuple) else value
+            operand = _bounded(list(value) if isinstance(value, tuple) else value)
             return {"not": operand} if negated else operand
         case EventCount(count_op=count_op, count=count):
             return {count_op: count}
