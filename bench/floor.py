@@ -8,7 +8,7 @@ record's key with a snapshot of 2 KB, in one transaction per batch of 1,000, and
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -59,7 +59,7 @@ async def run_floor(
     target: str,
     partitions: int,
     events: int,
-    progress: Callable[[int], None],
+    snapshot: bytes = SNAPSHOT,
 ) -> FloorRun:
     """Carry `events` records of `source` to `target`; both topics have `partitions`."""
     database = await asyncpg.connect(owner_url)
@@ -79,10 +79,9 @@ async def run_floor(
             fetched = await consumer.getmany(*assigned, timeout_ms=500, max_records=BATCH)
             records = [record for some in fetched.values() for record in some]
             if records:
-                await _store(database, records)
-                await _publish(producer, target, records)
+                await _store(database, records, snapshot)
+                await _publish(producer, target, records, snapshot)
                 done += len(records)
-                progress(done)
         return FloorRun(events, time.perf_counter() - begun, time.process_time() - cpu)
     finally:
         await producer.stop()
@@ -90,7 +89,9 @@ async def run_floor(
         await database.close()
 
 
-async def _store(database: asyncpg.Connection, records: Sequence[ConsumerRecord]) -> None:
+async def _store(
+    database: asyncpg.Connection, records: Sequence[ConsumerRecord], snapshot: bytes
+) -> None:
     rows = [(_digest(b"%d/%d" % (r.partition, r.offset)), r.value) for r in records]
     touched: dict[UUID, int] = defaultdict(int)
     for record in records:
@@ -99,10 +100,12 @@ async def _store(database: asyncpg.Connection, records: Sequence[ConsumerRecord]
     async with database.transaction():
         await database.copy_records_to_table("event", schema_name="floor", records=rows)
         counts = [touched[one] for one in ordered]
-        await database.execute(_UPSERT, ordered, counts, [SNAPSHOT] * len(ordered))
+        await database.execute(_UPSERT, ordered, counts, [snapshot] * len(ordered))
 
 
-async def _publish(producer: Any, target: str, records: Sequence[ConsumerRecord]) -> None:
+async def _publish(
+    producer: Any, target: str, records: Sequence[ConsumerRecord], snapshot: bytes
+) -> None:
     by_partition: dict[int, list[ConsumerRecord]] = defaultdict(list)
     for record in records:
         by_partition[record.partition].append(record)
@@ -110,7 +113,7 @@ async def _publish(producer: Any, target: str, records: Sequence[ConsumerRecord]
     for partition, some in by_partition.items():
         batch = producer.create_batch()
         for record in some:
-            batch.append(timestamp=None, key=record.key, value=record.value + SNAPSHOT)
+            batch.append(timestamp=None, key=record.key, value=record.value + snapshot)
         acks.append(await producer.send_batch(batch, target, partition=partition))
     for ack in acks:
         await ack

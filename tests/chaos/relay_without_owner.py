@@ -12,10 +12,11 @@ import sys
 
 from sqlalchemy import text
 
-from services.profile.__main__ import main
+from services.profile.bootstrap import COMMANDS
 from shared.kafka.messages import Message
 from shared.postgres import outbox
 from shared.postgres.transaction import transaction
+from shared.runtime.cli import main
 from shared.runtime.relay import Relay
 
 SLOWEST = 0.25
@@ -51,5 +52,5 @@ async def _dawdle() -> None:
 _true_step = Relay.step
 
 if __name__ == "__main__":
-    Relay.step = step_without_owner if sys.argv[1] == "mutant" else slow_step  # type: ignore[method-assign]
-    sys.exit(main(["worker"]))
+    Relay.step = step_without_owner if sys.argv[1] == "mutant" else slow_step  # type: ignore[method-assign, assignment]
+    sys.exit(main("profile", COMMANDS, ["worker"]))

@@ -147,19 +147,29 @@ class Run:
 
 @asynccontextmanager
 async def chaos_run(
-    stack: Stack, topics: Topics, database: Database, roles: RoleProcesses, seed: int
+    stack: Stack,
+    topics: Topics,
+    database: Database,
+    roles: RoleProcesses,
+    seed: int,
+    *,
+    rules: bool = True,
 ) -> AsyncIterator[Run]:
-    """A run with its rules live, its lease rows watched, and no worker started yet."""
+    """A run with its rules live, its lease rows watched, and no worker started yet.
+
+    Without `rules` nothing is published, for runs that end at the profile.
+    """
     owner = await asyncpg.connect(database.owner_url)
     flow = Flow(topics, seed, clock.now)
     run = Run(stack, topics, database, owner, roles, flow, random.Random(seed))
     sampler = None
     try:
         await remember_leases(owner)
-        api = await roles.start_ready("orchestrator", "api")
-        assert api.api_url is not None
-        await publish_rules(api.api_url, stack.home.root)
-        api.terminate()
+        if rules:
+            api = await roles.start_ready("orchestrator", "api")
+            assert api.api_url is not None
+            await publish_rules(api.api_url, stack.home.root)
+            api.terminate()
         sampler = asyncio.create_task(sample_leases(database.owner_url, run.samples))
         yield run
     finally:

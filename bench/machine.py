@@ -1,0 +1,49 @@
+"""The machine in words, and CPU time of process families from /proc (through psutil)."""
+
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+
+def describe() -> str:
+    """One sentence about what the figures were measured on."""
+    memory = psutil.virtual_memory().total / 1024**3
+    system = f"{platform.system()} {platform.release()}"
+    return (
+        f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GB of memory, {system}, "
+        f"Python {platform.python_version()}; the broker, the database and the load generator "
+        "share these cores with Concert"
+    )
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    if path.exists():
+        for line in path.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def load_average() -> float:
+    """Processes that wanted a core in the last minute."""
+    return os.getloadavg()[0]
+
+
+def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
+    """CPU time so far of each named process with all its children, the ended ones included."""
+    return {name: _family(psutil.Process(pid)) for name, pid in pids.items()}
+
+
+def _family(process: psutil.Process) -> float:
+    own = process.cpu_times()
+    total = own.user + own.system + own.children_user + own.children_system
+    return float(total + sum(_family(child) for child in process.children()))
+
+
+def memory_mb(pids: Mapping[str, int]) -> dict[str, float]:
+    """Resident memory of each named process alone, in MB."""
+    return {name: psutil.Process(pid).memory_info().rss / 1024**2 for name, pid in pids.items()}
