@@ -2,7 +2,7 @@
 
 from sqlalchemy.engine import make_url
 
-from deploy.local.home import secret
+from deploy.local.home import access_token
 from deploy.local.ports import HOST, Ports
 from deploy.local.services import Deployment
 
@@ -16,7 +16,7 @@ TITLES = {
 def banner(deployment: Deployment, ports: Ports, *, local_database: bool) -> str:
     """The text, without colours, ready to print."""
     home = deployment.home
-    token = secret(home.root / "admin-token")
+    token = access_token(home.root / "admin-token")
     url = make_url(deployment.owner_url).render_as_string(hide_password=not local_database)
     profile = f"http://{HOST}:{ports.base + 2}"
     urls = [f"  {TITLES[n]:<24}http://{HOST}:{ports.base + n}" for n in sorted(TITLES)]

@@ -8,12 +8,13 @@ and never two running stacks: `exclusive` sees to that.
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.errors import StackError
+from shared.access import new_token
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -83,10 +84,15 @@ def open_home(root: Path) -> Home:
     return home
 
 
-def secret(path: Path) -> str:
+def access_token(path: Path) -> str:
+    """The API token in the file at `path`, drawn and written when there is none yet."""
+    return secret(path, draw=lambda: new_token().text)
+
+
+def secret(path: Path, draw: Callable[[], str] = lambda: secrets.token_urlsafe(32)) -> str:
     """The secret in the file at `path` (mode 600), drawn and written when there is none yet."""
     if not path.exists():
-        write_private(path, secrets.token_urlsafe(32) + "\n")
+        write_private(path, draw() + "\n")
     try:
         return path.read_text().strip()
     except OSError as error:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deploy.local.home import CHECKOUT, Home, secret
+from deploy.local.home import CHECKOUT, Home, access_token
 from deploy.local.processes import Command
 
 
@@ -61,8 +61,8 @@ class Deployment:
         }
         service_token = self.home.credentials / "service-token"
         admin_token = self.home.root / "admin-token"
-        secret(service_token)
-        secret(admin_token)
+        access_token(service_token)
+        access_token(admin_token)
         return inherited | {
             "CONCERT_HOME": str(self.home.root),
             "CONCERT_KAFKA": self.kafka,
