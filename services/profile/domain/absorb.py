@@ -165,7 +165,7 @@ class _Fold:
                 self.result.anchors[touchpoint.id] = None
             return
         owner = self.owners.get(keys[0]) if keys else hint
-        if owner is not None and all(self.owners.get(key) == owner for key in keys):
+        if owner is not None and self._all_of(keys, owner):
             self._take_in(self.profiles[owner], keys, arrival)
             return
         resolution = resolve(
@@ -183,6 +183,14 @@ class _Fold:
         unkept = resolution.unkept
         kept = [key for key in resolution.keys if key not in unkept] if unkept else resolution.keys
         self._take_in(profile, kept, arrival)
+
+    def _all_of(self, keys: Sequence[str], owner: str) -> bool:
+        """Whether all identifiers are known and on this one profile: nothing can break then."""
+        owners = self.owners
+        for key in keys:  # noqa: SIM110 - a loop, because all() with a generator costs more
+            if owners.get(key) != owner:
+                return False
+        return True
 
     def finish(self) -> Absorbed:
         self.result.changed = [one for one in self.profiles.values() if one.changed]

@@ -14,8 +14,6 @@ from shared.contracts.profile_update import Consent
 MAX_CONSENTS = 200
 
 Status = Literal["granted", "denied"]
-Consents = dict[str, "ConsentRecord"]
-"""`purpose NUL channel` -> the record; purpose and channel hold no NUL."""
 
 
 class ConsentRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -24,6 +22,10 @@ class ConsentRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     status: Status
     at: str
     basis: str | None = None
+
+
+Consents = dict[str, ConsentRecord]
+"""`purpose NUL channel` -> the record; purpose and channel hold no NUL."""
 
 
 class ConsentChange(msgspec.Struct, frozen=True, gc=False):

@@ -247,13 +247,21 @@ def _broken_rule(
             return "cap"
         if sum(one.size for one in candidates) > rules.max_identifiers:
             return "cap"
-    elif not new:
+    elif not new or _first_of_their_type(new, candidates):
         return None
     for name in _types_that_grow(new, candidates):
         broken = _broken_limit(rules.of(name), new, candidates, occurred_at)
         if broken is not None:
             return broken
     return None
+
+
+def _first_of_their_type(new: Sequence[str], candidates: Sequence[Candidate]) -> bool:
+    """Whether each new identifier is the only one of its type: that never breaks a rule."""
+    names = {key.partition("\0")[0] for key in new}
+    return len(names) == len(new) and not any(
+        one.keys_of(name) for one in candidates for name in names
+    )
 
 
 def _types_that_grow(new: Sequence[str], candidates: Sequence[Candidate]) -> list[str]:

@@ -74,8 +74,7 @@ def decode_state(data: bytes) -> ProfileState:
     return _decoder.decode(data)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredProfile:
+class StoredProfile(msgspec.Struct, frozen=True, gc=False):
     """A row of the profile table. `seq` is the number of its last update."""
 
     id: str
@@ -166,10 +165,19 @@ def sums(state: ProfileState) -> Iterator[Sums]:
 
 def strongest_first(state: ProfileState, rules: IdentityRules) -> list[tuple[IdentifierKey, Held]]:
     """The identifiers by type priority; within a type the one seen last comes first."""
-    held = sorted(state.held.items())
-    held.sort(key=lambda one: one[1].last_seen_at, reverse=True)
-    held.sort(key=lambda one: rules.type_order(one[0].partition("\0")[0]))
-    return held
+    if len(state.held) == 1:
+        return list(state.held.items())
+    by_type: dict[str, list[tuple[IdentifierKey, Held]]] = {}
+    for one in state.held.items():
+        by_type.setdefault(one[0].partition("\0")[0], []).append(one)
+    ordered = []
+    for name in sorted(by_type, key=rules.type_order):
+        group = by_type[name]
+        if len(group) > 1:
+            group.sort(key=lambda one: one[0])
+            group.sort(key=lambda one: one[1].last_seen_at, reverse=True)
+        ordered += group
+    return ordered
 
 
 def shown_traits(best: dict[str, Any]) -> list[str]:

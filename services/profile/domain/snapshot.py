@@ -34,33 +34,19 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def snapshot(profile: WorkingProfile, rules: IdentityRules) -> bytes:
     """The profile as it stands now (shared.contracts.profile_update.ProfileSnapshot)."""
-    parts = profile.parts
-    identifiers = parts.get("identifiers")
-    if identifiers is None:
-        identifiers = parts["identifiers"] = _identifiers(profile, rules)
-    traits = parts.get("traits")
-    if traits is None:
-        traits = parts["traits"] = _traits(profile)
-        parts["timezone"] = _encode(timezone_of(profile.best))
-    consents = parts.get("consents")
-    if consents is None:
-        consents = parts["consents"] = _encode(consent_list(profile.state.consents))
-    state = profile.state
-    return (
-        b'{"computed":%b,"consents":%b,"created_at":"%b","household":null,"id":"%b",'
-        b'"identifiers":%b,"identifiers_total":%d,"last_seen_at":"%b","leaves":{},"persona":null,'
-        b'"segments":[],"status":"%b","timezone":%b,"traits":%b}'
-        % (
+    head = profile.head
+    if head is None:
+        head = profile.head = _head(profile, rules)
+    tail = profile.tail
+    if tail is None:
+        tail = profile.tail = _tail(profile)
+    return b"".join(
+        (
+            b'{"computed":',
             computed(profile.total),
-            consents,
-            state.created_at.encode(),
-            profile.id.encode(),
-            identifiers,
-            len(state.held),
-            state.last_seen_at.encode(),
-            profile.status.encode(),
-            parts["timezone"],
-            traits,
+            head,
+            profile.state.last_seen_at.encode(),
+            tail,
         )
     )
 
@@ -75,20 +61,22 @@ def update(
     limit: int = MAX_UPDATE_BYTES,
 ) -> bytes:
     """The message for a change that was just made to `profile`, whose `seq` is already taken."""
-    link = b""
+    link = ""
     if merged_from is not None:
-        link = b'"merged_from":"%b",' % merged_from.encode()
+        link = f'"merged_from":"{merged_from}",'
     elif merged_into is not None:
-        link = b'"merged_into":"%b",' % merged_into.encode()
+        link = f'"merged_into":"{merged_into}",'
     after = snapshot(profile, rules)
     if len(cause) + len(after) > limit:
         cause = cut(cause, max(limit - len(after), 0))
-    return b'{"cause":%b,%b"profile":%b,"profile_id":"%b","seq":%d}' % (
-        cause,
-        link,
-        after,
-        profile.id.encode(),
-        profile.seq,
+    return b"".join(
+        (
+            b'{"cause":',
+            cause,
+            f',{link}"profile":'.encode(),
+            after,
+            f',"profile_id":"{profile.id}","seq":{profile.seq}}}'.encode(),
+        )
     )
 
 
@@ -109,23 +97,44 @@ def computed(total: Sums | None) -> bytes:
     """The built-in computed traits."""
     if total is None:
         return b'{"first_seen_at":null,"last_seen_at":null,"orders":0,"revenue":{},"touchpoints":0}'
-    revenue = ",".join(
-        f'"{currency}":"{amount_text(currency, total.revenue[currency])}"'
-        for currency in sorted(total.revenue)
-    )
+    revenue = ""
+    if total.revenue:
+        revenue = ",".join(
+            f'"{currency}":"{amount_text(currency, total.revenue[currency])}"'
+            for currency in sorted(total.revenue)
+        )
     return (
         f'{{"first_seen_at":"{total.first_seen_at}","last_seen_at":"{total.last_seen_at}",'
         f'"orders":{total.orders},"revenue":{{{revenue}}},"touchpoints":{total.touchpoints}}}'
     ).encode()
 
 
-def _identifiers(profile: WorkingProfile, rules: IdentityRules) -> bytes:
-    listed = strongest_first(profile.state, rules)[:MAX_SNAPSHOT_IDENTIFIERS]
-    return _encode([identifier_of(key) for key, _ in listed])
+def _head(profile: WorkingProfile, rules: IdentityRules) -> bytes:
+    """From the consents to the beginning of `last_seen_at`: who it is."""
+    state = profile.state
+    listed = strongest_first(state, rules)[:MAX_SNAPSHOT_IDENTIFIERS]
+    return (
+        b',"consents":%b,"created_at":"%b","household":null,"id":"%b","identifiers":%b,'
+        b'"identifiers_total":%d,"last_seen_at":"'
+        % (
+            _encode(consent_list(state.consents)) if state.consents else b"[]",
+            state.created_at.encode(),
+            profile.id.encode(),
+            _encode([identifier_of(key) for key, _ in listed]),
+            len(state.held),
+        )
+    )
 
 
-def _traits(profile: WorkingProfile) -> bytes:
+def _tail(profile: WorkingProfile) -> bytes:
+    """From the end of `last_seen_at` to the end: what is known of them."""
     best = profile.best
-    return b"{%b}" % b",".join(
-        b"%b:%b" % (_encode(name), best[name].value) for name in shown_traits(best)
+    traits = [b"%b:%b" % (_encode(name), best[name].value) for name in shown_traits(best)]
+    return (
+        b'","leaves":{},"persona":null,"segments":[],"status":"%b","timezone":%b,"traits":{%b}}'
+        % (
+            profile.status.encode(),
+            _encode(timezone_of(best)) if best else b"null",
+            b",".join(traits),
+        )
     )

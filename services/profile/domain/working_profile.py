@@ -36,15 +36,16 @@ class WorkingProfile:
         "_best",
         "_by_type",
         "_total",
+        "head",
         "id",
         "merged_into",
         "n_merges",
-        "parts",
         "policy",
         "seq",
         "seq_before",
         "state",
         "status",
+        "tail",
     )
 
     def __init__(self, stored: StoredProfile, policy: TraitPolicy) -> None:
@@ -55,8 +56,10 @@ class WorkingProfile:
         self.n_merges = stored.n_merges
         self.state: ProfileState = stored.state
         self.policy = policy
-        self.parts: dict[str, bytes] = {}
-        """Parts of the snapshot that are still true (services.profile.domain.snapshot)."""
+        self.head: bytes | None = None
+        """The part of the snapshot that says who it is; None when it has to be made anew."""
+        self.tail: bytes | None = None
+        """The part of the snapshot with the traits; None when it has to be made anew."""
         self._best: dict[str, Candidate] | None = None
         self._total: totals.Sums | None = None
         self._by_type: dict[str, list[str]] | None = None
@@ -110,14 +113,14 @@ class WorkingProfile:
         if held is None:
             state.held[key] = Held(occurred_at, occurred_at)
             self._by_type = None
-            self.parts.pop("identifiers", None)
+            self.head = None
             return
         if occurred_at < held.first_seen_at:
             held.first_seen_at = occurred_at
         if occurred_at > held.last_seen_at:
             held.last_seen_at = occurred_at
             if len(state.held) > 1:
-                self.parts.pop("identifiers", None)
+                self.head = None
 
     def count(
         self, anchor: str, occurred_at: str, *, order: bool, revenue: totals.Revenue | None
@@ -144,14 +147,14 @@ class WorkingProfile:
             return
         if len(held.traits) >= MAX_TRAITS:  # another trait may have had to go
             self._best = None
-            self.parts.pop("traits", None)
+            self.tail = None
             return
         challenger = candidate(self.policy, source, observation)
         before = best.get(name)
         if before is None or challenger > before:
             best[name] = challenger
             if before is None or before.value != challenger.value:
-                self.parts.pop("traits", None)
+                self.tail = None
 
     def absorb(self, loser: "WorkingProfile") -> None:
         """Take over everything the loser holds; the loser stays behind, empty and merged."""
@@ -168,7 +171,7 @@ class WorkingProfile:
 
     def forget_derived(self) -> None:
         """Compute everything that is derived from the state anew."""
-        self.parts.clear()
+        self.head = self.tail = None
         self._best = self._total = self._by_type = None
 
     def _keys_by_type(self) -> dict[str, list[str]]:

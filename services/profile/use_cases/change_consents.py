@@ -50,7 +50,7 @@ async def change_consents(
     Raises NotFound, PreconditionFailed when `expected_version` is not the present one, and
     Unprocessable when the profile would hold too many consents.
     """
-    profile = WorkingProfile(await _lock(tx, profile_id), rules.traits)
+    profile = WorkingProfile(await lock_active(tx, profile_id), rules.traits)
     if expected_version is not None and expected_version != profile.seq:
         raise PreconditionFailed(f"the profile is at version {profile.seq} by now")
     stamp = rfc3339(at)
@@ -70,8 +70,11 @@ async def change_consents(
     return profile.stored()
 
 
-async def _lock(tx: AsyncConnection, profile_id: str) -> StoredProfile:
-    """Lock the active profile; one lock at a time, so nobody can wait for us in a circle."""
+async def lock_active(tx: AsyncConnection, profile_id: str) -> StoredProfile:
+    """Lock the active profile that an id stands for. Raises NotFound.
+
+    Should it be merged just now, nobody else waits for its old row.
+    """
     asked = profile_id
     for _ in range(TRIES):
         now = await profiles.current(tx, [asked])

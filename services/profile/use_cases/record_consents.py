@@ -1,0 +1,58 @@
+"""What a customer allows or refuses, as somebody entered it: recorded, announced and audited."""
+
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.profile.domain.absorb import Rules
+from services.profile.domain.consent import ConsentChange, consent_list
+from services.profile.domain.profile import StoredProfile
+from services.profile.storage import listing
+from services.profile.use_cases.change_consents import change_consents, lock_active
+from shared.contracts.topics import Topics
+from shared.kafka.messages import OutboxBuffer, PartitionCounts
+from shared.postgres import audit, outbox
+from shared.postgres.transaction import transaction
+
+KIND = "consents"
+
+
+async def record_consents(
+    engine: AsyncEngine,
+    profile_id: UUID,
+    changes: Sequence[ConsentChange],
+    *,
+    may_replace: Callable[[int | None], None],
+    who: audit.Who,
+    topics: Topics,
+    counts: PartitionCounts,
+    rules: Rules,
+) -> StoredProfile:
+    """The profile with the consents, which hold for the next decision.
+
+    `may_replace` is given the profile's version and raises when another one is meant. Raises
+    NotFound, and Unprocessable when the profile would hold too many consents.
+    """
+    messages = OutboxBuffer(counts)
+    async with transaction(engine) as tx:
+        before = await lock_active(tx, str(profile_id))
+        may_replace(before.seq)
+        was = [_as_json(one) for one in consent_list(before.state.consents)]
+        after = await change_consents(
+            tx,
+            before.id,
+            changes,
+            at=await listing.business_time(tx),
+            actor=who.id,
+            topics=topics,
+            messages=messages,
+            rules=rules,
+        )
+        if after.seq != before.seq:
+            now = [_as_json(one) for one in consent_list(after.state.consents)]
+            await audit.append(
+                tx, who=who, kind=KIND, key=after.id, action="change", before=was, after=now
+            )
+        await outbox.append(tx, messages)
+        return after
