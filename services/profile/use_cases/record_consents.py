@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.profile.domain.absorb import Rules
@@ -38,7 +39,7 @@ async def record_consents(
     async with transaction(engine) as tx:
         before = await lock_active(tx, str(profile_id))
         may_replace(before.seq)
-        was = [_as_json(one) for one in consent_list(before.state.consents)]
+        was = msgspec.to_builtins(consent_list(before.state.consents))
         after = await change_consents(
             tx,
             before.id,
@@ -50,7 +51,7 @@ async def record_consents(
             rules=rules,
         )
         if after.seq != before.seq:
-            now = [_as_json(one) for one in consent_list(after.state.consents)]
+            now = msgspec.to_builtins(consent_list(after.state.consents))
             await audit.append(
                 tx, who=who, kind=KIND, key=after.id, action="change", before=was, after=now
             )

@@ -1,0 +1,34 @@
+"""Puts the profile API together."""
+
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.profile.api.changes import changes_router
+from services.profile.api.profiles import profile_router
+from services.profile.api.timeline import router as timeline
+from services.profile.domain.absorb import Rules
+from shared.contracts.topics import Topics
+from shared.http import app as http
+from shared.kafka.messages import PartitionCounts
+from shared.observability.health import Health
+
+TITLE = "Concert profile"
+VERSION = "1"
+
+
+def create_app(
+    engine: AsyncEngine, *, health: Health, topics: Topics, counts: PartitionCounts, rules: Rules
+) -> FastAPI:
+    """The application. `topics` and `counts` say where updates go; `rules` are those of the
+    worker."""
+    return http.create_app(
+        title=TITLE,
+        version=VERSION,
+        health=health,
+        engine=engine,
+        routers=[
+            profile_router(rules),
+            changes_router(topics=topics, counts=counts, rules=rules),
+            timeline,
+        ],
+    )

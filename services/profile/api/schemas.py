@@ -1,0 +1,143 @@
+"""The shapes of the profile API's answers and bodies. A test holds real answers against them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class IdentifierView(BaseModel):
+    """An identifier that points at the profile."""
+
+    type: str
+    value: str
+    status: str
+    first_seen: datetime
+    last_seen: datetime
+
+
+class ComputedView(BaseModel):
+    """Built-in computed traits; `revenue` by currency in exact decimals."""
+
+    touchpoints: int
+    orders: int
+    revenue: dict[str, str]
+    first_seen_at: datetime | None
+    last_seen_at: datetime | None
+
+
+class PersonaView(BaseModel):
+    """The one buyer persona, and why it is this one."""
+
+    key: str
+    reason: str
+
+
+class ConsentView(BaseModel):
+    """The last word on one purpose and channel."""
+
+    purpose: str
+    channel: str
+    status: Literal["granted", "denied"]
+    basis: str | None
+    at: datetime
+
+
+class RunnerUpView(BaseModel):
+    """A value that did not survive; null: the source had removed the trait."""
+
+    value: Any
+    source: str
+    observed_at: datetime
+
+
+class ProvenanceView(BaseModel):
+    """Where the value of a trait comes from, and the rule by which it won."""
+
+    value: Any
+    source: str
+    observed_at: datetime
+    rule: str
+    runners_up: list[RunnerUpView]
+
+
+class ProfileView(BaseModel):
+    """One person. `version` is the number of the profile's last update, and its ETag."""
+
+    id: str
+    status: str
+    identifiers: list[IdentifierView]
+    traits: dict[str, Any]
+    computed: ComputedView
+    segments: list[str]
+    persona: PersonaView | None
+    consents: list[ConsentView]
+    household: str | None
+    timezone: str | None
+    created_at: datetime
+    last_seen_at: datetime
+    version: int
+    provenance: dict[str, ProvenanceView] | None = Field(
+        None, description="By trait; only there with `?include=provenance`."
+    )
+
+
+class TimelineItem(BaseModel):
+    """Something that happened to the person; the field named by `kind` holds it."""
+
+    kind: Literal["touchpoint", "merge", "consent"]
+    at: datetime
+    id: str
+    touchpoint: dict[str, Any] | None = None
+    merge: dict[str, Any] | None = None
+    consent: ConsentView | None = None
+
+
+class MergedIdentifier(BaseModel):
+    """An identifier by type and value."""
+
+    type: str
+    value: str
+
+
+class MergeView(BaseModel):
+    """Two profiles that became one, why, and which identifiers went over to the winner."""
+
+    id: str
+    winner: str
+    loser: str
+    at: datetime
+    cause: dict[str, Any]
+    moved: list[MergedIdentifier]
+    undone_at: datetime | None
+
+
+class FateView(BaseModel):
+    """What became of a touchpoint: the profile it belongs to now, or why it has none."""
+
+    id: str
+    profile_id: str | None
+    reason: str | None
+    duplicates: int
+
+
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^\S+$")]
+
+
+class ConsentBody(BaseModel):
+    """What the customer said about one purpose on one channel (`*`: on every channel)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    purpose: Name
+    channel: Name
+    status: Literal["granted", "denied"]
+    basis: str | None = Field(None, min_length=1, max_length=200)
+
+
+class ConsentsBody(BaseModel):
+    """Consents to record; those that are not named stay as they are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    consents: list[ConsentBody] = Field(min_length=1, max_length=100)

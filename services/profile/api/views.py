@@ -1,0 +1,80 @@
+"""Turns profiles, merges and touchpoints into the JSON of the contract, masked where needed.
+
+Plain dicts and one encoder instead of models: a profile is read far more often than anything else
+here. The shapes are those of `schemas`.
+"""
+
+from typing import Any
+
+import msgspec
+
+from services.profile.api.masking import mask_merge, mask_profile, mask_touchpoint
+from services.profile.domain.absorb import Rules
+from services.profile.domain.consent import consent_list
+from services.profile.domain.profile import GoldenProfile, StoredProfile, golden, trait_provenance
+from services.profile.storage.merges import LoggedMerge
+from services.profile.storage.touchpoints import StoredTouchpoint
+from shared.contracts.profile_update import Consent
+from shared.contracts.times import rfc3339
+
+Json = dict[str, Any]
+
+
+def profile_json(stored: StoredProfile, rules: Rules, *, provenance: bool, masked: bool) -> Json:
+    """A profile as the contract has it."""
+    view = _golden_json(golden(stored, rules.identity, rules.traits))
+    if provenance:
+        explained = trait_provenance(stored.state, rules.traits)
+        view["provenance"] = {
+            name: one._asdict() | {"runners_up": [other._asdict() for other in one.runners_up]}
+            for name, one in explained.items()
+        }
+    return mask_profile(view) if masked else view
+
+
+def consents_json(stored: StoredProfile) -> list[Json]:
+    """The consents of a profile, by purpose and channel."""
+    return [consent_json(one) for one in consent_list(stored.state.consents)]
+
+
+def consent_json(consent: Consent) -> Json:
+    """One consent."""
+    return msgspec.structs.asdict(consent)
+
+
+def merge_json(merge: LoggedMerge, *, masked: bool) -> Json:
+    """A merge as the contract has it."""
+    view = {
+        "id": merge.id,
+        "winner": merge.winner,
+        "loser": merge.loser,
+        "at": rfc3339(merge.at),
+        "cause": merge.cause,
+        "moved": [{"type": one.type, "value": one.value} for one in merge.moved],
+        "undone_at": None if merge.undone_at is None else rfc3339(merge.undone_at),
+    }
+    return mask_merge(view) if masked else view
+
+
+def touchpoint_json(touchpoint: StoredTouchpoint, *, masked: bool) -> Json:
+    """A touchpoint as it came in; unknown fields are kept."""
+    view: Json = msgspec.json.decode(touchpoint.body)
+    return mask_touchpoint(view) if masked else view
+
+
+def _golden_json(person: GoldenProfile) -> Json:
+    return {
+        "id": person.id,
+        "status": person.status,
+        "identifiers": [one._asdict() for one in person.identifiers],
+        "traits": person.traits,
+        "computed": person.computed._asdict(),
+        "segments": [],
+        "persona": None,
+        "consents": [consent_json(one) for one in person.consents],
+        "household": None,
+        "timezone": person.timezone,
+        "created_at": person.created_at,
+        "last_seen_at": person.last_seen_at,
+        "version": person.version,
+    }
