@@ -98,7 +98,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 	--generate-hashes --no-emit-index-url --no-header --no-annotate $(if $(UPGRADE),--upgrade)
 
 # Each installed lock is copied into .venv, so that a changed lock (and only that) installs again.
-$(VENV)/run.txt: requirements/run.txt $(VENV)/pyvenv.cfg
+$(VENV)/run.txt: requirements/run.txt $(VENV)/made
 	@$(call install,run)
 
 $(VENV)/dev.txt: requirements/dev.txt $(VENV)/run.txt
@@ -111,10 +111,11 @@ if cmp -s requirements/$(1).txt $(VENV)/$(1).txt; then touch $(VENV)/$(1).txt; e
 	cp requirements/$(1).txt $(VENV)/$(1).txt; fi
 endef
 
-$(VENV)/pyvenv.cfg:
+$(VENV)/made:
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "Concert needs Python 3.11 or newer: install it, or make PYTHON=/path/to/python" >&2; \
 		exit 1; fi
 	@echo "making $(VENV) with $$($(PYTHON) --version) …"
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) -m venv failed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@touch $@
