@@ -24,13 +24,13 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 APPEND_ONLY = (
     """
-CREATE FUNCTION audit_log_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION audit_log_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'audit_log is append-only' USING ERRCODE = 'insufficient_privilege';
 END $$
 """,
     """
-CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
+CREATE OR REPLACE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
 FOR EACH STATEMENT EXECUTE FUNCTION audit_log_is_append_only()
 """,
 )
@@ -39,8 +39,8 @@ FOR EACH STATEMENT EXECUTE FUNCTION audit_log_is_append_only()
 def access_tables(metadata: MetaData) -> list[Table]:
     """Declare both tables in `metadata` and return them in the order of creation.
 
-    `metadata.create_all` adds the trigger too; a migration that creates the tables one by one
-    executes the statements of APPEND_ONLY after them.
+    Creating `audit_log`, by `create_all` or alone, adds its trigger and the trigger's function;
+    dropping it leaves the function `audit_log_is_append_only()`.
     """
     api_token = Table(
         "api_token",

@@ -3,7 +3,7 @@
 from alembic import op
 from sqlalchemy import MetaData
 
-from shared.postgres.access_tables import APPEND_ONLY, access_tables
+from shared.postgres.access_tables import access_tables
 from shared.postgres.tables import stream_tables
 
 revision = "0001"
@@ -38,7 +38,6 @@ CREATE = (
     )
     """,
     "CREATE INDEX source_key_of_source ON source_key (source_id, created_at)",
-    *APPEND_ONLY,
 )
 
 
