@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -28,14 +28,13 @@ from tests.oracle.invariants import (
     updates_in_order,
 )
 from tests.oracle.profiles import expected_profiles
-from tests.support.eventually import eventually
 from tests.support.kafka import end_offsets, publish
 from tests.support.postgres import Database
 from tests.support.processes import RoleProcess, RoleProcesses
+from tests.support.settled import HOPS, until_settled
 from tests.support.stack import Stack
 
 PUBLISH_SECONDS = 0.25
-SETTLE_SECONDS = 120.0
 
 
 @dataclass(slots=True)
@@ -78,28 +77,9 @@ class Run:
         settings = {"CONCERT_MEMBER": member, **extra} if member else extra
         return self.roles.start(service, role, extra=settings)
 
-    async def lags(self) -> dict[str, int]:
-        """What is still to be done, by name; nothing when the run has settled."""
-        now = {(s.topic, s.partition): s.next_offset for s in await leases_now(self.owner)}
-        own = [self.topics.touchpoints, self.topics.profile_updates]
-        lags = {}
-        for topic in (*self.raw_topics, *own):
-            ends = await end_offsets(self.stack.kafka, topic)
-            lags[topic] = sum(end - now.get((topic, part), 0) for part, end in ends.items())
-        for schema in ("profile", "orchestrator"):
-            query = f"SELECT count(*) FROM {schema}.outbox"
-            lags[f"{schema} outbox"] = await self.owner.fetchval(query)
-        pending = "SELECT count(*) FROM orchestrator.action WHERE status = 'pending'"
-        lags["pending actions"] = await self.owner.fetchval(pending)
-        return {name: lag for name, lag in lags.items() if lag}
-
-    async def settle(self, within: float = SETTLE_SECONDS) -> None:
-        """Wait until nothing is left to do, and still nothing a moment later."""
-        for _ in range(2):
-            await eventually(
-                self.lags, until=lambda left: not left, within=within, every=0.5, what="no lag"
-            )
-            await asyncio.sleep(0.5)
+    async def settle(self, hops: Collection[str] = HOPS) -> None:
+        """Wait until nothing is left to do."""
+        await until_settled(self.owner, self.stack.kafka, self.topics, CHANNELS, hops=hops)
 
     async def violations(self) -> dict[str, list[str]]:
         """Every invariant that does not hold, with what was found."""

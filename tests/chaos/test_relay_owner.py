@@ -11,9 +11,8 @@ from deploy.local.processes import Processes
 from deploy.local.services import Role
 from shared.contracts.topics import Topics
 from tests.chaos import observe
-from tests.chaos.run import Run, chaos_run
+from tests.chaos.run import chaos_run
 from tests.oracle.invariants import updates_in_order
-from tests.support.eventually import eventually
 from tests.support.kafka import publish
 from tests.support.postgres import Database
 from tests.support.processes import RoleProcess, RoleProcesses, free_port
@@ -36,7 +35,7 @@ async def test_updates_stay_in_order_only_with_one_owner(
         await asyncio.gather(*(process.until_ready() for process in team))
         for _ in range(EVENTS // 100):
             await publish(stack.kafka, run.flow.next(100))
-        await eventually(profile_done(run), within=120, what="the profile hop is done")
+        await run.settle(hops=("ingest", "profile"))
         problems = updates_in_order(await observe.updates(stack.kafka, topics))
     assert bool(problems) == (relay == "mutant"), problems
 
@@ -56,13 +55,3 @@ def start_worker(roles: RoleProcesses, relay: str, member: str) -> RoleProcess:
     process = RoleProcess(child, f"http://{HOST}:{port}", None)
     roles.started.append(process)
     return process
-
-
-def profile_done(run: Run):  # type: ignore[no-untyped-def]
-    """A probe: the profile service has applied and published everything."""
-
-    async def done() -> bool:
-        left = await run.lags()
-        return not {*left} - {run.topics.profile_updates, "pending actions", "orchestrator outbox"}
-
-    return done
