@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.profile.domain.absorb import Merge
+from services.profile.domain.absorbed import Merge
 from services.profile.storage.identifiers import identifier_id
 from shared.contracts.touchpoint import Identifier
 

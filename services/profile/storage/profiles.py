@@ -9,6 +9,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.profile.domain.profile import StoredProfile, decode_state, encode_state
 from services.profile.domain.working_profile import WorkingProfile
 
+_SET_SAVEPOINT = text("SAVEPOINT before_locks")
+_BACK_TO_SAVEPOINT = text("ROLLBACK TO SAVEPOINT before_locks")
+
+
+async def set_savepoint(tx: AsyncConnection) -> None:
+    """To be called before `lock`; needs no release, the commit does that."""
+    await tx.execute(_SET_SAVEPOINT)
+
+
+async def back_to_savepoint(tx: AsyncConnection) -> None:
+    """Give back every lock and undo every write since the savepoint; it can be used again."""
+    await tx.execute(_BACK_TO_SAVEPOINT)
+
+
 _LOCK = text(
     """
     WITH wanted AS MATERIALIZED (

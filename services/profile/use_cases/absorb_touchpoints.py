@@ -13,17 +13,10 @@ from functools import partial
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.profile.domain.absorb import (
-    NO_IDENTITY,
-    Absorbed,
-    Arrival,
-    Known,
-    Rules,
-    absorb,
-)
+from services.profile.domain.absorb import Rules, absorb
+from services.profile.domain.absorbed import NO_IDENTITY, Absorbed, Arrival, Known
 from services.profile.domain.identity import usable
 from services.profile.storage import identifiers, merges, profiles, touchpoints
 from services.profile.use_cases.naming import NAMING
@@ -50,9 +43,6 @@ TRIES = 3
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-_SAVEPOINT = text("SAVEPOINT before_locks")
-_BACK = text("ROLLBACK TO SAVEPOINT before_locks")
-"""The savepoint needs no release: the commit of the batch does that."""
 
 
 class _Incoming(NamedTuple):
@@ -123,7 +113,7 @@ class AbsorbTouchpoints:
 
     async def _absorb(self, tx: AsyncConnection, fresh: list[Arrival], ids: _Ids) -> Absorbed:
         """Lock, load and fold; from the start again when another worker was there first."""
-        await tx.execute(_SAVEPOINT)
+        await profiles.set_savepoint(tx)
         for _ in range(TRIES):
             known = await _lock(tx, fresh, ids)
             if known is not None:
@@ -131,7 +121,7 @@ class AbsorbTouchpoints:
                 absorbed = absorb(fresh, known, self._rules, NAMING)
                 if await _claim(tx, absorbed.assigned, ids):
                     return absorbed
-            await tx.execute(_BACK)
+            await profiles.back_to_savepoint(tx)
         raise Infrastructure("postgres", "other workers keep changing the same profiles")
 
 

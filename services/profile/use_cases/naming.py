@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from services.profile.domain.absorb import Naming
+from services.profile.domain.absorbed import Naming
 from shared.contracts.times import parse_rfc3339
 from shared.ids import derived_id, time_ordered_id_from
 
