@@ -79,7 +79,7 @@ def _children(node: Any) -> list[Any]:
 
 def _deeper_than(decoded: Any, limit: int) -> bool:
     level = [decoded]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         level = [
             child for node in level for child in _children(node) if isinstance(child, dict | list)
         ]
