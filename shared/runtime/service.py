@@ -9,8 +9,9 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import uvloop
 
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 VERSION = "0.1.0"
 FAILED, MISCONFIGURED = 70, 78
 
-Task = Callable[[asyncio.Event], Awaitable[None]]
+Task = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 """Runs until the event is set, then finishes what it began and returns."""
 
 
