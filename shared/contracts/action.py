@@ -1,6 +1,7 @@
 """The action on `actions.<channel>`: what a channel system has to do, or to undo, for a profile.
 
-`action_id` is the idempotency key: a channel system that saw it once must not act on it again.
+`idempotency_key` is the `action_id`, and for a `retract` `<action_id>:retract`: a channel system
+that saw a key once must not act on it again.
 """
 
 from typing import Any
@@ -24,6 +25,7 @@ class Action(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     rule_version: int | None = None
     decision_id: str
     content: dict[str, Any] = {}
+    queue: str | None = None
     reason: str | None = None
     not_before: str | None = None
     expires_at: str | None = None

@@ -24,6 +24,18 @@ class CandidateScore(msgspec.Struct, gc=False, kw_only=True):
     total: float
 
 
+class CandidateAction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
+    """One action of a candidate: planned with an id and an instant, or the stage that dropped it."""
+
+    index: int
+    channel: str
+    stage: str
+    reason: str
+    detail: CandidateDetail | None = None
+    action_id: str | None = None
+    due_at: str | None = None
+
+
 class Candidate(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """One rule that was considered, the stage it reached, and the reason it stopped there."""
 
@@ -34,6 +46,7 @@ class Candidate(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     reason: str
     detail: CandidateDetail | None = None
     score: CandidateScore | None = None
+    actions: list[CandidateAction] = []
 
 
 class Retraction(msgspec.Struct, gc=False, kw_only=True):

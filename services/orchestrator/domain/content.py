@@ -21,7 +21,7 @@ from shared.errors import Unprocessable
 MAX_FIELDS = 50
 MAX_DEPTH = 4
 MAX_LOCALES = 100
-MAX_CONTENT = 262_144
+MAX_CONTENT = 100_000
 """All rendered fields of one action together, in characters."""
 
 _TEXT = bounded_environment(html=False)

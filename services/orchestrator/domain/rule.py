@@ -17,6 +17,9 @@ ACTION_KINDS: Mapping[str, str] = {
 }  # fmt: skip
 """From the type of an action in a rule to the kind of the message on the channel's topic."""
 
+QUEUE = "queue"
+"""The one field of the content that names a task's queue."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
@@ -67,7 +70,7 @@ class ActionSpec:
     template: str | None
     content: Content | None
     locale: str | None
-    queue: str | None
+    queue: Content | None
     delay: timedelta
     expires_in: timedelta
 

@@ -10,6 +10,7 @@ from services.orchestrator.domain.content import Content, inline_content, read_l
 from services.orchestrator.domain.document import KEY, Fields
 from services.orchestrator.domain.rule import (
     ACTION_KINDS,
+    QUEUE,
     ActionSpec,
     EngagementPolicy,
     ReEntry,
@@ -210,10 +211,18 @@ def _action(fields: Fields) -> ActionSpec:
         template=fields.key("template"),
         content=_inline(fields),
         locale=locale,
-        queue=fields.text("queue", limit=MAX_QUEUE),
+        queue=_queue(fields),
         delay=fields.duration("delay", NOTHING, MAX_DELAY, zero=True),
         expires_in=fields.duration("expires_in", DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN),
     )
+
+
+def _queue(fields: Fields) -> Content | None:
+    """The name of the queue of a task: a text that may hold Liquid (`store:{{profile.store}}`)."""
+    name = fields.text("queue", limit=MAX_QUEUE)
+    if name is None:
+        return None
+    return inline_content(fields.mistakes, {QUEUE: name}, fields.path)
 
 
 def _inline(fields: Fields) -> Content | None:

@@ -8,7 +8,8 @@ row for the draft and one immutable row for each published version; every publis
 import sqlalchemy as sa
 from alembic import op
 
-from shared.postgres.tables import stream_tables
+from shared.postgres.access_tables import access_tables
+from shared.postgres.tables import VACUUM_OFTEN, stream_tables
 
 revision = "0001"
 down_revision = None
@@ -26,7 +27,8 @@ PROCESSING = (
         last_seq bigint NOT NULL,
         merged_into uuid,
         in_flight integer NOT NULL DEFAULT 0 CHECK (in_flight >= 0),
-        snapshot bytea
+        snapshot bytea,
+        CHECK (in_flight = 0 OR snapshot IS NOT NULL)
     ) WITH (fillfactor = 70)
     """,
     "ALTER TABLE profile_state ALTER COLUMN snapshot SET STORAGE EXTERNAL",
@@ -75,6 +77,7 @@ PROCESSING = (
         due_at timestamptz NOT NULL,
         expires_at timestamptz NOT NULL,
         published_at timestamptz,
+        topic text,
         reason text,
         gen integer NOT NULL DEFAULT 0,
         body bytea NOT NULL,
@@ -118,7 +121,7 @@ PROCESSING = (
         PRIMARY KEY (profile_id, criterion)
     ) WITH (fillfactor = 85)
     """,
-    """
+    f"""
     CREATE TABLE timer (
         due_at timestamptz NOT NULL,
         id bigint GENERATED ALWAYS AS IDENTITY,
@@ -127,7 +130,7 @@ PROCESSING = (
         ref uuid NOT NULL,
         gen integer NOT NULL,
         PRIMARY KEY (due_at, id)
-    )
+    ) WITH ({", ".join(f"{name} = {value}" for name, value in VACUUM_OFTEN.items())})
     """,
     "CREATE INDEX timer_of_profile ON timer (profile_id)",
 )
@@ -212,6 +215,7 @@ def upgrade() -> None:
         op.execute(statement)
     shared = sa.MetaData()
     stream_tables(shared)
+    access_tables(shared)
     shared.create_all(op.get_bind())
 
 
@@ -219,6 +223,7 @@ def downgrade() -> None:
     """Drop everything; only for tests of the migrations."""
     shared = sa.MetaData()
     stream_tables(shared)
+    access_tables(shared)
     shared.drop_all(op.get_bind())
     for kind in ("rule", "contact_policy"):
         op.execute(f"ALTER TABLE {kind} DROP CONSTRAINT {kind}_live")
@@ -226,3 +231,4 @@ def downgrade() -> None:
         op.execute(f"DROP TABLE {kind}")
     for table in TABLES:
         op.execute(f"DROP TABLE {table}")
+    op.execute("DROP FUNCTION audit_log_is_append_only()")

@@ -1,0 +1,99 @@
+"""What one profile update causes: what is taken back, what is decided, and the record of both.
+
+Pure but for `effects` and `history`, which it changes in step: the next update of the same profile
+is answered knowing this one.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from services.orchestrator.domain.decide import Considered, decide
+from services.orchestrator.domain.effects import Effects, enact, mark_exit, record, retract
+from services.orchestrator.domain.exit import ended
+from services.orchestrator.domain.gates import Situation
+from services.orchestrator.domain.history import InFlight
+from services.orchestrator.domain.record import decision_record
+from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from shared.contracts.decision import Decision
+
+
+def answer(
+    situation: Situation,
+    candidates: Sequence[LiveRule],
+    *,
+    ruleset: RuleSet,
+    decision_id: UUID,
+    effects: Effects,
+) -> tuple[Decision, list[Considered]] | None:
+    """The decision with its candidates; None when nothing was considered and nothing taken back."""
+    moment, history = situation.moment, situation.history
+    exits = ruleset.exits(moment.facts)
+    for event in exits:
+        mark_exit(effects, history, moment, event.criterion)
+    retracts: list[tuple[UUID, str]] = []
+    for action in list(history.in_flight.values()):
+        reason = ended(action, moment, history, ruleset, exits)
+        if reason is not None:
+            retracts.append((action.action_id, reason))
+            retract(
+                effects,
+                history,
+                action,
+                profile_id=moment.profile_id,
+                decision_id=decision_id,
+                status="retracted",
+                reason=reason,
+            )
+    considered = decide(candidates, situation, ruleset) if candidates else []
+    if not considered and not retracts:
+        return None
+    decision = decision_record(
+        decision_id=decision_id,
+        profile_id=moment.profile_id,
+        profile_version=moment.seq,
+        touchpoint_id=moment.cause.id if moment.cause.type is not None else None,
+        at=situation.at,
+        considered=considered,
+        retracts=retracts,
+        ruleset=ruleset,
+    )
+    record(effects, decision, decision_id, situation.at)
+    for one in considered:
+        if one.planned:
+            enact(effects, history, one, moment=moment, decision_id=decision_id, at=situation.at)
+    return decision, considered
+
+
+def take_back(
+    action: InFlight,
+    situation: Situation,
+    *,
+    status: str,
+    reason: str,
+    ruleset: RuleSet,
+    decision_id: UUID,
+    effects: Effects,
+) -> Decision:
+    """Take a waiting action back when it is due and must not happen any more; with a record."""
+    moment = situation.moment
+    retract(
+        effects,
+        situation.history,
+        action,
+        profile_id=moment.profile_id,
+        decision_id=decision_id,
+        status=status,
+        reason=reason,
+    )
+    decision = decision_record(
+        decision_id=decision_id,
+        profile_id=moment.profile_id,
+        profile_version=moment.seq,
+        touchpoint_id=moment.cause.id,
+        at=situation.at,
+        considered=[],
+        retracts=[(action.action_id, reason)],
+        ruleset=ruleset,
+    )
+    record(effects, decision, decision_id, situation.at)
+    return decision

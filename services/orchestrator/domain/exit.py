@@ -1,0 +1,98 @@
+"""What has to be taken back because the reason for it ended: bought at the till, consent withdrawn.
+
+Asked after every update of a profile that has something in flight, and once more before a waiting
+action is published.
+"""
+
+from collections.abc import Collection
+
+from services.orchestrator.domain import consent
+from services.orchestrator.domain.gates import engagement
+from services.orchestrator.domain.history import History, InFlight
+from services.orchestrator.domain.trigger_index import ExitEvent, LiveRule, RuleSet
+from services.orchestrator.domain.update import Moment, cause_decoder, facts_of
+
+
+def ended(
+    action: InFlight,
+    moment: Moment,
+    history: History,
+    ruleset: RuleSet,
+    exits: Collection[ExitEvent],
+) -> str | None:
+    """Why the action has to be taken back because of this update; None when it stays.
+
+    `exits` are the exit events that the update's touchpoint is; they are in the history already,
+    beside those of a profile that was merged into this one. An update of a profile that was merged
+    away carries an old snapshot: of it only the touchpoint counts.
+    """
+    live = ruleset.rules.get(action.rule)
+    if live is not None:
+        reason = _exit_event(action, live, moment, history, exits)
+        if reason is not None:
+            return reason
+    if not moment.is_of_winner or moment.profile.status == "merged":
+        return None
+    refused = withdrawn(action, moment)
+    if refused is not None or live is None:
+        return refused
+    return _over(action, live, moment, history)
+
+
+def withdrawn(action: InFlight, moment: Moment) -> str | None:
+    """Why consent stands against the action now."""
+    refused = consent.refusal(
+        moment.profile.consents,
+        category=action.category,
+        topic=action.topic,
+        channel=action.channel,
+    )
+    return None if refused is None else f"{refused.reason}: {refused.condition}"
+
+
+def policy_fails(action: InFlight, live: LiveRule, moment: Moment, history: History) -> str | None:
+    """Which part of the engagement policy no longer holds: the profile as it is now, with the
+    event that asked for the action."""
+    drop = engagement(live, for_action(action, moment), history)
+    if drop is None:
+        return None
+    return f"{drop.reason}: {drop.condition}"
+
+
+def for_action(action: InFlight, moment: Moment) -> Moment:
+    """The moment with the action's own cause: what its rule's conditions have to be asked of."""
+    cause = cause_decoder.decode(action.cause)
+    return Moment(
+        profile_id=moment.profile_id,
+        of=moment.of,
+        seq=moment.seq,
+        cause=cause,
+        cause_json=action.cause,
+        profile=moment.profile,
+        profile_json=moment.profile_json,
+        facts=facts_of(moment.profile, cause),
+    )
+
+
+def _exit_event(
+    action: InFlight,
+    live: LiveRule,
+    moment: Moment,
+    history: History,
+    exits: Collection[ExitEvent],
+) -> str | None:
+    for event in live.exit_events:
+        mark = history.exits.get(event.criterion)
+        if mark is not None and mark > action.occurred_at:
+            where = f" on {moment.cause.channel}" if event in exits else ""
+            return f"exit: {event.event}{where}"
+    return None
+
+
+def _over(action: InFlight, live: LiveRule, moment: Moment, history: History) -> str | None:
+    if not live.keeps_watch:
+        return None if action.published else policy_fails(action, live, moment, history)
+    for clause in live.exit_conditions:
+        if clause.holds(moment.facts):
+            return f"exit: {clause.words}"
+    return None

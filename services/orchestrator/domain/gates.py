@@ -1,0 +1,164 @@
+"""The gates a candidate has to pass, in their order, each with a reason code that is stored.
+
+A gate looks at one rule, or at one of its actions, and says where and why it stops; None lets it
+pass. Marketing alone has to pass consent by opt-in and the interest floor; service needs that
+nobody refused it; transactional and legal pass consent, caps and arbitration freely.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.orchestrator.domain import consent
+from services.orchestrator.domain.channel import Channel
+from services.orchestrator.domain.history import Contact, History
+from services.orchestrator.domain.rule import ActionSpec
+from services.orchestrator.domain.trigger_index import Clause, LiveRule, RuleSet
+from services.orchestrator.domain.update import Moment
+from shared.contracts.decision import CandidateDetail
+from shared.contracts.times import rfc3339
+from shared.contracts.touchpoint import Identifier
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Where a candidate stopped, the reason code, and what was asked for and seen."""
+
+    stage: str
+    reason: str
+    condition: str
+    expected: object = None
+    actual: object = None
+
+    def detail(self) -> CandidateDetail:
+        """The same on the record."""
+        return CandidateDetail(condition=self.condition, expected=self.expected, actual=self.actual)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything a decision depends on beside the configuration. `at` is the business clock's,
+    `action_id` makes the id of a rule's action by its index."""
+
+    moment: Moment
+    history: History
+    at: datetime
+    action_id: Callable[[str, int], UUID]
+
+
+def stale(live: LiveRule, situation: Situation) -> Drop | None:
+    """An event that came too late, or from a file of old ones, triggers nothing."""
+    cause, trigger = situation.moment.cause, live.rule.trigger
+    if (cause.historical or cause.backfill) and not trigger.historical:
+        return Drop("stale", "historical", "the event is not from a load of old ones", False, True)
+    occurred, received = cause.occurred, cause.received
+    if occurred is not None and received is not None and received - occurred > trigger.max_age:
+        limit = f"the event was received within {trigger.max_age} of happening"
+        return Drop("stale", "too_old", limit, str(trigger.max_age), str(received - occurred))
+    return None
+
+
+def entry_key(live: LiveRule, situation: Situation) -> str:
+    """The value that tells entries of one rule apart; empty when the rule has no key."""
+    if live.entry_key is None:
+        return ""
+    value = live.entry_key(situation.moment.facts)
+    return "" if value is None else str(value)[:200]
+
+
+def re_entry(live: LiveRule, situation: Situation) -> Drop | None:
+    """Whether the rule may act again for this profile and entry key."""
+    history, rule = situation.history, live.rule
+    key = entry_key(live, situation)
+    if any(
+        situation.action_id(rule.key, index) in history.acted for index in range(len(rule.actions))
+    ):
+        return Drop("re_entry", "already_acted", "the rule acts once for a touchpoint", False, True)
+    entered = history.entries.get((rule.key, key))
+    if entered is not None and rule.re_entry.mode == "never":
+        return Drop("re_entry", "already_entered", "the rule acts once", None, rfc3339(entered))
+    if entered is not None and situation.at - entered < rule.re_entry.cooldown:
+        wait = f"{rule.re_entry.cooldown} since the rule last acted"
+        return Drop(
+            "re_entry", "in_cooldown", wait,
+            rfc3339(entered + rule.re_entry.cooldown), rfc3339(situation.at),
+        )  # fmt: skip
+    if rule.re_entry.mode == "after_exit" and any(
+        action.rule == rule.key and action.entry_key == key for action in history.in_flight.values()
+    ):
+        return Drop("re_entry", "still_in_flight", "what the rule did before is over", True, False)
+    return None
+
+
+def recipient(
+    channels: Mapping[str, Channel], key: str, moment: Moment
+) -> Identifier | Drop | None:
+    """Where an action goes to; None for an offline channel without an address."""
+    channel = channels.get(key)
+    if channel is None:
+        return Drop("channel", "unknown_channel", f"there is a channel {key}", True, False)
+    if not channel.enabled:
+        return Drop("channel", "channel_off", f"{channel.key} is switched on", True, False)
+    profile = moment.profile
+    found = channel.recipient(moment.profile_id, profile.identifiers, profile.traits)
+    if found is None and channel.online:
+        wanted = " or ".join(channel.address) or channel.trait
+        return Drop("channel", "no_address", f"an address for {channel.key}", wanted, None)
+    return found
+
+
+def consented(live: LiveRule, spec: ActionSpec, moment: Moment) -> Drop | None:
+    """Whether the profile's consents permit the rule's category and topic on the channel."""
+    rule = live.rule
+    refused = consent.refusal(
+        moment.profile.consents, category=rule.category, topic=rule.topic, channel=spec.channel
+    )
+    if refused is None:
+        return None
+    return Drop("consent", refused.reason, refused.condition, refused.expected, refused.actual)
+
+
+_ENGAGEMENT = (
+    ("eligibility", "not_eligible"),
+    ("applicability", "not_applicable"),
+    ("suitability", "not_suitable"),
+)
+
+
+def engagement(live: LiveRule, moment: Moment, history: History) -> Drop | None:
+    """May they ever, is it relevant now (and not over already), is it good for them."""
+    for stage, reason in _ENGAGEMENT:
+        clause: Clause | None = getattr(live, stage)
+        failure = None if clause is None else clause.failure(moment.facts)
+        if failure is not None:
+            return Drop(stage, reason, failure.condition, failure.expected, failure.actual)
+        if stage == "applicability":
+            over = exited(live, moment, history)
+            if over is not None:
+                return over
+    return None
+
+
+def exited(live: LiveRule, moment: Moment, history: History) -> Drop | None:
+    """Whether the reason had ended before the trigger arrived: a later touchpoint came first."""
+    occurred = moment.cause.occurred
+    for event in live.exit_events:
+        mark = history.exits.get(event.criterion)
+        if mark is not None and occurred is not None and mark > occurred:
+            words = f"no later event where {event.words}"
+            return Drop("applicability", "exit_met", words, None, rfc3339(mark))
+    for clause in live.exit_conditions:
+        if clause.holds(moment.facts):
+            return Drop("applicability", "exit_met", f"not ({clause.words})", False, True)
+    return None
+
+
+def capped(ruleset: RuleSet, contact: Contact, others: list[Contact]) -> Drop | None:
+    """Whether one more contact would break a cap of any policy."""
+    for policy in ruleset.policies:
+        broken = policy.exceeded(contact, others)
+        if broken is not None:
+            cap, count = broken
+            return Drop("cap", "cap", cap.words(), cap.limit, count)
+    return None

@@ -1,0 +1,147 @@
+"""Everything that is live, compiled once: which rules an event concerns, and how to ask them.
+
+A `RuleSet` is built when the configuration changed and never changes itself; the worker swaps it
+for the next one between two batches.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from services.orchestrator.domain.channel import Channel, default_channels
+from services.orchestrator.domain.contact_policy import DEFAULT_POLICY, ContactPolicy
+from services.orchestrator.domain.content import Template
+from services.orchestrator.domain.rule import Rule
+from shared.conditions.closure import Holds, compile_condition
+from shared.conditions.explain import Explained, Failure
+from shared.conditions.facts import Facts, Read, reader
+from shared.conditions.index import ConditionIndex, Entry
+from shared.conditions.leaves import leaf_hash, of_this_event
+from shared.conditions.sentence import sentence
+from shared.conditions.tree import Condition, EventCount
+
+
+class Clause:
+    """One condition of a rule: a fast answer, and the reason for it when somebody has to see it."""
+
+    __slots__ = ("_explained", "holds", "words")
+
+    def __init__(self, condition: Condition) -> None:
+        self.holds: Holds = compile_condition(condition)
+        self.words = sentence(condition)
+        self._explained = Explained(condition)
+
+    def failure(self, facts: Facts) -> Failure | None:
+        """The part that does not hold and what it saw; None when the condition holds."""
+        return None if self.holds(facts) else self._explained.failure(facts)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExitEvent:
+    """A later touchpoint that ends a reason; `criterion` is the same for equal events."""
+
+    criterion: str
+    event: str
+    holds: Holds
+    words: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveRule:
+    """A rule with its conditions compiled. Without explicit exit criteria, both are empty."""
+
+    rule: Rule
+    eligibility: Clause | None
+    applicability: Clause | None
+    suitability: Clause | None
+    contexts: tuple[tuple[Holds, float], ...]
+    exit_events: tuple[ExitEvent, ...]
+    exit_conditions: tuple[Clause, ...]
+    entry_key: Read | None
+
+    @property
+    def key(self) -> str:
+        return self.rule.key
+
+    @property
+    def remembers_entries(self) -> bool:
+        """Whether a decision has to know when the rule last acted."""
+        return self.rule.re_entry.mode == "never" or bool(self.rule.re_entry.cooldown)
+
+    @property
+    def keeps_watch(self) -> bool:
+        """Whether its published actions can still be taken back."""
+        return self.rule.exit_criteria is not None
+
+
+class RuleSet:
+    """The configuration of one epoch: rules by key and by event, policies, channels, templates."""
+
+    def __init__(
+        self,
+        *,
+        epoch: int,
+        rules: Iterable[Rule] = (),
+        policies: Iterable[ContactPolicy] = (),
+        channels: Iterable[Channel] = (),
+        templates: Iterable[Template] = (),
+    ) -> None:
+        self.epoch = epoch
+        self.rules: Mapping[str, LiveRule] = {rule.key: _compile(rule) for rule in rules}
+        published = {policy.key: policy for policy in policies}
+        published.setdefault(DEFAULT_POLICY.key, DEFAULT_POLICY)
+        self.policies = tuple(published.values())
+        self.max_actions = min(policy.max_actions for policy in self.policies)
+        self.unarbitrated = frozenset.intersection(*(policy.bypass for policy in self.policies))
+        self.longest_window = max(policy.longest_window for policy in self.policies)
+        self.channels = default_channels() | {channel.key: channel for channel in channels}
+        self.templates = {template.key: template for template in templates}
+        self._index = ConditionIndex(
+            Entry(live, live.rule.trigger.event, live.rule.trigger.where)
+            for live in self.rules.values()
+        )
+        self._exits = _exits_by_event(self.rules.values())
+        self._triggers = frozenset(live.rule.trigger.event for live in self.rules.values())
+        self.listens = self._triggers | self._exits.keys()
+        """Event types that concern any rule; everything else needs no decoding at all."""
+
+    def candidates(self, facts: Facts) -> list[LiveRule]:
+        """The rules that the event of the facts triggers."""
+        return self._index.match(facts) if facts.event_type in self._triggers else []
+
+    def exits(self, facts: Facts) -> list[ExitEvent]:
+        """The exit events that the event of the facts is."""
+        known = self._exits.get(facts.event_type or "", ())
+        return [event for event in known if event.holds(facts)]
+
+
+def _exits_by_event(rules: Iterable[LiveRule]) -> dict[str, tuple[ExitEvent, ...]]:
+    found: dict[str, dict[str, ExitEvent]] = {}
+    for live in rules:
+        for event in live.exit_events:
+            found.setdefault(event.event, {})[event.criterion] = event
+    return {name: tuple(events.values()) for name, events in found.items()}
+
+
+def _compile(rule: Rule) -> LiveRule:
+    policy = rule.engagement_policy
+    criteria = rule.exit_criteria or ()
+    key = rule.re_entry.key
+    return LiveRule(
+        rule=rule,
+        eligibility=_clause(policy.eligibility),
+        applicability=_clause(policy.applicability),
+        suitability=_clause(policy.suitability),
+        contexts=tuple((compile_condition(when), weight) for when, weight in rule.worth.context),
+        exit_events=tuple(_exit_event(one) for one in criteria if isinstance(one, EventCount)),
+        exit_conditions=tuple(Clause(one) for one in criteria if not isinstance(one, EventCount)),
+        entry_key=None if key is None else reader(key),
+    )
+
+
+def _clause(condition: Condition | None) -> Clause | None:
+    return None if condition is None else Clause(condition)
+
+
+def _exit_event(leaf: EventCount) -> ExitEvent:
+    condition = of_this_event(leaf)
+    return ExitEvent(leaf_hash(leaf), leaf.event, compile_condition(condition), sentence(condition))

@@ -1,0 +1,128 @@
+"""A profile update as the orchestrator reads it: just enough to route it, then all of it on need.
+
+Most updates concern no rule, so the snapshot and the properties stay undecoded bytes until one
+does. This module must never judge what it reads.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from shared.conditions.facts import Facts
+from shared.contracts.profile_update import ProfileSnapshot, snapshot_decoder
+from shared.contracts.times import parse_rfc3339
+
+
+class RoutedCause(msgspec.Struct, gc=False):
+    """What kind of cause it is; only a touchpoint has a type."""
+
+    type: str | None = None
+
+
+class Routed(msgspec.Struct, gc=False):
+    """An update as far as routing needs it."""
+
+    profile_id: str
+    seq: int
+    cause: RoutedCause
+    merged_from: str | None = None
+    merged_into: str | None = None
+
+
+class Parts(msgspec.Struct, gc=False):
+    """The bytes of cause and snapshot inside an update."""
+
+    cause: msgspec.Raw
+    profile: msgspec.Raw
+
+
+class Cause(msgspec.Struct, gc=False, kw_only=True):
+    """What happened: a touchpoint, or `{kind: merged|consent_changed|…}` without a type."""
+
+    kind: str = "track"
+    id: str | None = None
+    type: str | None = None
+    source: str | None = None
+    channel: str | None = None
+    occurred_at: str | None = None
+    received_at: str | None = None
+    properties: dict[str, Any] = {}
+    context: dict[str, Any] = {}
+    historical: bool = False
+    backfill: bool = False
+    trace: str | None = None
+
+    @property
+    def occurred(self) -> datetime | None:
+        """When the touchpoint happened."""
+        return None if self.occurred_at is None else parse_rfc3339(self.occurred_at)
+
+    @property
+    def received(self) -> datetime | None:
+        """When Concert received the touchpoint."""
+        return None if self.received_at is None else parse_rfc3339(self.received_at)
+
+
+routed_decoder = msgspec.json.Decoder(Routed)
+parts_decoder = msgspec.json.Decoder(Parts)
+cause_decoder = msgspec.json.Decoder(Cause)
+
+
+class Moment(msgspec.Struct, frozen=True, gc=False):
+    """An update taken apart: the profile directly after its cause, and the cause.
+
+    `profile_id` is the profile that now stands for the person, `of` the one the update is about:
+    they differ for updates of a profile that was merged away.
+    """
+
+    profile_id: str
+    of: str
+    seq: int
+    cause: Cause
+    cause_json: bytes
+    profile: ProfileSnapshot
+    profile_json: bytes
+    facts: Facts
+
+    @property
+    def is_of_winner(self) -> bool:
+        """Whether the snapshot is that of the person as known now."""
+        return self.profile_id == self.of
+
+
+def read_moment(value: bytes, routed: Routed, profile_id: str) -> Moment:
+    """Decode all of an update. Raises msgspec.DecodeError when it breaks the contract."""
+    parts = parts_decoder.decode(value)
+    cause = cause_decoder.decode(parts.cause)
+    profile = snapshot_decoder.decode(parts.profile)
+    return Moment(
+        profile_id=profile_id,
+        of=routed.profile_id,
+        seq=routed.seq,
+        cause=cause,
+        cause_json=bytes(parts.cause),
+        profile=profile,
+        profile_json=bytes(parts.profile),
+        facts=facts_of(profile, cause),
+    )
+
+
+def facts_of(profile: ProfileSnapshot, cause: Cause) -> Facts:
+    """What conditions may read: the profile as of the snapshot, the event of the cause."""
+    persona = profile.persona
+    return Facts(
+        profile=profile.traits,
+        computed=profile.computed,
+        event=cause.properties,
+        event_type=cause.type,
+        event_channel=cause.channel,
+        event_source=cause.source,
+        context=cause.context,
+        segments=frozenset(profile.segments),
+        persona=None if persona is None else persona.get("key"),
+        consents={
+            (consent.purpose, consent.channel): consent.status for consent in profile.consents
+        },
+        leaves=profile.leaves,
+    )

@@ -1,0 +1,167 @@
+"""Writes what a batch changes: one statement for each table that has anything to write."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.orchestrator.domain.effects import Effects
+
+_DECISIONS = text(
+    """
+    INSERT INTO decision (id, profile_id, touchpoint_id, at, body)
+    SELECT * FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS uuid[]),
+                         CAST(:c3 AS timestamptz[]), CAST(:c4 AS bytea[]))
+    """
+)
+_ACTIONS = text(
+    """
+    INSERT INTO action (action_id, profile_id, rule, version, entry_key, touchpoint_id, decision_id,
+                        channel, category, topic, status, in_flight, occurred_at, created_at,
+                        due_at, expires_at, published_at, body, cause)
+    SELECT * FROM unnest(
+        CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS text[]), CAST(:c3 AS integer[]),
+        CAST(:c4 AS text[]), CAST(:c5 AS uuid[]), CAST(:c6 AS uuid[]), CAST(:c7 AS text[]),
+        CAST(:c8 AS text[]), CAST(:c9 AS text[]), CAST(:c10 AS text[]), CAST(:c11 AS boolean[]),
+        CAST(:c12 AS timestamptz[]), CAST(:c13 AS timestamptz[]), CAST(:c14 AS timestamptz[]),
+        CAST(:c15 AS timestamptz[]), CAST(:c16 AS timestamptz[]), CAST(:c17 AS bytea[]),
+        CAST(:c18 AS bytea[]))
+    """
+)
+_CHANGES = text(
+    """
+    UPDATE action AS a
+       SET status = c.status, in_flight = c.in_flight, gen = a.gen + 1, reason = c.reason,
+           published_at = COALESCE(c.published_at, a.published_at),
+           body = COALESCE(c.body, a.body), cause = CASE WHEN c.in_flight THEN a.cause END
+      FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS text[]), CAST(:c2 AS boolean[]),
+                  CAST(:c3 AS text[]), CAST(:c4 AS timestamptz[]), CAST(:c5 AS bytea[]))
+           AS c (action_id, status, in_flight, reason, published_at, body)
+     WHERE a.action_id = c.action_id
+    """
+)
+_CONTACTS = text(
+    """
+    INSERT INTO contact_ledger (action_id, profile_id, at, channel, category, topic, grp, rule,
+                                status)
+    SELECT * FROM unnest(
+        CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS timestamptz[]), CAST(:c3 AS text[]),
+        CAST(:c4 AS text[]), CAST(:c5 AS text[]), CAST(:c6 AS text[]), CAST(:c7 AS text[]),
+        CAST(:c8 AS text[]))
+    """
+)
+_RELEASED = text(
+    """
+    UPDATE contact_ledger SET status = 'released' WHERE action_id = ANY(CAST(:c0 AS uuid[]))
+    """
+)
+_MADE = text(
+    """
+    UPDATE contact_ledger AS c SET status = 'made', at = m.at
+      FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS timestamptz[])) AS m (action_id, at)
+     WHERE c.action_id = m.action_id
+    """
+)
+_ENTRIES = text(
+    """
+    INSERT INTO rule_entry AS e (profile_id, rule, entry_key, entered_at, count)
+    SELECT * FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS text[]), CAST(:c2 AS text[]),
+                         CAST(:c3 AS timestamptz[]), CAST(:c4 AS integer[]))
+        ON CONFLICT (profile_id, rule, entry_key) DO UPDATE
+       SET entered_at = greatest(e.entered_at, excluded.entered_at),
+           count = e.count + excluded.count
+    """
+)
+_EXITS = text(
+    """
+    INSERT INTO exit_mark AS e (profile_id, criterion, occurred_at, touchpoint_id)
+    SELECT * FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS text[]), CAST(:c2 AS timestamptz[]),
+                         CAST(:c3 AS uuid[]))
+        ON CONFLICT (profile_id, criterion) DO UPDATE
+       SET occurred_at = excluded.occurred_at, touchpoint_id = excluded.touchpoint_id
+     WHERE e.occurred_at < excluded.occurred_at
+    """
+)
+_TIMERS = text(
+    """
+    INSERT INTO timer (due_at, kind, profile_id, ref, gen)
+    SELECT * FROM unnest(CAST(:c0 AS timestamptz[]), CAST(:c1 AS text[]), CAST(:c2 AS uuid[]),
+                         CAST(:c3 AS uuid[]), CAST(:c4 AS integer[]))
+    """
+)
+
+
+async def write(tx: AsyncConnection, effects: Effects) -> None:
+    """Insert and change everything but the messages and the profiles' own rows."""
+    await _run(tx, _DECISIONS, [
+        (row.id, row.profile_id, row.touchpoint_id, row.at, row.body) for row in effects.decisions
+    ])  # fmt: skip
+    await _run(tx, _ACTIONS, _action_rows(effects))
+    await _run(tx, _CONTACTS, _contact_rows(effects))
+    await _run(tx, _CHANGES, [
+        (action_id, change.status, change.in_flight, change.reason, change.published_at,
+         change.body)
+        for action_id, change in effects.changes.items()
+    ])  # fmt: skip
+    await _run(tx, _MADE, list(effects.made.items()))
+    await _run(tx, _RELEASED, [(action_id,) for action_id in effects.released])
+    await _run(tx, _ENTRIES, [(*place, *entry) for place, entry in effects.entries.items()])
+    await _run(tx, _EXITS, [(*place, *mark) for place, mark in effects.exits.items()])
+    await _run(tx, _TIMERS, [
+        (timer.due_at, timer.kind, timer.profile_id, timer.ref, timer.gen)
+        for timer in effects.timers
+    ])  # fmt: skip
+
+
+def _action_rows(effects: Effects) -> list[tuple[object, ...]]:
+    return [
+        (
+            row.planned.action_id,
+            row.profile_id,
+            row.planned.live.key,
+            row.planned.live.rule.version,
+            row.planned.entry_key,
+            row.touchpoint_id,
+            row.decision_id,
+            row.planned.spec.channel,
+            row.planned.live.rule.category,
+            row.planned.live.rule.topic,
+            row.status,
+            row.in_flight,
+            row.occurred_at,
+            row.created_at,
+            row.planned.due_at,
+            row.planned.expires_at,
+            row.created_at if row.status == "published" else None,
+            row.body,
+            row.cause,
+        )
+        for row in effects.actions
+    ]
+
+
+def _contact_rows(effects: Effects) -> list[tuple[object, ...]]:
+    return [
+        (
+            contact.action_id,
+            row.profile_id,
+            contact.at,
+            contact.channel,
+            contact.category,
+            contact.topic,
+            contact.group,
+            contact.rule,
+            "made" if row.status == "published" else "reserved",
+        )
+        for row in effects.actions
+        for contact in (row.planned.contact,)
+    ]
+
+
+async def _run(tx: AsyncConnection, statement: TextClause, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Execute the statement with the rows as columns; nothing when there is none."""
+    if not rows:
+        return
+    columns = zip(*rows, strict=True)
+    await tx.execute(statement, {f"c{place}": list(column) for place, column in enumerate(columns)})

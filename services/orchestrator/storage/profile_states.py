@@ -1,0 +1,131 @@
+"""The row of a profile: its lock, the last update it saw, what it was merged into, its snapshot.
+
+Rows are locked in the order of their ids. The hot path is one statement for a whole batch that
+answers nothing at all for profiles where nothing is in flight and no update is missing.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+# `old` in RETURNING needs PostgreSQL 18. Rows without `first_seq` are locked only (a partner of a
+# merge); all others also take the position of the last update of the batch.
+_ADVANCE = text(
+    """
+    WITH given AS (
+        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:firsts AS bigint[]),
+                             CAST(:lasts AS bigint[])) AS g (profile_id, first_seq, last_seq)
+    ), moved AS (
+        INSERT INTO profile_state AS s (profile_id, last_seq)
+        SELECT profile_id, last_seq FROM given ORDER BY profile_id
+            ON CONFLICT (profile_id)
+            DO UPDATE SET last_seq = greatest(s.last_seq, excluded.last_seq)
+        RETURNING s.profile_id, COALESCE(old.last_seq, 0) AS had, merged_into, in_flight
+    )
+    SELECT profile_id::text, had, merged_into::text, in_flight, first_seq
+      FROM moved JOIN given USING (profile_id)
+     WHERE had <> first_seq - 1 OR in_flight > 0 OR merged_into IS NOT NULL
+    """
+)
+_LOCK = text(
+    """
+    SELECT profile_id::text, merged_into::text, in_flight, last_seq, snapshot FROM profile_state
+     WHERE profile_id = ANY(CAST(:ids AS uuid[])) ORDER BY profile_state.profile_id FOR UPDATE
+    """
+)
+_LOCK_FREE = text(f"{_LOCK.text} SKIP LOCKED")
+_SAVE = text(
+    """
+    UPDATE profile_state AS s
+       SET in_flight = g.in_flight,
+           snapshot = CASE WHEN g.in_flight > 0
+                           THEN COALESCE(g.fresh, s.snapshot, g.spare) END
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:in_flight AS integer[]), CAST(:fresh AS bytea[]),
+                  CAST(:spare AS bytea[])) AS g (profile_id, in_flight, fresh, spare)
+     WHERE s.profile_id = g.profile_id
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unusual:
+    """A profile that needs a closer look: updates were seen before or are missing, something is
+    in flight, or it was merged away. `had` is the last update before the batch."""
+
+    had: int
+    merged_into: str | None
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A locked row; `snapshot` is there while something is in flight."""
+
+    merged_into: str | None
+    in_flight: int
+    last_seq: int
+    snapshot: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a row becomes: `fresh` is the person's own snapshot, `spare` one that is better than
+    none, of a profile that was merged into it."""
+
+    in_flight: int
+    fresh: bytes | None
+    spare: bytes | None
+
+
+async def advance(
+    tx: AsyncConnection, spans: Mapping[str, tuple[int, int]], partners: Collection[str]
+) -> dict[str, Unusual]:
+    """Lock the profiles, making missing ones, and move each to the last update of its span
+    (first, last). `partners` are locked only. Returns the unusual ones."""
+    ids, firsts, lasts = list(spans), [], []
+    for first, last in spans.values():
+        firsts.append(first)
+        lasts.append(last)
+    extra = [profile_id for profile_id in partners if profile_id not in spans]
+    given: dict[str, Sequence[Any]] = {
+        "ids": ids + extra,
+        "firsts": [*firsts, *[None] * len(extra)],
+        "lasts": [*lasts, *[0] * len(extra)],
+    }
+    return {
+        row.profile_id: Unusual(row.had, row.merged_into, row.in_flight)
+        for row in await tx.execute(_ADVANCE, given)
+    }
+
+
+async def lock(tx: AsyncConnection, ids: Collection[str]) -> dict[str, Locked]:
+    """Lock the rows that exist, waiting for whoever holds them."""
+    return await _locked(tx, _LOCK, ids)
+
+
+async def lock_free(tx: AsyncConnection, ids: Collection[str]) -> dict[str, Locked]:
+    """Lock the rows that nobody else holds."""
+    return await _locked(tx, _LOCK_FREE, ids)
+
+
+async def _locked(tx: AsyncConnection, statement: Any, ids: Collection[str]) -> dict[str, Locked]:
+    return {
+        row.profile_id: Locked(row.merged_into, row.in_flight, row.last_seq, row.snapshot)
+        for row in await tx.execute(statement, {"ids": sorted(ids)})
+    }
+
+
+async def save(tx: AsyncConnection, states: Mapping[str, Saved]) -> None:
+    """Write what is in flight and the snapshot of locked profiles."""
+    await tx.execute(
+        _SAVE,
+        {
+            "ids": list(states),
+            "in_flight": [state.in_flight for state in states.values()],
+            "fresh": [state.fresh for state in states.values()],
+            "spare": [state.spare for state in states.values()],
+        },
+    )

@@ -1,0 +1,92 @@
+"""Due timers: found without locks, deleted only for profiles whose rows this transaction holds.
+
+Business time comes from `clock.now()` alone.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_DUE = text(
+    """
+    SELECT due_at, id, profile_id::text FROM timer
+     WHERE due_at <= (SELECT clock.now()) ORDER BY due_at, id LIMIT :limit
+    """
+)
+# A profile may have been merged since it was read: then the timer belongs to somebody who is not
+# locked, and it stays for the next round.
+_DELETE = text(
+    """
+    DELETE FROM timer AS t
+     USING unnest(CAST(:due AS timestamptz[]), CAST(:ids AS bigint[])) AS d (due_at, id)
+     WHERE t.due_at = d.due_at AND t.id = d.id AND t.profile_id = ANY(CAST(:locked AS uuid[]))
+    RETURNING t.due_at, t.id, t.kind, t.profile_id::text, t.ref, t.gen
+    """
+)
+_NOW = text("SELECT clock.now()")
+_COUNT = text(
+    """
+    SELECT count(*) AS waiting, count(*) FILTER (WHERE due_at <= (SELECT clock.now())) AS overdue
+      FROM timer
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A timer that should fire, by its key."""
+
+    due_at: datetime
+    id: int
+    profile_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A timer that was deleted and now has its effect."""
+
+    due_at: datetime
+    id: int
+    kind: str
+    profile_id: str
+    ref: UUID
+    gen: int
+
+
+async def now(tx: AsyncConnection) -> datetime:
+    """The present instant of the business clock."""
+    instant: datetime = (await tx.execute(_NOW)).scalar_one()
+    return instant
+
+
+async def due(tx: AsyncConnection, limit: int) -> list[Due]:
+    """The timers that are due, the oldest first."""
+    return [
+        Due(row.due_at, row.id, row.profile_id) for row in await tx.execute(_DUE, {"limit": limit})
+    ]
+
+
+async def delete(
+    tx: AsyncConnection, timers: Sequence[Due], locked: Collection[str]
+) -> list[Fired]:
+    """Delete the timers of locked profiles; returns them in the order in which they were due."""
+    rows = await tx.execute(
+        _DELETE,
+        {
+            "due": [timer.due_at for timer in timers],
+            "ids": [timer.id for timer in timers],
+            "locked": list(locked),
+        },
+    )
+    fired = [Fired(row.due_at, row.id, row.kind, row.profile_id, row.ref, row.gen) for row in rows]
+    return sorted(fired, key=lambda timer: (timer.due_at, timer.id))
+
+
+async def count(tx: AsyncConnection) -> tuple[int, int]:
+    """How many timers wait, and how many of them are due."""
+    row = (await tx.execute(_COUNT)).one()
+    return row.waiting, row.overdue

@@ -1,0 +1,34 @@
+"""The ids of decisions and actions: made from what caused them, so that a replay makes the same."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from services.orchestrator.domain.update import Moment
+from shared import ids
+
+DECISION_NAMESPACE = UUID("3d5f0f5e-2c56-5d0a-9b7c-6a4d9f1e8c27")
+"""Must never change: it keeps the id of a decision the same when its batch is tried again."""
+
+
+def decision_id(moment: Moment) -> UUID:
+    """The id of the decision that an update causes."""
+    cause = moment.cause.id or moment.cause.kind
+    return ids.derived_id(DECISION_NAMESPACE, moment.of, str(moment.seq), cause)
+
+
+def timer_decision_id(action_id: UUID, gen: int) -> UUID:
+    """The id of the decision that a due timer of an action causes."""
+    return ids.derived_id(DECISION_NAMESPACE, str(action_id), str(gen))
+
+
+def action_ids(touchpoint_id: str) -> Callable[[str, int], UUID]:
+    """From the key of a rule and the index of its action to the action's id."""
+    made: dict[tuple[str, int], UUID] = {}
+
+    def action_id(rule: str, index: int) -> UUID:
+        known = made.get((rule, index))
+        if known is None:
+            known = made[(rule, index)] = ids.action_id(rule, touchpoint_id, str(index))
+        return known
+
+    return action_id

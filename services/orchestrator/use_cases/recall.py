@@ -1,0 +1,83 @@
+"""Reads from the database what the decisions of a batch have to know, and nothing else."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.orchestrator.domain.history import History
+from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.update import Moment
+from services.orchestrator.storage import histories
+from services.orchestrator.storage.histories import Histories
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """An update that concerns rules: the candidates it triggers, and the names of their actions."""
+
+    moment: Moment
+    candidates: Sequence[LiveRule]
+    action_id: Callable[[str, int], UUID]
+
+
+async def recall(
+    tx: AsyncConnection,
+    asked: Iterable[Asked],
+    *,
+    in_flight: Collection[str],
+    merged: bool,
+    ruleset: RuleSet,
+    at: datetime,
+) -> Histories:
+    """The histories of all persons that have something in flight or a candidate, locked before.
+
+    `merged` says that persons became one in this batch: what ended a reason for one of them ends
+    it for both.
+    """
+    triggered = [one for one in asked if one.candidates]
+    persons = {one.moment.profile_id for one in triggered}
+    found: Histories = {profile_id: History() for profile_id in persons.union(in_flight)}
+    if in_flight:
+        await histories.read_in_flight(tx, found, in_flight)
+        if merged:
+            await recall_exits(tx, found, in_flight, ruleset)
+    if not triggered:
+        return found
+    rules = {live.key: live for one in triggered for live in one.candidates}
+    await _recall_rules(tx, found, persons, rules.values())
+    if ruleset.longest_window:
+        await histories.read_contacts(tx, found, persons, at=at, window=ruleset.longest_window)
+    names = {
+        one.action_id(live.key, index): one.moment.profile_id
+        for one in triggered
+        for live in one.candidates
+        for index in range(len(live.rule.actions))
+    }
+    for action_id in await histories.acted(tx, names):
+        found[names[action_id]].acted.add(action_id)
+    return found
+
+
+async def recall_exits(
+    tx: AsyncConnection, found: Histories, persons: Collection[str], ruleset: RuleSet
+) -> None:
+    """The touchpoints that met the exit criteria of what the persons have in flight."""
+    keys = {action.rule for history in found.values() for action in history.in_flight.values()}
+    live = (ruleset.rules[key] for key in keys if key in ruleset.rules)
+    criteria = {event.criterion for one in live for event in one.exit_events}
+    if criteria:
+        await histories.read_exits(tx, found, persons, criteria)
+
+
+async def _recall_rules(
+    tx: AsyncConnection, found: Histories, persons: Collection[str], rules: Iterable[LiveRule]
+) -> None:
+    remembering = [live.key for live in rules if live.remembers_entries]
+    if remembering:
+        await histories.read_entries(tx, found, persons, remembering)
+    criteria = {event.criterion for live in rules for event in live.exit_events}
+    if criteria:
+        await histories.read_exits(tx, found, persons, criteria)

@@ -1,0 +1,51 @@
+"""Counts what was decided, after it was committed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from services.orchestrator.domain.effects import Effects
+from services.orchestrator.domain.update import Moment
+from shared import clock
+from shared.observability import metrics
+
+
+@dataclass(slots=True)
+class Report:
+    """What a batch did, as the metrics see it."""
+
+    decisions: list[tuple[str, str]] = field(default_factory=list)
+    received: list[float] = field(default_factory=list)
+    delays: list[float] = field(default_factory=list)
+    missing: int = 0
+
+    def decided(self, moment: Moment | None, outcome: str, stage: str) -> None:
+        """Count a decision; `moment` is the live touchpoint that caused it, if one did."""
+        self.decisions.append((outcome, stage))
+        if moment is None or moment.cause.historical:
+            return
+        received = moment.cause.received
+        if received is not None:
+            self.received.append(received.timestamp())
+
+    def late(self, delays: Iterable[timedelta]) -> None:
+        """Note by how much fired timers were late."""
+        self.delays.extend(max(0.0, delay.total_seconds()) for delay in delays)
+
+    def count(self, effects: Effects) -> None:
+        """Move the metrics; only after the commit."""
+        for outcome, stage in self.decisions:
+            metrics.DECISIONS.labels(outcome=outcome, stage=stage).inc()
+        now = clock.unix_seconds()
+        for received in self.received:
+            metrics.EVENT_TO_DECISION.observe(max(0.0, now - received))
+        for message in effects.messages:
+            if message.channel is not None:
+                channel = metrics.channel_label(message.channel)
+                metrics.ACTIONS.labels(channel=channel, kind=message.kind).inc()
+        for delay in self.delays:
+            metrics.TIMER_FIRE_DELAY.observe(delay)
+        if effects.released:
+            metrics.RETRACTIONS.inc(len(effects.released))
+        if self.missing:
+            metrics.SEQUENCE_GAPS.inc(self.missing)
