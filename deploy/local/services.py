@@ -73,6 +73,8 @@ class Deployment:
             "CONCERT_ORCHESTRATOR_URL": self.orchestrator_url,
             "CONCERT_SERVICE_TOKEN_FILE": str(service_token),
             "CONCERT_ADMIN_TOKEN_FILE": str(admin_token),
+            # On one's own machine anything may publish; a real deployment registers its sources.
+            "CONCERT_ALLOW_UNREGISTERED_SOURCES": "true",
             "PYTHONUNBUFFERED": "1",
             **extra,
         }
