@@ -1,4 +1,4 @@
-"""Instants on the wire: RFC 3339, UTC, always milliseconds, so that order of text is order of time."""
+"""Instants on the wire: RFC 3339 in UTC with milliseconds, so order of text is order of time."""
 
 from datetime import UTC, datetime
 

@@ -3,6 +3,9 @@
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
+
+from shared.observability.metrics import DB_POOL_IN_USE
 
 IDLE_IN_TRANSACTION_MS = 10_000
 """A frozen process must not hold its row locks longer than this."""
@@ -15,7 +18,7 @@ def create_engine(url: str, *, schema: str, application: str, pool_size: int = 5
 
     `schema` becomes the search path, `application` the name shown in `pg_stat_activity`.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
         pool_size=pool_size,
         max_overflow=0,
@@ -32,6 +35,10 @@ def create_engine(url: str, *, schema: str, application: str, pool_size: int = 5
             },
         },
     )
+    pool = engine.pool
+    if isinstance(pool, QueuePool):
+        DB_POOL_IN_USE.set_function(pool.checkedout)
+    return engine
 
 
 async def ping(engine: AsyncEngine) -> None:

@@ -48,6 +48,7 @@ class Watchdog:
         self._worker = worker
         self._health = health
         self._standing: dict[Place, Standing] = {}
+        self._noted: set[Place] = set()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Look until told to stop; Kafka or PostgreSQL being away is no reason to exit."""
@@ -76,9 +77,10 @@ class Watchdog:
         now = clock.monotonic_seconds()
         if self._worker.pausing:
             self._standing.clear()
-        for place in [place for place in self._standing if place not in owned]:
-            del self._standing[place]
+        for place in self._noted - owned.keys():
+            self._standing.pop(place, None)
             metrics.LAG.forget(*place)
+        self._noted = set(owned)
         for place, offset in owned.items():
             waiting = max(0, ends.get(place, offset) - offset)
             watermark = self._worker.watermarks.get(place)

@@ -153,7 +153,7 @@ async def test_two_members_share_one_leaves_and_nothing_is_lost_or_doubled(
     assert await seen(engine) == Counter(values)
     async with engine.connect() as connection:
         rows = await connection.execute(text("SELECT worker, count(*) FROM seen GROUP BY 1"))
-        loads = {row.worker: row.count for row in rows}
+        loads = {row[0]: row[1] for row in rows}
     assert min(loads.values()) >= 0.2 * len(values), loads
     updates = await read_all(stack.kafka, topics.profile_updates)
     assert {record.value.decode() for record in updates} == set(values)
