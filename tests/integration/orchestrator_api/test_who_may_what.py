@@ -1,0 +1,71 @@
+"""Every route x every role against a table that a person can read."""
+
+from uuid import UUID
+
+import pytest
+from fastapi import FastAPI
+
+from shared.access import Role
+from tests.support.api import ACCESS_ROUTES, MAY, calling, served, who_may_call
+
+ROUTES: dict[tuple[str, str], str] = {
+    **{
+        (method, f"/v1/{kind}{path}"): permission
+        for kind in ("rules", "contact-policies")
+        for (method, path), permission in {
+            ("GET", ""): "read",
+            ("GET", "/{key}"): "read",
+            ("GET", "/{key}/versions"): "read",
+            ("GET", "/{key}/versions/{number}"): "read",
+            ("PUT", "/{key}"): "edit",
+            ("POST", "/{key}:validate"): "read",
+            ("POST", "/{key}:publish"): "publish",
+            ("POST", "/{key}:pause"): "publish",
+            ("POST", "/{key}:resume"): "publish",
+            ("POST", "/{key}:archive"): "publish",
+        }.items()
+    },
+    ("GET", "/v1/templates"): "read",
+    ("GET", "/v1/templates/{key}"): "read",
+    ("GET", "/v1/templates/{key}/versions"): "read",
+    ("PUT", "/v1/templates/{key}"): "publish",
+    ("POST", "/v1/templates/{key}:preview"): "read",
+    ("GET", "/v1/channels"): "read",
+    ("GET", "/v1/channels/{key}"): "read",
+    ("GET", "/v1/channels/{key}/versions"): "read",
+    ("PUT", "/v1/channels/{key}"): "operate",
+    ("GET", "/v1/decisions"): "read",
+    ("GET", "/v1/decisions/{decision_id}"): "read",
+    ("GET", "/v1/actions"): "read",
+    ("GET", "/v1/actions/{action_id}"): "read",
+    ("GET", "/v1/test-clock"): "read",
+    ("POST", "/v1/test-clock"): "operate",
+    ("DELETE", "/v1/test-clock"): "operate",
+    **ACCESS_ROUTES,
+}
+
+
+def url_of(path: str) -> str:
+    nil = str(UUID(int=0))
+    return path.format(key="nothing", number=1, decision_id=nil, action_id=nil, token_id="0" * 16)
+
+
+def test_the_table_names_every_route(app: FastAPI) -> None:
+    assert sorted(served(app)) == sorted(ROUTES)
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(ROUTES))
+async def test_a_route_lets_in_exactly_the_roles_of_the_table(
+    app: FastAPI, tokens: dict[Role, str], method: str, path: str
+) -> None:
+    demanded = ROUTES[method, path]
+    expected = {role for role, may in MAY.items() if demanded in may}
+    assert await who_may_call(app, tokens, method, url_of(path)) == expected
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(ROUTES))
+async def test_no_route_answers_without_a_token(app: FastAPI, method: str, path: str) -> None:
+    async with calling(app, None) as client:
+        answer = await client.request(method, url_of(path))
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
