@@ -49,7 +49,7 @@ class Known:
     aliases: Mapping[str, str] = field(default_factory=dict)
 
 
-class MergeCause(msgspec.Struct, omit_defaults=True, frozen=True, gc=False, kw_only=True):
+class MergeCause(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Why profiles were united: the touchpoint, and its identifiers that pointed at both."""
 
     kind: str = "merged"
