@@ -1,0 +1,41 @@
+"""A migrated orchestrator schema with a clock that can be shifted, emptied for each test."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from deploy.local.home import CHECKOUT
+from shared.postgres.engine import create_engine
+from shared.postgres.migrate import migrate
+from shared.postgres.transaction import transaction
+from tests.integration.orchestrator.stage import Stage
+from tests.support.postgres import empty_database
+from tests.support.stack import Stack
+from tests.unit.orchestrator.build import ruleset
+
+SCHEMA = "orchestrator"
+MIGRATIONS = Path(CHECKOUT) / "services" / SCHEMA / "storage" / "migrations"
+STATE = (
+    *("profile_state", "decision", "action", "contact_ledger", "rule_entry", "exit_mark"),
+    *("timer", "outbox"),
+)
+
+
+@pytest.fixture(scope="module")
+async def engine(stack: Stack) -> AsyncIterator[AsyncEngine]:
+    async with empty_database(stack) as database:
+        made = create_engine(database.orchestrator, schema=SCHEMA, application="test")
+        await migrate(made, folder=MIGRATIONS, schema=SCHEMA)
+        yield made
+        await made.dispose()
+
+
+@pytest.fixture
+async def stage(engine: AsyncEngine) -> Stage:
+    async with transaction(engine) as tx:
+        await tx.execute(text(f"TRUNCATE {', '.join(STATE)}"))
+        await tx.execute(text("SELECT clock.reset()"))
+    return Stage(engine, ruleset())
