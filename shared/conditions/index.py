@@ -70,15 +70,13 @@ class _Bitmap(Generic[K]):
         self._verify: dict[int, Holds] = {}
         self._alternatives: dict[int, int] = {}  # row -> the first row of its entry
         self._attributes: dict[str, AttributeTable] = {}
-        self._segments: SegmentTable | None = None  # made when a first entry asks for one
+        self._segments = SegmentTable()
         for entry in entries:
             self._add(entry)
         self._everyone = (1 << len(self._keys)) - 1
         self._to_verify = bits(self._verify)
         self._to_join = bits(self._alternatives)
-        tables: list[AttributeTable | SegmentTable] = [*self._attributes.values()]
-        if self._segments is not None:
-            tables.append(self._segments)
+        tables: list[AttributeTable | SegmentTable] = [*self._attributes.values(), self._segments]
         self._narrow = [table.freeze(self._everyone) for table in tables]
 
     def match(self, facts: Facts) -> list[K]:
@@ -122,8 +120,6 @@ class _Bitmap(Generic[K]):
                     table = self._attributes[attr] = AttributeTable(attr)
                 return table.add(row, conjunct)
             case InSegment() | Not():
-                if self._segments is None:
-                    self._segments = SegmentTable()
                 return self._segments.add(row, conjunct)
             case _:
                 return False
