@@ -2,15 +2,15 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from services.orchestrator.storage import records
 from services.orchestrator.storage.records import StoredAction
-from shared.access import Permission
+from shared.access import Permission, is_allowed
 from shared.errors import NotFound
 from shared.http.auth import Principal, requires
 from shared.http.pagination import Page, Paged, split_page
@@ -38,6 +38,9 @@ class ActionView(BaseModel):
     due_at: datetime
     expires_at: datetime
     published_at: datetime | None
+    message: dict[str, Any] | None = Field(
+        description="What the channel gets or got; null for who may not see personal data."
+    )
 
 
 @router.get("/v1/actions/{action_id}")
@@ -51,7 +54,7 @@ async def get_action(
         found = await records.action(tx, action_id)
     if found is None:
         raise NotFound(f"There is no action {action_id}.")
-    return _view(found)
+    return _view(found, principal)
 
 
 @router.get("/v1/actions")
@@ -71,8 +74,11 @@ async def list_actions(
             limit=paging.limit + 1,
         )
     shown, next_cursor = split_page(rows, paging, lambda row: (row.created_at, row.action_id))
-    return Page(items=[_view(row) for row in shown], next_cursor=next_cursor)
+    return Page(items=[_view(row, principal) for row in shown], next_cursor=next_cursor)
 
 
-def _view(action: StoredAction) -> ActionView:
-    return ActionView(**asdict(action))
+def _view(action: StoredAction, principal: Principal) -> ActionView:
+    view = ActionView(**asdict(action))
+    if not is_allowed(principal.roles, Permission.READ_PERSONAL):
+        view.message = None
+    return view

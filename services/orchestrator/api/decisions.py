@@ -8,12 +8,14 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict
 
 from services.orchestrator.storage import records
-from shared.access import Permission
+from services.orchestrator.storage.records import StoredDecision
+from shared.access import Permission, is_allowed
 from shared.errors import NotFound, Problem, Unprocessable
 from shared.http.auth import Principal, requires
 from shared.http.pagination import Page, Paged, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
+from shared.observability.masking import mask
 from shared.postgres.transaction import transaction
 
 router = api_router(tags=["decisions"])
@@ -109,7 +111,7 @@ async def get_decision(
         found = await records.decision(tx, decision_id)
     if found is None:
         raise NotFound(f"There is no decision {decision_id}.")
-    return DecisionView.model_validate(found.body)
+    return _view(found, principal)
 
 
 @router.get("/v1/decisions", response_model_exclude_unset=True)
@@ -136,5 +138,16 @@ async def list_decisions(
                 problem = Problem("profile_id", "one_of", "either this or touchpoint_id")
                 raise Unprocessable("Name a profile_id or a touchpoint_id, one of them.", [problem])
     shown, next_cursor = split_page(rows, paging, lambda row: (row.at, row.id))
-    items = [DecisionView.model_validate(row.body) for row in shown]
+    items = [_view(row, principal) for row in shown]
     return Page(items=items, next_cursor=next_cursor)
+
+
+def _view(decision: StoredDecision, principal: Principal) -> DecisionView:
+    """The record; values that a condition saw are masked for who may not see personal data."""
+    view = DecisionView.model_validate(decision.body)
+    if not is_allowed(principal.roles, Permission.READ_PERSONAL):
+        for candidate in view.candidates:
+            for detail in (candidate.detail, *(action.detail for action in candidate.actions)):
+                if detail is not None:
+                    detail.actual = mask(detail.actual)
+    return view

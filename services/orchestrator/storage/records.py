@@ -29,7 +29,7 @@ class StoredDecision:
 
 @dataclass(frozen=True, slots=True)
 class StoredAction:
-    """An action and how far it got."""
+    """An action and how far it got; `message` is what the channel gets or got."""
 
     action_id: UUID
     profile_id: UUID
@@ -45,6 +45,7 @@ class StoredAction:
     due_at: datetime
     expires_at: datetime
     published_at: datetime | None
+    message: dict[str, Any]
 
 
 _PERSON = text(
@@ -80,14 +81,14 @@ _DECISIONS_OF_TOUCHPOINT = text(
 _ACTION = text(
     """
     SELECT action_id, profile_id, rule, version, touchpoint_id, decision_id, channel, category,
-           status, reason, created_at, due_at, expires_at, published_at
+           status, reason, created_at, due_at, expires_at, published_at, body
       FROM action WHERE action_id = :action_id
     """
 )
 _ACTIONS_OF_PROFILES = text(
     """
     SELECT action_id, profile_id, rule, version, touchpoint_id, decision_id, channel, category,
-           status, reason, created_at, due_at, expires_at, published_at
+           status, reason, created_at, due_at, expires_at, published_at, body
       FROM action
      WHERE profile_id = ANY(:profile_ids) AND (created_at, action_id) < (:before_at, :before_id)
      ORDER BY created_at DESC, action_id DESC LIMIT :limit
@@ -120,7 +121,7 @@ async def decisions_of_touchpoint(
 async def action(tx: AsyncConnection, action_id: UUID) -> StoredAction | None:
     """One action."""
     row = (await tx.execute(_ACTION, {"action_id": action_id})).one_or_none()
-    return None if row is None else StoredAction(*row)
+    return None if row is None else _action(row)
 
 
 async def actions_of_profile(
@@ -128,7 +129,7 @@ async def actions_of_profile(
 ) -> list[StoredAction]:
     """At most `limit` actions for the person, newest first, behind `before` (created_at, id)."""
     values = _page(before, limit) | {"profile_ids": await _person(tx, profile_id)}
-    return [StoredAction(*row) for row in await tx.execute(_ACTIONS_OF_PROFILES, values)]
+    return [_action(row) for row in await tx.execute(_ACTIONS_OF_PROFILES, values)]
 
 
 async def _person(tx: AsyncConnection, profile_id: UUID) -> list[UUID]:
@@ -142,3 +143,7 @@ def _page(before: Before, limit: int) -> dict[str, Any]:
 
 def _decision(row: Row[Any]) -> StoredDecision:
     return StoredDecision(row.id, row.at, orjson.loads(row.body))
+
+
+def _action(row: Row[Any]) -> StoredAction:
+    return StoredAction(*row[:-1], message=orjson.loads(row.body))
