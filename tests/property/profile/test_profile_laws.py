@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.profile.domain.profile import computed, golden
+from services.profile.domain.profile import GoldenProfile, computed, golden
 from services.profile.domain.sums import join
 from services.profile.domain.survivorship import (
     Observation,
@@ -48,20 +48,22 @@ def touchpoints(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 def facts(world: World) -> set[Any]:
     """Who there is and what is known of them, without their ids."""
-    shown = set()
-    for person in world.active():
-        view = golden(person, world.rules.identity, world.rules.traits)
-        sums = view.computed
-        shown.add(
-            (
-                frozenset(one[:2] + one[3:] for one in view.identifiers),
-                tuple((name, repr(view.traits[name])) for name in view.traits),
-                (sums.touchpoints, sums.orders, sums.first_seen_at, sums.last_seen_at),
-                tuple(sums.revenue.items()),
-                view.last_seen_at,
-            )
-        )
-    return shown
+    return {
+        shown_facts(golden(person, world.rules.identity, world.rules.traits))
+        for person in world.active()
+    }
+
+
+def shown_facts(person: GoldenProfile) -> Any:
+    """What is known of one person, without their id."""
+    sums = person.computed
+    return (
+        frozenset(one[:2] + one[3:] for one in person.identifiers),
+        tuple((name, repr(value)) for name, value in person.traits.items()),
+        (sums.touchpoints, sums.orders, sums.first_seen_at, sums.last_seen_at),
+        tuple(sums.revenue.items()),
+        person.last_seen_at,
+    )
 
 
 @settings(max_examples=80, deadline=None)
