@@ -19,7 +19,7 @@ from shared.postgres.transaction import transaction
 from shared.runtime.cli import main
 from shared.runtime.relay import Relay
 
-SLOWEST = 0.25
+SLOWEST = 0.1
 _TAKE = text(
     "SELECT shard, id, topic, part, frame FROM outbox ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED"
 )
