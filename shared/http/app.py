@@ -16,7 +16,7 @@ from shared.access import Permission
 from shared.http import audit, tokens
 from shared.http.auth import Access, Requires
 from shared.http.edge import Edge
-from shared.http.problem import answer_errors
+from shared.http.problem import DOCUMENTED, answer_errors
 from shared.http.strict_json import StrictRoute
 from shared.observability import metrics
 from shared.observability.health import Health
@@ -49,6 +49,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        responses=DOCUMENTED,
     )
     app.state.engine = engine
     app.state.access = Access(engine)

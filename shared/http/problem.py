@@ -21,6 +21,35 @@ MAX_PROBLEMS = 100
 RETRY_AFTER = {"Retry-After": "1"}
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="concert"'}
 
+_TEXT = {"type": "string"}
+DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "What went wrong (RFC 9457); `errors` names each mistake with its place.",
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {
+                    "title": "Problem",
+                    "type": "object",
+                    "properties": {
+                        **dict.fromkeys(("type", "title", "detail", "trace"), _TEXT),
+                        "status": {"type": "integer"},
+                        "errors": {
+                            "type": "array",
+                            "items": {
+                                "type": "object",
+                                "properties": dict.fromkeys(("path", "rule", "message"), _TEXT),
+                                "required": ["path", "rule", "message"],
+                            },
+                        },
+                    },
+                    "required": ["type", "title", "status", "detail", "errors", "trace"],
+                }
+            }
+        },
+    }
+}
+"""The error answer of every route, for the OpenAPI document."""
+
 STATUS: Mapping[type[Refused], HTTPStatus] = {
     errors.Malformed: HTTPStatus.BAD_REQUEST,
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,

@@ -146,4 +146,6 @@ def _decision(row: Row[Any]) -> StoredDecision:
 
 
 def _action(row: Row[Any]) -> StoredAction:
-    return StoredAction(*row[:-1], message=orjson.loads(row.body))
+    columns = row._asdict()
+    message = orjson.loads(columns.pop("body"))
+    return StoredAction(**columns, message=message)

@@ -6,6 +6,7 @@ import pytest
 from fastapi import FastAPI
 
 from shared.access import Role
+from shared.http.problem import DOCUMENTED
 from tests.support.api import ACCESS_ROUTES, MAY, calling, served, who_may_call
 
 ROUTES: dict[tuple[str, str], str] = {
@@ -68,4 +69,6 @@ async def test_no_route_answers_without_a_token(app: FastAPI, method: str, path:
     async with calling(app, None) as client:
         answer = await client.request(method, url_of(path))
     assert answer.status_code == 401
-    assert answer.headers["content-type"] == "application/problem+json"
+    [(media, documented)] = DOCUMENTED["default"]["content"].items()
+    assert answer.headers["content-type"] == media
+    assert sorted(answer.json()) == sorted(documented["schema"]["required"])

@@ -1,0 +1,71 @@
+"""The OpenAPI documents of the three services, made from their applications.
+
+An application is built as at start, with doors that are never opened: making the document needs
+neither PostgreSQL nor Kafka.
+"""
+
+import httpx
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.ingest.api.app import create_app as create_ingest
+from services.ingest.storage.registry import Registry
+from services.ingest.use_cases.open_channel import OpenChannel
+from services.ingest.use_cases.publish_together import GroupPublisher
+from services.orchestrator.api.app import create_app as create_orchestrator
+from services.orchestrator.api.profile_client import ProfileClient
+from services.profile.api.app import create_app as create_profile
+from services.profile.domain.absorb import Rules
+from shared.contracts.topics import Topics
+from shared.kafka.catalogue import Catalogue
+from shared.kafka.messages import PartitionCounts
+from shared.kafka.publisher import Publisher
+from shared.observability.health import Health
+from shared.postgres.engine import create_engine
+from tests.contract.openapi.compatible import Document
+
+NOWHERE = "127.0.0.1:9"
+
+
+def api_documents() -> dict[str, Document]:
+    """The OpenAPI document of each service by the service's name."""
+    return {name: app.openapi() for name, app in _applications().items()}
+
+
+def _applications() -> dict[str, FastAPI]:
+    topics = Topics()
+    profiles = ProfileClient(httpx.AsyncClient(base_url="http://127.0.0.1"))
+    return {
+        "ingest": _ingest(topics),
+        "profile": create_profile(
+            _engine("profile"),
+            health=Health("profile-api", {}),
+            topics=topics,
+            counts=PartitionCounts(),
+            rules=Rules(),
+        ),
+        "orchestrator": create_orchestrator(
+            _engine("orchestrator"),
+            health=Health("orchestrator-api", {}),
+            profiles=profiles,
+            shiftable_clock=False,
+        ),
+    }
+
+
+def _ingest(topics: Topics) -> FastAPI:
+    engine = _engine("ingest")
+    catalogue = Catalogue(NOWHERE, client_id="documents", topics=topics)
+    publisher = Publisher(NOWHERE, client_id="documents")
+    return create_ingest(
+        engine,
+        health=Health("ingest-collector", {}),
+        registry=Registry(engine),
+        publisher=GroupPublisher(publisher, catalogue.counts),
+        open_channel=OpenChannel(catalogue, topics),
+        topics=topics,
+    )
+
+
+def _engine(schema: str) -> AsyncEngine:
+    return create_engine("postgresql://127.0.0.1/nowhere", schema=schema, application="documents")
