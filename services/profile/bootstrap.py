@@ -3,40 +3,60 @@
 import asyncio
 from functools import partial
 
+from services.profile.api.app import create_app
 from services.profile.domain.absorb import Rules
 from services.profile.storage.tables import MIGRATIONS, SCHEMA
 from services.profile.use_cases.absorb_touchpoints import AbsorbTouchpoints
 from shared.observability.health import Health
-from shared.runtime.assembly import migrate_service, partitions_of, parts, stateful_worker
+from shared.runtime.assembly import (
+    api_role,
+    migrate_service,
+    partitions_of,
+    parts,
+    stateful_worker,
+)
 from shared.runtime.cli import Command
 from shared.runtime.service import Role, run_role
 from shared.settings import Settings, load
 
+RULES = Rules()
+"""Who is who and which source is believed; worker and API must go by the same."""
+
 
 async def _worker(settings: Settings) -> Role:
     built = parts(settings, service=SCHEMA, role="worker")
-    handler = AbsorbTouchpoints(topics=built.topics, counts=built.counts, rules=Rules())
     return stateful_worker(
         built,
         health=Health(built.name, built.checks()),
-        handler=handler,
+        handler=AbsorbTouchpoints(topics=built.topics, counts=built.counts, rules=RULES),
         discover=partitions_of(built, built.topics.touchpoints),
         also={},
     )
 
 
-def run_worker() -> int:
+async def _api(settings: Settings) -> Role:
+    built = parts(settings, service=SCHEMA, role="api")
+    health = Health(built.name, built.checks())
+    app = create_app(
+        built.engine, health=health, topics=built.topics, counts=built.counts, rules=RULES
+    )
+    return api_role(built, health=health, app=app, also={})
+
+
+def _run(role: str) -> int:
     settings = load(Settings)
-    return run_role(settings, service=SCHEMA, role="worker", build=partial(_worker, settings))
+    build = {"worker": _worker, "api": _api}[role]
+    return run_role(settings, service=SCHEMA, role=role, build=partial(build, settings))
 
 
-def run_migrate() -> int:
+def _migrate() -> int:
     settings = load(Settings)
     asyncio.run(migrate_service(settings, service=SCHEMA, folder=MIGRATIONS))
     return 0
 
 
 COMMANDS = {
-    "worker": Command("merge touchpoints into profiles and publish their updates", run_worker),
-    "migrate": Command("bring the schema to its newest revision, then exit", run_migrate),
+    "worker": Command("merge touchpoints into profiles, publish updates", partial(_run, "worker")),
+    "api": Command("serve profiles and take consents over HTTP", partial(_run, "api")),
+    "migrate": Command("bring the schema to its newest revision, then exit", _migrate),
 }

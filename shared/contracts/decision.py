@@ -25,7 +25,7 @@ class CandidateScore(msgspec.Struct, gc=False, kw_only=True):
 
 
 class CandidateAction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
-    """One action of a candidate: planned with an id and an instant, or the stage that dropped it."""
+    """One action of a candidate: planned with an id and an instant, or what dropped it."""
 
     index: int
     channel: str

@@ -18,6 +18,7 @@ from shared.observability import metrics
 from shared.postgres import leases
 from shared.postgres.leases import Lease, Position
 from shared.postgres.transaction import transaction
+from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +51,7 @@ class LeaseKeeper:
                 await self._beat()
             except Infrastructure as error:
                 logger.warning("%s: the membership could not be renewed: %s", self.group, error)
-            try:
-                await asyncio.wait_for(stopping.wait(), HEARTBEAT_SECONDS)
-            except TimeoutError:
-                continue
+            await wait(stopping, HEARTBEAT_SECONDS)
 
     async def ensure(self, bases: Mapping[Place, int]) -> None:
         """Make rows for new partitions. Raises Infrastructure."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from shared.errors import ConcertError, Infrastructure
 from shared.observability import metrics
-from shared.runtime.stream_worker import wait
+from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from shared.postgres.outbox import SHARDS, Frame
 from shared.postgres.transaction import transaction
 from shared.runtime.crash import crash_point
 from shared.runtime.leases import TICK_SECONDS, LeaseKeeper
-from shared.runtime.stream_worker import wait
+from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
 

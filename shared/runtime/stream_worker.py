@@ -7,7 +7,6 @@ that cannot go on without loss stops and says so.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
@@ -23,6 +22,7 @@ from shared.runtime.breaker import Breaker
 from shared.runtime.commit import Epochs
 from shared.runtime.crash import crash_point
 from shared.runtime.leases import TICK_SECONDS, LeaseKeeper
+from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
 
@@ -257,9 +257,3 @@ def _halves(spans: list[Span]) -> tuple[list[Span], list[Span]]:
         [Span(span.place, span.start, cut, span.records[:middle])],
         [Span(span.place, cut, span.end, span.records[middle:])],
     )
-
-
-async def wait(event: asyncio.Event, seconds: float) -> None:
-    """Return when the event is set, or after `seconds`."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)

@@ -19,7 +19,8 @@ from shared.kafka.factory import build_consumer
 from shared.kafka.records import Place
 from shared.observability import metrics
 from shared.observability.health import Health
-from shared.runtime.stream_worker import StreamWorker, wait
+from shared.runtime.stream_worker import StreamWorker
+from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
 

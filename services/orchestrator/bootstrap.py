@@ -1,0 +1,122 @@
+"""Wires the roles of the orchestrator: the only place where its parts meet."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from services.orchestrator.api.app import create_app
+from services.orchestrator.api.profile_client import ProfileClient
+from services.orchestrator.storage import timers
+from services.orchestrator.use_cases.fire_timers import fire_timers
+from services.orchestrator.use_cases.load_ruleset import LiveRuleSet
+from services.orchestrator.use_cases.respond import Responder
+from shared.errors import Infrastructure, Misconfigured
+from shared.observability import metrics
+from shared.observability.health import Health
+from shared.postgres.transaction import transaction
+from shared.runtime.assembly import (
+    Parts,
+    api_role,
+    migrate_service,
+    partitions_of,
+    parts,
+    stateful_worker,
+)
+from shared.runtime.cli import Command
+from shared.runtime.poller import poll
+from shared.runtime.service import Role, run_role
+from shared.runtime.waiting import wait
+from shared.settings import Settings, load, read_secret_file
+
+SCHEMA = "orchestrator"
+MIGRATIONS = Path(__file__).parent / "storage" / "migrations"
+MEASURE_SECONDS = 2.0
+
+
+async def _worker(settings: Settings) -> Role:
+    built = parts(settings, service=SCHEMA, role="worker")
+    ruleset = LiveRuleSet(built.engine)
+    return stateful_worker(
+        built,
+        health=Health(built.name, built.checks()),
+        handler=Responder(ruleset=ruleset, topics=built.topics, counts=built.counts),
+        discover=partitions_of(built, built.topics.profile_updates),
+        also={"ruleset": ruleset.run},
+    )
+
+
+async def _poller(settings: Settings) -> Role:
+    built = parts(settings, service=SCHEMA, role="poller")
+    ruleset = LiveRuleSet(built.engine)
+    fire = partial(
+        fire_timers, built.engine, ruleset=ruleset, topics=built.topics, counts=built.counts
+    )
+    return Role(
+        health=Health(built.name, built.checks()),
+        stages=[
+            {"timers": partial(poll, fire)},
+            {
+                "ruleset": ruleset.run,
+                "catalogue": built.catalogue.run,
+                "measure": partial(_measure, built),
+            },
+        ],
+        closing=[built.engine.dispose],
+    )
+
+
+async def _measure(built: Parts, stopping: asyncio.Event) -> None:
+    """Show how many timers wait and how many are late."""
+    while not stopping.is_set():
+        try:
+            async with transaction(built.engine) as tx:
+                waiting, overdue = await timers.count(tx)
+        except Infrastructure:
+            await wait(stopping, MEASURE_SECONDS)  # the poller itself says that PostgreSQL is away
+            continue
+        metrics.TIMERS_PENDING.set(waiting)
+        metrics.TIMERS_OVERDUE.set(overdue)
+        await wait(stopping, MEASURE_SECONDS)
+
+
+async def _api(settings: Settings) -> Role:
+    built = parts(settings, service=SCHEMA, role="api")
+    health = Health(built.name, built.checks())
+    if settings.service_token_file is None:
+        raise Misconfigured(["CONCERT_SERVICE_TOKEN_FILE: the profile service asks for a token"])
+    token = read_secret_file(settings.service_token_file)
+    profiles = ProfileClient(
+        httpx.AsyncClient(
+            base_url=settings.profile_url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=httpx.Timeout(2.0),
+        )
+    )
+    app = create_app(
+        built.engine, health=health, profiles=profiles, shiftable_clock=settings.mode == "test"
+    )
+    role = api_role(built, health=health, app=app, also={})
+    role.closing.append(profiles.close)
+    return role
+
+
+def _run(role: str) -> int:
+    settings = load(Settings)
+    build = {"worker": _worker, "poller": _poller, "api": _api}[role]
+    return run_role(settings, service=SCHEMA, role=role, build=partial(build, settings))
+
+
+def _migrate() -> int:
+    settings = load(Settings)
+    asyncio.run(migrate_service(settings, service=SCHEMA, folder=MIGRATIONS))
+    return 0
+
+
+COMMANDS = {
+    "worker": Command("decide on profile updates and publish actions", partial(_run, "worker")),
+    "poller": Command("fire due timers: delayed actions and expiries", partial(_run, "poller")),
+    "api": Command("serve configuration, decisions and actions over HTTP", partial(_run, "api")),
+    "migrate": Command("bring the schema to its newest revision, then exit", _migrate),
+}
