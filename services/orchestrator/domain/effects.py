@@ -135,7 +135,7 @@ def _start(
     now = planned.due_at <= at
     in_flight = not now or planned.live.keeps_watch
     body = _message(planned, moment, decision_id)
-    occurred = moment.cause.occurred or at
+    occurred = moment.occurred or at
     row = ActionRow(
         profile_id=moment.profile_id,
         planned=planned,
@@ -213,7 +213,7 @@ def drop_in_flight(effects: Effects, history: History, action: InFlight, change:
 
 def mark_exit(effects: Effects, history: History | None, moment: Moment, criterion: str) -> None:
     """Remember the latest touchpoint of the profile that met an exit criterion."""
-    occurred, touchpoint = moment.cause.occurred, moment.cause.id
+    occurred, touchpoint = moment.occurred, moment.cause.id
     if occurred is None or touchpoint is None:
         return
     place = (moment.profile_id, criterion)

@@ -71,6 +71,7 @@ def for_action(action: InFlight, moment: Moment) -> Moment:
         profile=moment.profile,
         profile_json=moment.profile_json,
         facts=facts_of(moment.profile, cause),
+        occurred=action.occurred_at,
     )
 
 

@@ -52,7 +52,7 @@ def stale(live: LiveRule, situation: Situation) -> Drop | None:
     cause, trigger = situation.moment.cause, live.rule.trigger
     if (cause.historical or cause.backfill) and not trigger.historical:
         return Drop("stale", "historical", "the event is not from a load of old ones", False, True)
-    occurred, received = cause.occurred, cause.received
+    occurred, received = situation.moment.occurred, cause.received
     if occurred is not None and received is not None and received - occurred > trigger.max_age:
         limit = f"the event was received within {trigger.max_age} of happening"
         return Drop("stale", "too_old", limit, str(trigger.max_age), str(received - occurred))
@@ -142,7 +142,7 @@ def engagement(live: LiveRule, moment: Moment, history: History) -> Drop | None:
 
 def exited(live: LiveRule, moment: Moment, history: History) -> Drop | None:
     """Whether the reason had ended before the trigger arrived: a later touchpoint came first."""
-    occurred = moment.cause.occurred
+    occurred = moment.occurred
     for event in live.exit_events:
         mark = history.exits.get(event.criterion)
         if mark is not None and occurred is not None and mark > occurred:

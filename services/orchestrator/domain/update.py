@@ -84,6 +84,7 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     profile: ProfileSnapshot
     profile_json: bytes
     facts: Facts
+    occurred: datetime | None
 
     @property
     def is_of_winner(self) -> bool:
@@ -92,7 +93,8 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
 
 
 def read_moment(value: bytes, routed: Routed, profile_id: str) -> Moment:
-    """Decode all of an update. Raises msgspec.DecodeError when it breaks the contract."""
+    """Decode all of an update. Raises msgspec.DecodeError, or ValueError for a time that is none,
+    when it breaks the contract."""
     parts = parts_decoder.decode(value)
     cause = cause_decoder.decode(parts.cause)
     profile = snapshot_decoder.decode(parts.profile)
@@ -105,6 +107,7 @@ def read_moment(value: bytes, routed: Routed, profile_id: str) -> Moment:
         profile=profile,
         profile_json=bytes(parts.profile),
         facts=facts_of(profile, cause),
+        occurred=cause.occurred,
     )
 
 

@@ -133,5 +133,6 @@ def _situation(
         profile=profile,
         profile_json=row.snapshot,
         facts=facts_of(profile, cause),
+        occurred=action.occurred_at,
     )
     return Situation(moment, history, at, action_ids(cause.id or ""))

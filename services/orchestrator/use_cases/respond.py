@@ -211,7 +211,7 @@ class _Answers:
     def _look_at(self, record: Record, update: Routed, at: datetime) -> Asked:
         try:
             moment = read_moment(record.value or b"", update, self._persons.of(update.profile_id))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, ValueError) as error:
             raise _stopped(record, error) from error
         touchpoint = moment.cause.id or ""
         found = self._ruleset.candidates(moment.facts) if touchpoint else []

@@ -1,6 +1,7 @@
 """The worker's handler: decisions, delays, retractions and merges in real transactions."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,8 @@ from tests.unit.orchestrator.build import (
 )
 
 HOUR = timedelta(hours=1)
-DELAYED = {"actions": [email(delay="PT1H")]}
-BOUGHT = {"exit_criteria": [{"event": "Order Completed"}]}
+DELAYED: dict[str, Any] = {"actions": [email(delay="PT1H")]}
+BOUGHT: dict[str, Any] = {"exit_criteria": [{"event": "Order Completed"}]}
 
 
 async def test_publishes_an_action_with_its_decision(stage: Stage) -> None:
