@@ -1,0 +1,135 @@
+"""The timeline, the merges and the consents of a person over HTTP."""
+
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from services.profile.api.schemas import MergeView, TimelineItem
+from shared.access import Role
+from tests.integration.profile.worker import Worker
+from tests.integration.profile_api.test_profiles import ada, assert_shape, ok
+from tests.support.api import calling
+from tests.unit.profile.world import touchpoint
+
+GRANTED = {"purpose": "marketing", "channel": "email", "status": "granted", "basis": "consent"}
+DENIED = {"purpose": "marketing", "channel": "sms", "status": "denied"}
+
+
+async def everything(client: httpx.AsyncClient, url: str, limit: int) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        given: dict[str, Any] = {"limit": limit} | ({} if cursor is None else {"cursor": cursor})
+        page = await ok(client, url, **given)
+        assert len(page["items"]) <= limit
+        items += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return items
+
+
+async def test_merges_are_listed_oldest_first_with_their_cause(admin: httpx.AsyncClient) -> None:
+    person = await ada(admin)
+    merges = await everything(admin, f"/v1/profiles/{person['id']}/merges", 1)
+    for merge in merges:
+        assert_shape(MergeView, merge)
+    assert [merge["cause"]["touchpoint_id"] for merge in merges] == [
+        touchpoint(4)["id"],
+        touchpoint(5, source="crm")["id"],
+    ]
+    assert {merge["winner"] for merge in merges} == {person["id"]}
+    assert merges[1]["moved"] == [{"type": "loyalty_id", "value": "L1"}]
+    old = merges[0]["loser"]
+    assert await everything(admin, f"/v1/profiles/{old}/merges", 50) == merges
+
+
+@pytest.mark.parametrize("limit", [1, 3, 50])
+async def test_the_timeline_is_complete_newest_first_in_pages_of_any_size(
+    admin: httpx.AsyncClient, limit: int
+) -> None:
+    url = f"/v1/profiles/{(await ada(admin))['id']}/timeline"
+    items = await everything(admin, url, limit)
+    for item in items:
+        assert_shape(TimelineItem, item)
+        assert set(item) == {"kind", "at", "id", item["kind"]}
+    seen = [(item["at"], item["id"]) for item in items]
+    assert seen == sorted(seen, reverse=True)
+    touchpoints = [item["touchpoint"] for item in items if item["kind"] == "touchpoint"]
+    assert [one["message_id"] for one in touchpoints] == ["m6", "m5", "m4", "m3", "m2", "m1"]
+    assert touchpoints[3]["properties"]["total"] == 99.9
+    assert len([item for item in items if item["kind"] == "merge"]) == 2
+
+
+async def test_a_consent_holds_is_told_and_audited(
+    admin: httpx.AsyncClient, worker: Worker
+) -> None:
+    await worker.absorb(touchpoint(200, ("email", "di@example.com")))
+    person = await ok(admin, "/v1/profiles/by/email/di@example.com")
+    url = f"/v1/profiles/{person['id']}/consents"
+    answer = await admin.put(url, json={"consents": [GRANTED, DENIED]}, headers={"If-Match": '"1"'})
+    assert answer.status_code == 200
+    assert (answer.headers["etag"], answer.json()["version"]) == ('"2"', 2)
+    consents = (await ok(admin, url))["items"]
+    assert answer.json()["consents"] == consents
+    assert [(one["channel"], one["status"], one["basis"]) for one in consents] == [
+        ("email", "granted", "consent"),
+        ("sms", "denied", None),
+    ]
+    [told] = [one for one in await worker.updates() if one["profile_id"] == person["id"]][1:]
+    assert (told["seq"], told["cause"]["kind"]) == (2, "consent_changed")
+    timeline = (await ok(admin, f"/v1/profiles/{person['id']}/timeline"))["items"]
+    assert sorted(item["kind"] for item in timeline) == ["consent", "consent", "touchpoint"]
+    assert {item["consent"]["channel"] for item in timeline if item["kind"] == "consent"} == {
+        "email",
+        "sms",
+    }
+
+    lost = await admin.put(url, json={"consents": [DENIED]}, headers={"If-Match": '"1"'})
+    assert lost.status_code == 412
+    again = await admin.put(url, json={"consents": [GRANTED]})
+    assert again.json()["version"] == 2
+    withdrawn = await admin.put(url, json={"consents": [GRANTED | {"status": "denied"}]})
+    assert [one["status"] for one in withdrawn.json()["consents"]] == ["denied", "denied"]
+
+    audit = await ok(admin, "/v1/audit", kind="consents", key=person["id"])
+    [second, first] = [(entry["before"], entry["after"]) for entry in audit["items"]]
+    assert (first[0], [one["status"] for one in first[1]]) == ([], ["granted", "denied"])
+    assert [one["status"] for one in second[0]] == ["granted", "denied"]
+    assert [one["status"] for one in second[1]] == ["denied", "denied"]
+
+
+async def test_consents_of_an_old_id_are_recorded_on_the_profile_it_belongs_to(
+    app: FastAPI, admin: httpx.AsyncClient, tokens: dict[Role, str]
+) -> None:
+    person = await ada(admin)
+    [old, *_] = await everything(admin, f"/v1/profiles/{person['id']}/merges", 50)
+    async with calling(app, tokens[Role.PRIVACY]) as officer:
+        answer = await officer.put(
+            f"/v1/profiles/{old['loser']}/consents", json={"consents": [GRANTED]}
+        )
+    assert answer.json()["id"] == person["id"]
+    assert [one["status"] for one in (await ada(admin))["consents"]] == ["granted"]
+
+
+@pytest.mark.parametrize(
+    "consents",
+    [
+        [],
+        [GRANTED | {"status": "maybe"}],
+        [GRANTED | {"purpose": ""}],
+        [GRANTED | {"purpose": "a b"}],
+        [GRANTED | {"chanel": "email"}],
+        [{"purpose": "marketing", "status": "granted"}],
+        [GRANTED] * 101,
+    ],
+)
+async def test_consents_that_cannot_be_meant_are_refused(
+    admin: httpx.AsyncClient, consents: list[dict[str, str]]
+) -> None:
+    person = await ada(admin)
+    answer = await admin.put(f"/v1/profiles/{person['id']}/consents", json={"consents": consents})
+    assert answer.status_code == 422
+    assert answer.json()["errors"]
+    assert (await ada(admin))["version"] == person["version"]
