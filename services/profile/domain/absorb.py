@@ -82,8 +82,7 @@ class _Fold:
         hint = None if named.hint is None else self._active(named.hint)
         if not keys and hint is None:
             self.result.outcomes[NO_IDENTITY] += 1
-            if named.hint is not None:
-                self.result.anchors[touchpoint.id] = None
+            self.result.anchors[touchpoint.id] = None
             return
         owner = self.owners.get(keys[0]) if keys else hint
         if owner is not None and self._all_of(keys, owner):
@@ -210,7 +209,7 @@ class _Fold:
             self.result.anchors[touchpoint.id] = anchor
         order = touchpoint.type in ORDER_TYPES
         revenue = revenue_of(touchpoint.properties) if order else None
-        profile.count(anchor, occurred_at, order=order, revenue=revenue)
+        profile.count(anchor, occurred_at, order, revenue)
         self._observe(profile, anchor, touchpoint)
         self._emit(profile, arrival.body)
 

@@ -130,7 +130,7 @@ def golden(stored: StoredProfile, rules: IdentityRules, policy: TraitPolicy) -> 
         id=stored.id,
         status=stored.status,
         identifiers=tuple(
-            _golden_identifier(key, held) for key, held in strongest_first(state, rules)
+            _golden_identifier(key, state.held[key]) for key in strongest_first(state, rules)
         ),
         traits=values,
         computed=computed(join(sums(state))),
@@ -163,21 +163,16 @@ def sums(state: ProfileState) -> Iterator[Sums]:
     return (held.sums for held in state.held.values() if held.sums is not None)
 
 
-def strongest_first(state: ProfileState, rules: IdentityRules) -> list[tuple[IdentifierKey, Held]]:
+def strongest_first(state: ProfileState, rules: IdentityRules) -> list[IdentifierKey]:
     """The identifiers by type priority; within a type the one seen last comes first."""
-    if len(state.held) == 1:
-        return list(state.held.items())
-    by_type: dict[str, list[tuple[IdentifierKey, Held]]] = {}
-    for one in state.held.items():
-        by_type.setdefault(one[0].partition("\0")[0], []).append(one)
-    ordered = []
-    for name in sorted(by_type, key=rules.type_order):
-        group = by_type[name]
-        if len(group) > 1:
-            group.sort(key=lambda one: one[0])
-            group.sort(key=lambda one: one[1].last_seen_at, reverse=True)
-        ordered += group
-    return ordered
+    held = state.held
+    if len(held) == 1:
+        return list(held)
+    ranked = sorted([(rules.type_order(key.partition("\0")[0]), key) for key in held])
+    if len({order for order, _ in ranked}) < len(ranked):
+        ranked.sort(key=lambda one: held[one[1]].last_seen_at, reverse=True)
+        ranked.sort(key=lambda one: one[0])
+    return [key for _, key in ranked]
 
 
 def shown_traits(best: dict[str, Any]) -> list[str]:

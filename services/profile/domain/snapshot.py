@@ -32,25 +32,6 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def snapshot(profile: WorkingProfile, rules: IdentityRules) -> bytes:
-    """The profile as it stands now (shared.contracts.profile_update.ProfileSnapshot)."""
-    head = profile.head
-    if head is None:
-        head = profile.head = _head(profile, rules)
-    tail = profile.tail
-    if tail is None:
-        tail = profile.tail = _tail(profile)
-    return b"".join(
-        (
-            b'{"computed":',
-            computed(profile.total),
-            head,
-            profile.state.last_seen_at.encode(),
-            tail,
-        )
-    )
-
-
 def update(
     profile: WorkingProfile,
     cause: bytes,
@@ -60,22 +41,35 @@ def update(
     merged_into: str | None = None,
     limit: int = MAX_UPDATE_BYTES,
 ) -> bytes:
-    """The message for a change that was just made to `profile`, whose `seq` is already taken."""
+    """The message for a change that was just made to `profile`, whose `seq` is already taken.
+
+    Its parts are a cause, a link to the other profile of a merge, and the profile as it stands now
+    (shared.contracts.profile_update.ProfileSnapshot).
+    """
+    head = profile.head
+    if head is None:
+        head = profile.head = _head(profile, rules)
+    tail = profile.tail
+    if tail is None:
+        tail = profile.tail = _tail(profile)
     link = ""
     if merged_from is not None:
         link = f'"merged_from":"{merged_from}",'
     elif merged_into is not None:
         link = f'"merged_into":"{merged_into}",'
-    after = snapshot(profile, rules)
-    if len(cause) + len(after) > limit:
-        cause = cut(cause, max(limit - len(after), 0))
+    middle = f',{link}"profile":{{"computed":{computed(profile.total)}'.encode()
+    after = len(middle) + len(head) + len(tail)
+    if len(cause) + after > limit:
+        cause = cut(cause, max(limit - after, 0))
     return b"".join(
         (
             b'{"cause":',
             cause,
-            f',{link}"profile":'.encode(),
-            after,
-            f',"profile_id":"{profile.id}","seq":{profile.seq}}}'.encode(),
+            middle,
+            head,
+            profile.state.last_seen_at.encode(),
+            tail,
+            b"%d}" % profile.seq,
         )
     )
 
@@ -93,10 +87,10 @@ def cut(cause: bytes, limit: int) -> bytes:
     return cause
 
 
-def computed(total: Sums | None) -> bytes:
+def computed(total: Sums | None) -> str:
     """The built-in computed traits."""
     if total is None:
-        return b'{"first_seen_at":null,"last_seen_at":null,"orders":0,"revenue":{},"touchpoints":0}'
+        return '{"first_seen_at":null,"last_seen_at":null,"orders":0,"revenue":{},"touchpoints":0}'
     revenue = ""
     if total.revenue:
         revenue = ",".join(
@@ -106,7 +100,7 @@ def computed(total: Sums | None) -> bytes:
     return (
         f'{{"first_seen_at":"{total.first_seen_at}","last_seen_at":"{total.last_seen_at}",'
         f'"orders":{total.orders},"revenue":{{{revenue}}},"touchpoints":{total.touchpoints}}}'
-    ).encode()
+    )
 
 
 def _head(profile: WorkingProfile, rules: IdentityRules) -> bytes:
@@ -120,21 +114,22 @@ def _head(profile: WorkingProfile, rules: IdentityRules) -> bytes:
             _encode(consent_list(state.consents)) if state.consents else b"[]",
             state.created_at.encode(),
             profile.id.encode(),
-            _encode([identifier_of(key) for key, _ in listed]),
+            _encode([identifier_of(key) for key in listed]),
             len(state.held),
         )
     )
 
 
 def _tail(profile: WorkingProfile) -> bytes:
-    """From the end of `last_seen_at` to the end: what is known of them."""
+    """From the end of `last_seen_at` to the number: what is known of them."""
     best = profile.best
-    traits = [b"%b:%b" % (_encode(name), best[name].value) for name in shown_traits(best)]
-    return (
-        b'","leaves":{},"persona":null,"segments":[],"status":"%b","timezone":%b,"traits":{%b}}'
-        % (
-            profile.status.encode(),
-            _encode(timezone_of(best)) if best else b"null",
-            b",".join(traits),
+    zone, traits = b"null", b""
+    if best:
+        zone = _encode(timezone_of(best))
+        traits = b",".join(
+            [b"%b:%b" % (_encode(name), best[name].value) for name in shown_traits(best)]
         )
+    return (
+        b'","leaves":{},"persona":null,"segments":[],"status":"%b","timezone":%b,"traits":{%b}},'
+        b'"profile_id":"%b","seq":' % (profile.status.encode(), zone, traits, profile.id.encode())
     )

@@ -74,9 +74,7 @@ def new_sums(occurred_at: str) -> Sums:
     return Sums(0, 0, occurred_at, occurred_at, {})
 
 
-def add_touchpoint(
-    sums: Sums, occurred_at: str, *, order: bool = False, revenue: Revenue | None = None
-) -> None:
+def add_touchpoint(sums: Sums, occurred_at: str, order: bool, revenue: Revenue | None) -> None:
     """Count one touchpoint in place."""
     sums.touchpoints += 1
     if occurred_at < sums.first_seen_at:

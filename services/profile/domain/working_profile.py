@@ -123,19 +123,20 @@ class WorkingProfile:
                 self.head = None
 
     def count(
-        self, anchor: str, occurred_at: str, *, order: bool, revenue: totals.Revenue | None
+        self, anchor: str, occurred_at: str, order: bool, revenue: totals.Revenue | None
     ) -> None:
         """Count a touchpoint on its anchor."""
+        state = self.state
         total = self.total
-        held = self.state.held[anchor]
-        if held.sums is None:
-            held.sums = totals.new_sums(occurred_at)
         if total is None:
             total = self._total = totals.new_sums(occurred_at)
-        totals.add_touchpoint(held.sums, occurred_at, order=order, revenue=revenue)
-        totals.add_touchpoint(total, occurred_at, order=order, revenue=revenue)
-        if occurred_at > self.state.last_seen_at:
-            self.state.last_seen_at = occurred_at
+        held = state.held[anchor]
+        if held.sums is None:
+            held.sums = totals.new_sums(occurred_at)
+        totals.add_touchpoint(held.sums, occurred_at, order, revenue)
+        totals.add_touchpoint(total, occurred_at, order, revenue)
+        if occurred_at > state.last_seen_at:
+            state.last_seen_at = occurred_at
 
     def observe(self, anchor: str, name: str, source: str, observation: Observation) -> None:
         """Hang what a source said about a trait on the touchpoint's anchor."""

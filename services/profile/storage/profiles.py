@@ -104,12 +104,12 @@ async def read_by_identifier(tx: AsyncConnection, identifier_id: str) -> StoredP
 _WRITE = text(
     """
     INSERT INTO profile (id, status, merged_into, seq, n_merges, state, created_at, last_seen_at)
-    SELECT id, status, merged_into, seq, n_merges, state,
-           CAST(created_at AS timestamptz), CAST(last_seen_at AS timestamptz)
-      FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS text[]), CAST(:merged_into AS uuid[]),
-                  CAST(:seqs AS bigint[]), CAST(:n_merges AS integer[]), CAST(:states AS bytea[]),
+    SELECT id, CASE WHEN merged_into IS NULL THEN 'active' ELSE 'merged' END, merged_into, seq,
+           n_merges, state, CAST(created_at AS timestamptz), CAST(last_seen_at AS timestamptz)
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:merged_into AS uuid[]), CAST(:seqs AS bigint[]),
+                  CAST(:n_merges AS integer[]), CAST(:states AS bytea[]),
                   CAST(:created_at AS text[]), CAST(:last_seen_at AS text[]))
-           AS new (id, status, merged_into, seq, n_merges, state, created_at, last_seen_at)
+           AS new (id, merged_into, seq, n_merges, state, created_at, last_seen_at)
     ON CONFLICT (id) DO UPDATE
        SET status = excluded.status, merged_into = excluded.merged_into, seq = excluded.seq,
            n_merges = excluded.n_merges, state = excluded.state,
@@ -126,7 +126,6 @@ async def write(tx: AsyncConnection, changed: Sequence[WorkingProfile]) -> None:
         _WRITE,
         {
             "ids": [one.id for one in changed],
-            "statuses": [one.status for one in changed],
             "merged_into": [one.merged_into for one in changed],
             "seqs": [one.seq for one in changed],
             "n_merges": [one.n_merges for one in changed],

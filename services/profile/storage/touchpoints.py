@@ -20,7 +20,6 @@ class NewTouchpoint(NamedTuple):
     anchor: str | None
     occurred_at: str
     raw: RawPosition
-    reason: str | None
     body: bytes
 
 
@@ -28,13 +27,12 @@ _INSERT = text(
     """
     WITH inserted AS (
         INSERT INTO touchpoint
-               (id, anchor, occurred_at, raw_topic, raw_partition, raw_offset, reason, body)
-        SELECT id, anchor, CAST(occurred_at AS timestamptz), topic, part, pos, reason, body
+               (id, anchor, occurred_at, raw_topic, raw_partition, raw_offset, body)
+        SELECT id, anchor, CAST(occurred_at AS timestamptz), topic, part, pos, body
           FROM unnest(CAST(:ids AS uuid[]), CAST(:anchors AS uuid[]), CAST(:occurred_at AS text[]),
                       CAST(:topics AS text[]), CAST(:parts AS integer[]),
-                      CAST(:offsets AS bigint[]), CAST(:reasons AS text[]),
-                      CAST(:bodies AS bytea[]))
-               AS new (id, anchor, occurred_at, topic, part, pos, reason, body)
+                      CAST(:offsets AS bigint[]), CAST(:bodies AS bytea[]))
+               AS new (id, anchor, occurred_at, topic, part, pos, body)
         ON CONFLICT DO NOTHING
         RETURNING id
     )
@@ -60,7 +58,6 @@ async def insert(tx: AsyncConnection, rows: Iterable[NewTouchpoint]) -> set[str]
             "topics": [row.raw.topic for row in ordered],
             "parts": [row.raw.partition for row in ordered],
             "offsets": [row.raw.offset for row in ordered],
-            "reasons": [row.reason for row in ordered],
             "bodies": [row.body for row in ordered],
         },
     )

@@ -42,7 +42,8 @@ TRIES = 3
 """How often another worker may meet the same people first, before the batch starts over."""
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+_INSTANTS = re.compile(f"{_INSTANT} {_INSTANT}", re.ASCII)
 
 
 class _Incoming(NamedTuple):
@@ -105,9 +106,9 @@ class AbsorbTouchpoints:
             raise _corrupt(record, str(error)) from error
         if not _ID.fullmatch(touchpoint.id):
             raise _corrupt(record, f"{touchpoint.id!r} is no id")
-        for instant in (touchpoint.occurred_at, touchpoint.received_at):
-            if not _INSTANT.fullmatch(instant):
-                raise _corrupt(record, f"{instant!r} is no instant with milliseconds in UTC")
+        instants = f"{touchpoint.occurred_at} {touchpoint.received_at}"
+        if not _INSTANTS.fullmatch(instants):
+            raise _corrupt(record, f"{instants!r} are no instants with milliseconds in UTC")
         named = usable(touchpoint.identifiers, self._rules.identity)
         return _Incoming(record, Arrival(touchpoint, body, named))
 
@@ -202,7 +203,6 @@ def _row(arrival: Arrival, ids: _Ids) -> touchpoints.NewTouchpoint:
         ids.of(named.keys[0]) if named.keys else None,
         touchpoint.occurred_at,
         touchpoint.raw,
-        None if named.keys or named.hint is not None else NO_IDENTITY,
         body,
     )
 
