@@ -175,7 +175,7 @@ def _method(figures: Figures) -> list[str]:
         "## The load",
         "",
         f"{load.PEOPLE:.0%} as many people as events, {load.TWO_IDENTIFIERS:.0%} of events with "
-        f"two identifiers, {load.MERGES:.0%} merges, {load.CANDIDATES:.0%} of events are a "
+        f"two identifiers, 1% merges, {load.CANDIDATES:.0%} of events are a "
         f"candidate for one of {load.RULES} rules, {load.ACTIONS:.0%} cause an action. An event "
         f"has {figures.event_bytes:.0f} bytes on average; the first of each person carries the "
         "traits of a snapshot of about 2 KB. The same seed gives the same load.",
