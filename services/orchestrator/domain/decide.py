@@ -239,5 +239,8 @@ def _rank(one: Considered) -> tuple[float, int, float, str]:
     return rank(one.score, priority=one.live.rule.priority, key=one.live.key)
 
 
-def _reading_order(one: Considered) -> tuple[bool, tuple[float, int, float, str] | tuple[()], str]:
-    return (not one.planned, () if one.score is None else _rank(one), one.live.key)
+def _reading_order(one: Considered) -> tuple[bool, bool, tuple[float, int, float], str]:
+    """Winners first, then whoever had a score, the best first; the rest by key."""
+    if one.score is None:
+        return (True, True, (0.0, 0, 0.0), one.live.key)
+    return (not one.planned, False, _rank(one)[:3], one.live.key)

@@ -49,7 +49,8 @@ class Fields:
                     mistakes.add(self.place(name), "not_available", later[name])
             elif name not in known:
                 hint = did_you_mean(str(name), known)
-                mistakes.add(self.place(str(name)[:60]), "unknown_field", f"is no field.{hint}")
+                place = self.place(shown(name)[1:-1] or '""')
+                mistakes.add(place, "unknown_field", f"is no field.{hint}")
 
     def place(self, name: str) -> str:
         """The path of a field of this object."""

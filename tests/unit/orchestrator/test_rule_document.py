@@ -1,0 +1,247 @@
+"""The JSON form of rules, policies, channels and templates: what is taken and what is refused."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.orchestrator.domain.channel import default_channels, parse_channel
+from services.orchestrator.domain.contact_policy import Cap, parse_policy
+from services.orchestrator.domain.content import parse_template
+from services.orchestrator.domain.rule_document import parse_rule
+from shared.conditions.tree import Compare, EventCount, InSegment
+from shared.errors import Unprocessable
+from tests.unit.orchestrator.build import email, rule_json
+
+FULL: dict[str, Any] = {
+    "key": "cart-abandon",
+    "version": 7,
+    "status": "active",
+    "category": "marketing",
+    "topic": "promotions",
+    "issue": "sales",
+    "group": "cart",
+    "trigger": {
+        "type": "event",
+        "event": "cart.updated",
+        "where": {"attr": "event.total", "op": "gte", "value": 50},
+        "max_age": "PT2H",
+    },
+    "engagement_policy": {
+        "eligibility": {"all": [{"attr": "profile.age", "op": "gte", "value": 18}]},
+        "suitability": {"not": {"segment": "open-complaint"}},
+    },
+    "re_entry": {"mode": "after_exit", "cooldown": "P1D", "key": "event.cart_id"},
+    "score": {
+        "propensity": 0.12,
+        "value": 18.0,
+        "context": [
+            {"when": {"attr": "context.intent", "op": "eq", "value": "checkout"}, "weight": 50}
+        ],
+        "lever": 20,
+    },
+    "priority": 60,
+    "arbitration": {"max_actions": 2},
+    "actions": [
+        {
+            "type": "message",
+            "channel": "push",
+            "template": "cart-push",
+            "locale": "profile.locale",
+            "delay": "PT1H",
+            "expires_in": "PT4H",
+        },
+        {
+            "type": "task",
+            "channel": "call_centre",
+            "queue": "store:{{ profile.store }}",
+            "content": {"text": "Call {{ profile.first_name }}"},
+        },
+    ],
+    "exit_criteria": [
+        {"event": "Order Completed", "where": {"attr": "event.total", "op": "gt", "value": 0}},
+        {"segment": "do-not-contact"},
+    ],
+    "valid": {"from": "2026-11-01T00:00:00Z", "to": None},
+}
+
+
+def problems(parse: Any, document: object, key: str = "r") -> dict[str, str]:
+    """The path and rule of each mistake."""
+    with pytest.raises(Unprocessable) as refused:
+        parse(document, key=key, version=1)
+    return {problem.path: problem.rule for problem in refused.value.problems}
+
+
+def message(parse: Any, document: object) -> str:
+    with pytest.raises(Unprocessable) as refused:
+        parse(document, key="r", version=1)
+    return " ".join(problem.message for problem in refused.value.problems)
+
+
+def test_reads_the_whole_form() -> None:
+    rule = parse_rule(FULL, key="cart-abandon", version=3)
+    assert rule.version == 3
+    assert rule.trigger.max_age == timedelta(hours=2)
+    assert rule.trigger.where == Compare("event.total", "gte", 50)
+    assert (rule.re_entry.mode, rule.re_entry.key) == ("after_exit", "event.cart_id")
+    assert (rule.worth.propensity, rule.worth.value, rule.worth.lever) == (0.12, 18.0, 20.0)
+    assert (rule.priority, rule.max_actions) == (60, 2)
+    first, second = rule.actions
+    assert (first.kind, first.delay, first.expires_in) == (
+        "send",
+        timedelta(hours=1),
+        timedelta(hours=4),
+    )
+    assert (second.kind, second.delay) == ("task", timedelta(0))
+    assert rule.exit_criteria is not None
+    assert isinstance(rule.exit_criteria[0], EventCount)
+    assert rule.exit_criteria[1] == InSegment("do-not-contact")
+
+
+def test_a_small_rule_has_sound_defaults() -> None:
+    rule = parse_rule(rule_json(category=None), key="r", version=1)
+    assert rule.category == "marketing"
+    assert rule.trigger.max_age == rule.actions[0].expires_in == timedelta(hours=24)
+    assert not rule.trigger.historical
+    assert rule.re_entry.mode == "always"
+    assert rule.exit_criteria is None
+
+
+def test_names_all_mistakes_at_once_with_their_paths() -> None:
+    document = {
+        **FULL,
+        "triger": 1,
+        "category": "marketting",
+        "priority": "high",
+        "trigger": {"type": "event", "max_age": "1 day", "where": {"attr": "event.total"}},
+        "actions": [email(template="both"), {"type": "fax", "channel": "E-Mail"}],
+        "valid": {"from": "2026-11-02T00:00:00Z", "to": "2026-11-01T00:00:00Z"},
+    }
+    assert problems(parse_rule, document, "cart-abandon") == {
+        "triger": "unknown_field",
+        "category": "choice",
+        "priority": "number_range",
+        "trigger.event": "required",
+        "trigger.max_age": "duration",
+        "trigger.where.op": "required",
+        "actions[0].template": "one_of",
+        "actions[1].type": "choice",
+        "actions[1].channel": "key",
+        "actions[1].template": "one_of",
+        "valid.to": "time_order",
+    }
+
+
+def test_says_what_was_probably_meant() -> None:
+    assert 'Did you mean "trigger"?' in message(parse_rule, rule_json(triger={}))
+    assert 'Did you mean "marketing"?' in message(parse_rule, rule_json(category="marketting"))
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"holdout": {"percent": 10}}, "holdout"),
+        ({"include_existing": True}, "include_existing"),
+        ({"trigger": {"type": "segment_entered", "segment": "vip"}}, "trigger.type"),
+        ({"trigger": {"type": "schedule", "rrule": "FREQ=DAILY"}}, "trigger.type"),
+        ({"trigger": {"type": "api"}}, "trigger.type"),
+        ({"actions": [email(fallback=[])]}, "actions[0].fallback"),
+        ({"score": {"costs": {"calls": 1}}}, "score.costs"),
+        ({"score": {"customer": 1}}, "score.customer"),
+        ({"arbitration": {"window": "PT5S"}}, "arbitration.window"),
+        (
+            {"exit_criteria": [{"attr": "profile.a", "op": "changed_to", "value": 1}]},
+            "exit_criteria[0]",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_not_served_yet_is_refused_with_a_sentence(
+    change: dict[str, Any], path: str
+) -> None:
+    document = rule_json(**change)
+    assert problems(parse_rule, document)[path] == "not_available"
+    assert "not available" in message(parse_rule, document) or "not yet" in message(
+        parse_rule, document
+    )
+
+
+def test_event_leaves_count_nothing_in_a_rule() -> None:
+    past = {"applicability": {"not": {"event": "order.placed", "within": "PT2H"}}}
+    found = problems(parse_rule, rule_json(engagement_policy=past))
+    assert found == {"engagement_policy.applicability.not.event": "event_leaf"}
+    exits = [{"event": "x", "count": {"gte": 2}}, {"event": "x", "within": "P1D"}]
+    found = problems(parse_rule, rule_json(exit_criteria=exits))
+    assert found == {"exit_criteria[0]": "exit_event", "exit_criteria[1]": "exit_event"}
+
+
+@pytest.mark.parametrize("document", [None, [], "rule", 7, {"actions": 1, "trigger": []}])
+def test_any_json_is_refused_politely(document: object) -> None:
+    assert problems(parse_rule, document)
+
+
+def test_another_key_in_the_body_is_a_mistake() -> None:
+    assert problems(parse_rule, rule_json(key="other")) == {"key": "same_key"}
+
+
+def test_reads_a_contact_policy() -> None:
+    document = {
+        "caps": [
+            {"scope": {"channel": "email", "category": "marketing"}, "limit": 2, "window": "P7D"}
+        ],
+        "arbitration": {"window": "PT0S", "max_actions": 3, "tie": ["priority", "value", "key"]},
+        "consent": {"require": {"marketing": "opt_in"}},
+        "bypass": {"categories": ["legal"], "counts_toward_caps": True},
+    }
+    policy = parse_policy(document, key="default", version=4)
+    assert policy.caps == (Cap(2, timedelta(days=7), channel="email", category="marketing"),)
+    assert (policy.max_actions, sorted(policy.bypass), policy.bypass_counts) == (3, ["legal"], True)
+
+
+def test_refuses_what_a_contact_policy_cannot_do_yet() -> None:
+    document = {
+        "caps": [
+            {"scope": {"chanel": "email"}, "limit": -1, "window": "P7D"},
+            {"limit": 1, "window": "P1D", "kind": "calendar"},
+        ],
+        "quiet_hours": [],
+        "bypass": {"categories": ["marketing"]},
+        "consent": {"require": {"marketing": "none"}},
+        "arbitration": {"window": "PT5S"},
+    }
+    assert problems(parse_policy, document, "default") == {
+        "caps[0].scope.chanel": "unknown_field",
+        "caps[0].limit": "number_range",
+        "caps[1].kind": "not_available",
+        "quiet_hours": "not_available",
+        "bypass.categories[0]": "choice",
+        "consent.require.marketing": "not_available",
+        "arbitration.window": "not_available",
+    }
+
+
+def test_channels_have_defaults_and_can_be_changed() -> None:
+    channels = default_channels()
+    assert channels["email"].online
+    assert not channels["call_centre"].online
+    changed = parse_channel(
+        {"enabled": False, "address": {"trait": "mail"}}, key="email", version=2
+    )
+    assert (changed.enabled, changed.address, changed.trait) == (False, (), "mail")
+    assert problems(parse_channel, {"connector": "smtp"}, "email") == {"connector": "not_available"}
+
+
+def test_a_template_is_checked_when_saved() -> None:
+    document = {
+        "content": {"en": {"subject": "{{ x | shout }}", "body": "{% if %}"}, "fr": []},
+        "default_locale": "de",
+        "fallbacks": {"first_name": {"a": 1}, "other.thing": "x"},
+    }
+    assert problems(parse_template, document) == {
+        "content.en.subject": "liquid",
+        "content.en.body": "liquid",
+        "content.fr": "type",
+        "default_locale": "choice",
+        "fallbacks.first_name": "type",
+        "fallbacks.other.thing": "choice",
+    }
