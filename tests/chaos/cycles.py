@@ -4,6 +4,9 @@ import asyncio
 import signal
 from collections.abc import Sequence
 
+from services.ingest.use_cases import accept_records
+from services.orchestrator.use_cases import fire_timers, respond
+from services.profile.use_cases import absorb_touchpoints
 from shared.runtime.crash import POINTS
 from tests.chaos.run import Run
 from tests.support.eventually import eventually
@@ -11,10 +14,19 @@ from tests.support.eventually import eventually
 REACHED_SECONDS = 90.0
 MOST_PASSES = 3
 
-STREAM = tuple(point for point in POINTS if point.startswith("runtime."))
-RELAY = tuple(point for point in POINTS if point.startswith("relay."))
-STATELESS = tuple(point for point in STREAM if point != "runtime.outbox_inserted")
-STATEFUL = tuple(point for point in STREAM if point != "runtime.produced")
+STATELESS = (
+    *("runtime.fetched", "runtime.handled", "runtime.produced", "runtime.lease_checked"),
+    *("runtime.before_commit", "runtime.after_commit", "runtime.mirrored"),
+)
+STATEFUL = tuple(point for point in POINTS if point != "runtime.produced")
+
+POINTS_BY_ROLE: dict[tuple[str, str], tuple[str, ...]] = {
+    ("ingest", "worker"): (*STATELESS, *accept_records.CRASH_POINTS),
+    ("profile", "worker"): (*STATEFUL, *absorb_touchpoints.POINTS),
+    ("orchestrator", "worker"): (*STATEFUL, *respond.CRASH_POINTS),
+    ("orchestrator", "poller"): fire_timers.CRASH_POINTS,
+}
+"""Every crash point there is, by the roles that pass it."""
 
 
 async def crash_at_every(

@@ -4,10 +4,8 @@ import asyncio
 
 import pytest
 
-from services.orchestrator import crash_points as orchestrator
-from services.profile import crash_points as profile
 from shared.contracts.topics import Topics
-from tests.chaos.cycles import RELAY, STATEFUL, STATELESS, crash_at_every
+from tests.chaos.cycles import POINTS_BY_ROLE, crash_at_every
 from tests.chaos.run import chaos_run
 from tests.support.postgres import Database
 from tests.support.processes import RoleProcesses
@@ -24,14 +22,7 @@ async def test_a_kill_at_every_point_of_every_role_changes_nothing(
     async with chaos_run(stack, topics, database, roles, SEED) as run:
         async with run.flowing(RATE):
             kills = await asyncio.gather(
-                crash_at_every(run, "ingest", "worker", STATELESS),
-                crash_at_every(
-                    run, "profile", "worker", [*STATEFUL, *RELAY, *profile.WORKER_POINTS]
-                ),
-                crash_at_every(
-                    run, "orchestrator", "worker", [*STATEFUL, *RELAY, *orchestrator.WORKER_POINTS]
-                ),
-                crash_at_every(run, "orchestrator", "poller", orchestrator.POLLER_POINTS),
+                *(crash_at_every(run, *role, points) for role, points in POINTS_BY_ROLE.items())
             )
         await run.settle()
         print(f"{sum(kills)} kills at {kills} points")

@@ -8,10 +8,8 @@ import os
 
 import pytest
 
-from services.orchestrator import crash_points as orchestrator
-from services.profile import crash_points as profile
 from shared.contracts.topics import Topics
-from tests.chaos.cycles import RELAY, STATEFUL, STATELESS, crash_at_every, freeze_once
+from tests.chaos.cycles import POINTS_BY_ROLE, crash_at_every, freeze_once
 from tests.chaos.run import Run, chaos_run
 from tests.support.postgres import Database
 from tests.support.processes import RoleProcesses
@@ -35,14 +33,7 @@ async def test_kills_and_zombies_change_nothing(
     async with chaos_run(stack, topics, database, roles, seed) as run:
         async with run.flowing(RATE):
             await asyncio.gather(
-                crash_at_every(run, "ingest", "worker", STATELESS, passes=7),
-                crash_at_every(
-                    run, "profile", "worker", [*STATEFUL, *RELAY, *profile.WORKER_POINTS]
-                ),
-                crash_at_every(
-                    run, "orchestrator", "worker", [*STATEFUL, *RELAY, *orchestrator.WORKER_POINTS]
-                ),
-                crash_at_every(run, "orchestrator", "poller", orchestrator.POLLER_POINTS),
+                *(crash_at_every(run, *role, points) for role, points in POINTS_BY_ROLE.items())
             )
             await zombies(run)
         await run.settle()

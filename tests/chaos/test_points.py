@@ -1,0 +1,20 @@
+"""No crash point is forgotten: what the code names is what the chaos tests kill at."""
+
+import re
+from pathlib import Path
+
+from tests.chaos.cycles import POINTS_BY_ROLE
+
+ROOT = Path(__file__).parents[2]
+CALL = re.compile(r"""crash_point\(\s*["']([\w.]+)["']""")
+
+
+def test_every_point_in_the_code_is_killed_at() -> None:
+    named = {
+        point
+        for folder in ("shared", "services")
+        for path in (ROOT / folder).rglob("*.py")
+        for point in CALL.findall(path.read_text())
+    }
+    assert named
+    assert named == {point for points in POINTS_BY_ROLE.values() for point in points}
