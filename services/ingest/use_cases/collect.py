@@ -24,11 +24,12 @@ from services.ingest.domain.envelope import (
     partition_key,
 )
 from services.ingest.domain.source import Source
-from services.ingest.use_cases.publish_together import GroupPublisher, Outgoing
+from services.ingest.use_cases.publish_together import GroupPublisher
 from shared.contracts.dead_letter import Headers
 from shared.contracts.times import rfc3339
 from shared.contracts.topics import CHANNEL_MAX_BYTES, Topics
 from shared.errors import InvalidData, Malformed
+from shared.kafka.messages import OutboxBuffer
 from shared.observability import metrics
 
 DOOR = "http"
@@ -58,11 +59,12 @@ async def collect(
     except InvalidData as error:
         await refuse(body, error, caller, topics=topics, publisher=publisher)
         raise Malformed(f"{error.detail}. The body is kept among the failed events.") from None
-    messages = _messages(opened, kind, caller, topics)
-    if messages:
+    if opened.events:
+        messages = publisher.buffer()
+        _fill(messages, opened, kind, caller, topics.channel(caller.source.channel))
         await publisher.publish(messages)
     _report(caller.source.channel, [len(event) for event in opened.events])
-    return len(messages)
+    return len(opened.events)
 
 
 async def refuse(
@@ -71,27 +73,29 @@ async def refuse(
     """Put a body that cannot be read among the failed events. Raises Infrastructure."""
     content = hide_write_key(body)[:KEPT_BYTES]
     headers = (*_headers(caller), _refusal(error.reason, error.detail))
+    messages = publisher.buffer()
     topic = topics.channel(caller.source.channel)
-    await publisher.publish([Outgoing(topic, caller.source.id.encode(), content, headers)])
+    messages.add(topic, caller.source.id.encode(), content, headers)
+    await publisher.publish(messages)
     _report(caller.source.channel, [len(body)])
 
 
-def _messages(opened: Envelope, kind: str | None, caller: Caller, topics: Topics) -> list[Outgoing]:
+def _fill(
+    messages: OutboxBuffer, opened: Envelope, kind: str | None, caller: Caller, topic: str
+) -> None:
     headers = _headers(caller)
     if kind is not None:
         headers = (*headers, (KIND_HEADER, kind.encode()))
     if opened.beside is not None:
         headers = (*headers, (BATCH_HEADER, opened.beside))
-    topic = topics.channel(caller.source.channel)
-    return [_message(topic, event, headers) for event in opened.events]
-
-
-def _message(topic: str, event: bytes, headers: Headers) -> Outgoing:
-    if len(event) > KEPT_BYTES:
-        detail = f"{len(event)} bytes; the first {KEPT_BYTES} are kept"
-        refused = (*headers, _refusal("too_large", detail))
-        return Outgoing(topic, partition_key(event), event[:KEPT_BYTES], refused)
-    return Outgoing(topic, partition_key(event), event, headers)
+    for event in opened.events:
+        key = partition_key(event)
+        if len(event) <= KEPT_BYTES:
+            messages.add(topic, key, event, headers)
+        else:
+            detail = f"{len(event)} bytes; the first {KEPT_BYTES} are kept"
+            refused = (*headers, _refusal("too_large", detail))
+            messages.add(topic, key, event[:KEPT_BYTES], refused)
 
 
 def _headers(caller: Caller) -> Headers:

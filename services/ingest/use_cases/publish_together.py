@@ -5,29 +5,18 @@ after all in-sync replicas have its events. Nothing is kept for later: who is to
 """
 
 import asyncio
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from shared.contracts.dead_letter import Headers
 from shared.errors import Infrastructure
-from shared.kafka.messages import OutboxBuffer, PartitionCounts
+from shared.kafka.messages import Message, OutboxBuffer, PartitionCounts
 from shared.kafka.publisher import Publisher
 
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 DEADLINE_SECONDS = 10.0
 
 
-class Outgoing(NamedTuple):
-    """One message for a topic."""
-
-    topic: str
-    key: bytes
-    value: bytes
-    headers: Headers
-
-
 class _Request(NamedTuple):
-    messages: Sequence[Outgoing]
+    messages: OutboxBuffer
     size: int
     acknowledged: asyncio.Future[None]
 
@@ -49,14 +38,16 @@ class GroupPublisher:
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
 
-    async def publish(self, messages: Sequence[Outgoing]) -> None:
+    def buffer(self) -> OutboxBuffer:
+        """An empty buffer for the messages of one request."""
+        return OutboxBuffer(self._counts)
+
+    async def publish(self, messages: OutboxBuffer) -> None:
         """Return when every message is acknowledged by all in-sync replicas.
 
         Raises Infrastructure when that cannot be had in time; some messages may be there then.
         """
-        for topic in {message.topic for message in messages}:
-            self._counts.of(topic)
-        size = sum(len(message.value) for message in messages)
+        size = sum(len(m.value or b"") for _, part in messages.items() for m in part)
         if self._waiting and self._waiting_bytes + size > MAX_WAITING_BYTES:
             raise Infrastructure("kafka", "too many events wait for acknowledgements")
         request = _Request(messages, size, asyncio.get_running_loop().create_future())
@@ -89,12 +80,12 @@ class GroupPublisher:
         requests, self._waiting = self._waiting, []
         self._waiting_bytes = 0
         wanted = [request for request in requests if not request.acknowledged.done()]
-        buffer = OutboxBuffer(self._counts)
+        places: dict[tuple[str, int], list[Message]] = {}
         for request in wanted:
-            for message in request.messages:
-                buffer.add(message.topic, message.key, message.value, message.headers)
+            for place, messages in request.messages.items():
+                places.setdefault(place, []).extend(messages)
         try:
-            await self._publisher.publish(buffer.items())
+            await self._publisher.publish(places.items())
         except Infrastructure as error:
             for request in wanted:
                 if not request.acknowledged.done():
