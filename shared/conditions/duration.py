@@ -35,3 +35,12 @@ def format_duration(length: timedelta) -> str:
         if amount
     )
     return "P" + (f"{length.days}D" if length.days else "") + (f"T{clock}" if clock else "")
+
+
+def duration_in_words(length: timedelta) -> str:
+    """`1 day 2 hours`, for people; what is below a second is left out."""
+    minutes, seconds = divmod(length.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    units = ((length.days, "day"), (hours, "hour"), (minutes, "minute"), (seconds, "second"))
+    words = [f"{amount} {unit}{'' if amount == 1 else 's'}" for amount, unit in units if amount]
+    return " ".join(words) or "less than a second"

@@ -3,9 +3,9 @@
 The sentence is for reading only: it may shorten long lists and texts, and nothing parses it.
 """
 
-from datetime import timedelta
 from typing import assert_never
 
+from shared.conditions.duration import duration_in_words
 from shared.conditions.facts import locate
 from shared.conditions.tree import (
     All,
@@ -121,17 +121,8 @@ def _event(leaf: EventCount) -> str:
     times = "time" if leaf.count == 1 else "times"
     text = f"{_quoted(leaf.event)} happened {_COUNTED[leaf.count_op]} {leaf.count} {times}"
     if leaf.within is not None:
-        text += f" in the last {_length(leaf.within)}"
+        text += f" in the last {duration_in_words(leaf.within)}"
     return text if leaf.where is None else f"{text} where ({sentence(leaf.where)})"
-
-
-def _length(length: timedelta) -> str:
-    hours, rest = divmod(length.seconds, 3600)
-    minutes, seconds = divmod(rest, 60)
-    units = ((length.days, "day"), (hours, "hour"), (minutes, "minute"), (seconds, "second"))
-    return " ".join(
-        f"{amount} {unit}{'' if amount == 1 else 's'}" for amount, unit in units if amount
-    )
 
 
 def _subject(attr: str) -> str:

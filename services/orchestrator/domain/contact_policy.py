@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from services.orchestrator.domain.document import Fields
 from services.orchestrator.domain.history import Contact
+from shared.conditions.duration import duration_in_words
 from shared.conditions.mistakes import Mistakes, shown
 from shared.errors import Unprocessable
 
@@ -62,7 +63,9 @@ class Cap:
     def words(self) -> str:
         """The cap as a person would say it."""
         scope = [f"{name} {value}" for name in SCOPES if (value := getattr(self, name)) is not None]
-        return f"at most {self.limit} contacts in any {self.window} ({', '.join(scope) or 'all'})"
+        about = ", ".join(scope) or "all together"
+        contacts = "contact" if self.limit == 1 else "contacts"
+        return f"at most {self.limit} {contacts} in any {duration_in_words(self.window)} ({about})"
 
 
 @dataclass(frozen=True, slots=True)

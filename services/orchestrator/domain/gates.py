@@ -16,6 +16,7 @@ from services.orchestrator.domain.history import Contact, History
 from services.orchestrator.domain.rule import ActionSpec
 from services.orchestrator.domain.trigger_index import Clause, LiveRule, RuleSet
 from services.orchestrator.domain.update import Moment
+from shared.conditions.duration import duration_in_words
 from shared.contracts.decision import CandidateDetail
 from shared.contracts.times import rfc3339
 from shared.contracts.touchpoint import Identifier
@@ -54,8 +55,9 @@ def stale(live: LiveRule, situation: Situation) -> Drop | None:
         return Drop("stale", "historical", "the event is not from a load of old ones", False, True)
     occurred, received = situation.moment.occurred, cause.received
     if occurred is not None and received is not None and received - occurred > trigger.max_age:
-        limit = f"the event was received within {trigger.max_age} of happening"
-        return Drop("stale", "too_old", limit, str(trigger.max_age), str(received - occurred))
+        most, age = duration_in_words(trigger.max_age), duration_in_words(received - occurred)
+        limit = f"the event was received within {most} of happening"
+        return Drop("stale", "too_old", limit, most, age)
     return None
 
 
@@ -79,7 +81,7 @@ def re_entry(live: LiveRule, situation: Situation) -> Drop | None:
     if entered is not None and rule.re_entry.mode == "never":
         return Drop("re_entry", "already_entered", "the rule acts once", None, rfc3339(entered))
     if entered is not None and situation.at - entered < rule.re_entry.cooldown:
-        wait = f"{rule.re_entry.cooldown} since the rule last acted"
+        wait = f"{duration_in_words(rule.re_entry.cooldown)} since the rule last acted"
         return Drop(
             "re_entry", "in_cooldown", wait,
             rfc3339(entered + rule.re_entry.cooldown), rfc3339(situation.at),

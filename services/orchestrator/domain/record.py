@@ -155,4 +155,4 @@ def _done(action: Planned, at: datetime) -> str:
 
 def _why(drop: Drop) -> str:
     seen = "nothing" if drop.actual is None else repr(drop.actual)
-    return f"{drop.stage} ({drop.reason}) asks for {drop.condition} and saw {seen}"
+    return f"{drop.stage} ({drop.reason}), needed: {drop.condition}, seen: {seen}"
