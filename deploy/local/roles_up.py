@@ -20,7 +20,7 @@ from deploy.local.progress import Progress
 from deploy.local.services import ROLES, Deployment, Role
 from deploy.local.supervisor import Supervisor, Watched
 
-READY_SECONDS = 120.0
+READY_SECONDS = 180.0
 MOST_ENDS_BEFORE_READY = 5
 STOP_SECONDS = 20.0
 

@@ -41,7 +41,7 @@ class Local:
             env=stack_environment(self.home.root, self.ports.base) | {"DEMO": "0"},
             capture_output=True,
             text=True,
-            timeout=200,
+            timeout=280,
             check=False,
         )
 

@@ -25,7 +25,7 @@ from deploy.local.home import CHECKOUT, Home
 from deploy.local.ports import Ports, is_free
 from deploy.local.processes import Processes, tail
 
-START_SECONDS = 180.0
+START_SECONDS = 300.0
 RUN_INFRA = (sys.executable, "-m", "deploy.local", "run", "--only-infra")
 
 
