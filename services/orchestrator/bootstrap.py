@@ -4,10 +4,8 @@ import asyncio
 from functools import partial
 from pathlib import Path
 
-import httpx
-
 from services.orchestrator.api.app import create_app
-from services.orchestrator.api.profile_client import ProfileClient
+from services.orchestrator.api.profile_client import profile_client
 from services.orchestrator.storage import timers
 from services.orchestrator.use_cases.fire_timers import fire_timers
 from services.orchestrator.use_cases.load_ruleset import LiveRuleSet
@@ -87,13 +85,7 @@ async def _api(settings: Settings) -> Role:
     if settings.service_token_file is None:
         raise Misconfigured(["CONCERT_SERVICE_TOKEN_FILE: the profile service asks for a token"])
     token = read_secret_file(settings.service_token_file)
-    profiles = ProfileClient(
-        httpx.AsyncClient(
-            base_url=settings.profile_url,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=httpx.Timeout(2.0),
-        )
-    )
+    profiles = profile_client(settings.profile_url, token)
     app = create_app(
         built.engine, health=health, profiles=profiles, shiftable_clock=settings.mode == "test"
     )

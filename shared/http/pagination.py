@@ -46,7 +46,7 @@ class Paging(NamedTuple):
         try:
             values = orjson.loads(base64.urlsafe_b64decode(self.cursor.encode()))
             return tuple(read(value) for read, value in zip(parts, values, strict=True))
-        except (ValueError, TypeError, binascii.Error):
+        except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error):
             raise Malformed("The cursor is not one that this list gave out.") from None
 
 

@@ -1,5 +1,7 @@
 """Calls an API in the process, with a token of any role, and knows who may call what."""
 
+import base64
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -75,3 +77,18 @@ async def who_may_call(
         if answer.status_code != 403:
             allowed.add(role)
     return allowed
+
+
+def crafted_cursors() -> list[str]:
+    """Cursors in the form of ours that no list ever gave out."""
+    values: tuple[object, ...] = (
+        [],
+        [1, 2, 3],
+        ["x"],
+        [-1],
+        [10**12],
+        ["2026-11-21T10:00:00", "x"],
+        {"a": 1},
+        7,
+    )
+    return [base64.urlsafe_b64encode(json.dumps(value).encode()).decode() for value in values]

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from services.orchestrator.storage import records
 from services.orchestrator.storage.records import StoredAction
 from shared.access import Permission, is_allowed
+from shared.contracts.times import parse_rfc3339
 from shared.errors import NotFound
 from shared.http.auth import Principal, requires
 from shared.http.pagination import Page, Paged, split_page
@@ -65,7 +66,7 @@ async def list_actions(
     profile_id: Annotated[UUID, Query()],
 ) -> Page[ActionView]:
     """Actions for a person (merged profiles included), newest first."""
-    cursor = paging.after(datetime.fromisoformat, UUID)
+    cursor = paging.after(parse_rfc3339, UUID)
     async with transaction(engine) as tx:
         rows = await records.actions_of_profile(
             tx,

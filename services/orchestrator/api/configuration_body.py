@@ -23,6 +23,9 @@ OURS = frozenset(
 )
 """Fields of the answers that are no part of a document."""
 
+NEWEST = 2**31 - 1
+"""No version has a greater number."""
+
 Key = Annotated[str, Path(pattern=f"^{KEY.pattern}$", max_length=100)]
 Document = Annotated[
     dict[str, Any],
@@ -79,6 +82,13 @@ class PublishRequest(BaseModel):
     """Rules and contact policies have nothing running that could keep an old version."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+def version_number(value: Any) -> int:
+    """The version in a cursor. Raises ValueError for what is no version's number."""
+    if type(value) is not int or not 0 < value <= NEWEST:
+        raise ValueError(f"{value!r} is no version")
+    return value
 
 
 def document_of(body: dict[str, Any]) -> dict[str, Any]:

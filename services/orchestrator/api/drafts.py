@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from services.orchestrator.api.configuration_body import (
+    NEWEST,
     Checked,
     Document,
     DraftView,
@@ -20,6 +21,7 @@ from services.orchestrator.api.configuration_body import (
     document_of,
     draft_view,
     listed_draft,
+    version_number,
     version_view,
 )
 from services.orchestrator.storage import drafts
@@ -37,7 +39,6 @@ from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres.transaction import transaction
 
-NEWEST = 2**31 - 1
 Reader = Annotated[Principal, requires(Permission.READ)]
 Editor = Annotated[Principal, requires(Permission.EDIT)]
 Publisher = Annotated[Principal, requires(Permission.PUBLISH)]
@@ -76,7 +77,7 @@ def _add_reading(router: APIRouter, kind: Kind, path: str) -> None:
         key: Key, engine: Engine, paging: Paged, _: Reader
     ) -> Page[VersionView]:
         """What was published, newest first."""
-        before = paging.after(int)
+        before = paging.after(version_number)
         async with transaction(engine) as tx:
             _there(await drafts.find(tx, kind, key), kind, key)
             rows = await drafts.versions(

@@ -7,12 +7,14 @@ from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.api.configuration_body import (
+    NEWEST,
     Document,
     Key,
     SavedView,
     default_channel_view,
     document_of,
     saved_view,
+    version_number,
 )
 from services.orchestrator.domain.channel import default_channels
 from services.orchestrator.storage import saved
@@ -27,7 +29,6 @@ from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres.transaction import transaction
 
-NEWEST = 2**31 - 1
 Reader = Annotated[Principal, requires(Permission.READ)]
 SAVING = {Kind.TEMPLATE: Permission.PUBLISH, Kind.CHANNEL: Permission.OPERATE}
 """A template is published by saving it: it changes at once what customers read. A channel is
@@ -71,7 +72,7 @@ def _add_reading(router: APIRouter, kind: Kind, path: str) -> None:
     @router.get(path + "/{key}/versions", name=f"list_{kind}_versions")
     async def list_versions(key: Key, engine: Engine, paging: Paged, _: Reader) -> Page[SavedView]:
         """Every version that was saved, newest first."""
-        before = paging.after(int)
+        before = paging.after(version_number)
         async with transaction(engine) as tx:
             rows = await saved.versions(
                 tx,

@@ -3,8 +3,9 @@
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.profile.api.changes import changes_router
-from services.profile.api.profiles import profile_router
+from services.profile.api.changes import router as changes
+from services.profile.api.profiles import router as profiles
+from services.profile.api.state import ApiState, give
 from services.profile.api.timeline import router as timeline
 from services.profile.domain.absorb import Rules
 from shared.contracts.topics import Topics
@@ -21,14 +22,12 @@ def create_app(
 ) -> FastAPI:
     """The application. `topics` and `counts` say where updates go; `rules` are those of the
     worker."""
-    return http.create_app(
+    app = http.create_app(
         title=TITLE,
         version=VERSION,
         health=health,
         engine=engine,
-        routers=[
-            profile_router(rules),
-            changes_router(topics=topics, counts=counts, rules=rules),
-            timeline,
-        ],
+        routers=[profiles, changes, timeline],
     )
+    give(app, ApiState(rules=rules, topics=topics, counts=counts))
+    return app

@@ -1,11 +1,10 @@
 """`/v1/profiles/{id}/merges`, `/consents` and `/v1/touchpoints/{id}`: how it came to be so."""
 
-from datetime import datetime
 from functools import partial
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from services.profile.api.answers import json_answer
 from services.profile.api.masking import may_see
@@ -17,83 +16,82 @@ from services.profile.api.schemas import (
     MergeView,
     ProfileView,
 )
+from services.profile.api.state import State
 from services.profile.api.views import consents_json, merge_json
-from services.profile.domain.absorb import Rules
 from services.profile.domain.consent import ConsentChange
 from services.profile.use_cases.read_profile import read_fate, read_merges, read_profile
 from services.profile.use_cases.record_consents import record_consents
 from shared.access import Permission
-from shared.contracts.topics import Topics
+from shared.contracts.times import parse_rfc3339
 from shared.http.auth import Principal, requires
 from shared.http.etag import IfMatch, check_if_match, etag
 from shared.http.pagination import Page, Paged, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
-from shared.kafka.messages import PartitionCounts
 from shared.postgres.transaction import transaction
+
+router = api_router(tags=["profiles"])
 
 PrivacyOfficer = Annotated[Principal, requires(Permission.PRIVACY)]
 
 
-def changes_router(*, topics: Topics, counts: PartitionCounts, rules: Rules) -> APIRouter:
-    """The routes; `topics` and `counts` say where the update of a changed profile goes."""
-    router = api_router(tags=["profiles"])
-
-    @router.get("/v1/profiles/{profile_id}/merges", response_model=Page[MergeView])
-    async def list_merges(
-        profile_id: UUID, engine: Engine, paging: Paged, principal: Reader, masked: Masked = False
-    ) -> Response:
-        """Every merge that made the person one, oldest first."""
-        cursor = paging.after(datetime.fromisoformat, UUID)
-        async with transaction(engine) as tx:
-            stored = await read_profile(tx, str(profile_id))
-            rows = await read_merges(
-                tx,
-                stored.id,
-                limit=paging.limit + 1,
-                after=None if cursor is None else (cursor[0], str(cursor[1])),
-            )
-        shown, next_cursor = split_page(rows, paging, lambda merge: (merge.at, merge.id))
-        hide = not may_see(principal, asked_masked=masked)
-        items = [merge_json(merge, masked=hide) for merge in shown]
-        return json_answer({"items": items, "next_cursor": next_cursor})
-
-    @router.get("/v1/profiles/{profile_id}/consents", response_model=Page[ConsentView])
-    async def list_consents(profile_id: UUID, engine: Engine, _: Reader) -> Response:
-        """The last word on each purpose and channel; there are few, so they are on one page."""
-        async with transaction(engine) as tx:
-            stored = await read_profile(tx, str(profile_id))
-        answer = json_answer({"items": consents_json(stored), "next_cursor": None})
-        answer.headers["ETag"] = etag(stored.seq)
-        return answer
-
-    @router.put("/v1/profiles/{profile_id}/consents", response_model=ProfileView)
-    async def put_consents(
-        profile_id: UUID,
-        body: ConsentsBody,
-        engine: Engine,
-        principal: PrivacyOfficer,
-        if_match: IfMatch = None,
-    ) -> Response:
-        """Record what the customer said; it holds for the next decision."""
-        stored = await record_consents(
-            engine,
-            profile_id,
-            [ConsentChange(**one.model_dump()) for one in body.consents],
-            may_replace=partial(check_if_match, if_match),
-            who=principal.who,
-            topics=topics,
-            counts=counts,
-            rules=rules,
+@router.get("/v1/profiles/{profile_id}/merges", response_model=Page[MergeView])
+async def list_merges(
+    profile_id: UUID, engine: Engine, paging: Paged, principal: Reader, masked: Masked = False
+) -> Response:
+    """Every merge that made the person one, oldest first."""
+    cursor = paging.after(parse_rfc3339, UUID)
+    async with transaction(engine) as tx:
+        stored = await read_profile(tx, str(profile_id))
+        rows = await read_merges(
+            tx,
+            stored.id,
+            limit=paging.limit + 1,
+            after=None if cursor is None else (cursor[0], str(cursor[1])),
         )
-        hide = not may_see(principal, asked_masked=False)
-        return profile_answer(stored, rules, provenance=False, masked=hide)
+    shown, next_cursor = split_page(rows, paging, lambda merge: (merge.at, merge.id))
+    hide = not may_see(principal, asked_masked=masked)
+    items = [merge_json(merge, masked=hide) for merge in shown]
+    return json_answer({"items": items, "next_cursor": next_cursor})
 
-    @router.get("/v1/touchpoints/{touchpoint_id}")
-    async def get_touchpoint(touchpoint_id: UUID, engine: Engine, _: Reader) -> FateView:
-        """What became of a touchpoint; 404 while it has not been applied."""
-        async with transaction(engine) as tx:
-            fate = await read_fate(tx, str(touchpoint_id))
-        return FateView(id=str(touchpoint_id), **fate._asdict())
 
-    return router
+@router.get("/v1/profiles/{profile_id}/consents", response_model=Page[ConsentView])
+async def list_consents(profile_id: UUID, engine: Engine, _: Reader) -> Response:
+    """The last word on each purpose and channel; there are few, so they are on one page."""
+    async with transaction(engine) as tx:
+        stored = await read_profile(tx, str(profile_id))
+    answer = json_answer({"items": consents_json(stored), "next_cursor": None})
+    answer.headers["ETag"] = etag(stored.seq)
+    return answer
+
+
+@router.put("/v1/profiles/{profile_id}/consents", response_model=ProfileView)
+async def put_consents(
+    profile_id: UUID,
+    body: ConsentsBody,
+    engine: Engine,
+    state: State,
+    principal: PrivacyOfficer,
+    if_match: IfMatch = None,
+) -> Response:
+    """Record what the customer said; it holds for the next decision."""
+    stored = await record_consents(
+        engine,
+        profile_id,
+        [ConsentChange(**one.model_dump()) for one in body.consents],
+        may_replace=partial(check_if_match, if_match),
+        who=principal.who,
+        topics=state.topics,
+        counts=state.counts,
+        rules=state.rules,
+    )
+    hide = not may_see(principal, asked_masked=False)
+    return profile_answer(stored, state.rules, provenance=False, masked=hide)
+
+
+@router.get("/v1/touchpoints/{touchpoint_id}")
+async def get_touchpoint(touchpoint_id: UUID, engine: Engine, _: Reader) -> FateView:
+    """What became of a touchpoint; 404 while it has not been applied."""
+    async with transaction(engine) as tx:
+        fate = await read_fate(tx, str(touchpoint_id))
+    return FateView(id=str(touchpoint_id), **fate._asdict())

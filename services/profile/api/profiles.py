@@ -1,16 +1,18 @@
 """`/v1/profiles`: one person by any id or identifier, and everybody in pages."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import Depends, Path, Query, Response
 
 from services.profile.api.answers import json_answer
 from services.profile.api.identifier_value import MAX_VALUE, normalised
 from services.profile.api.masking import mask_identifiers, may_see
 from services.profile.api.schemas import IdentifierView, ProfileView
+from services.profile.api.state import State
 from services.profile.api.views import profile_json
 from services.profile.domain.absorb import Rules
+from services.profile.domain.identity import MAX_IDENTIFIERS
 from services.profile.domain.profile import StoredProfile
 from services.profile.storage import listing
 from services.profile.use_cases.read_profile import read_profile, read_profile_by_identifier
@@ -24,6 +26,8 @@ from shared.postgres.transaction import transaction
 
 MAX_LISTED = 1000
 NIL = UUID(int=0)
+
+router = api_router(tags=["profiles"])
 
 Reader = Annotated[Principal, requires(Permission.READ)]
 Masked = Annotated[bool, Query(description="Hide personal data, whatever the token may see.")]
@@ -39,75 +43,87 @@ def _long_paging(
     return Paging(min(limit, MAX_LISTED), cursor)
 
 
-def profile_router(rules: Rules) -> APIRouter:
-    """The routes; `rules` say which identifier is stronger and which source is believed."""
-    router = api_router(tags=["profiles"])
+def _place(value: Any) -> int:
+    """The number of identifiers that were seen, from a cursor. Raises ValueError."""
+    if type(value) is not int or not 0 < value <= MAX_IDENTIFIERS:
+        raise ValueError(f"{value!r} is no place in the list")
+    return value
 
-    @router.get("/v1/profiles", response_model=Page[ProfileView])
-    async def list_profiles(
-        engine: Engine,
-        principal: Reader,
-        paging: Annotated[Paging, Depends(_long_paging)],
-        masked: Masked = False,
-    ) -> Response:
-        """Every active profile once, by id."""
-        after = paging.after(UUID)
-        async with transaction(engine) as tx:
-            rows = await listing.page(
-                tx, after=NIL if after is None else after[0], limit=paging.limit + 1
-            )
-        shown, cursor = split_page(rows, paging, lambda stored: (stored.id,))
-        hide = not may_see(principal, asked_masked=masked)
-        items = [profile_json(one, rules, provenance=False, masked=hide) for one in shown]
-        return json_answer({"items": items, "next_cursor": cursor})
 
-    @router.get("/v1/profiles/by/{type}/{value:path}", response_model=ProfileView)
-    async def get_profile_by_identifier(
-        type: Annotated[str, Path(max_length=64)],  # noqa: A002 - the name in the URL
-        value: Annotated[str, Path(max_length=MAX_VALUE)],
-        engine: Engine,
-        principal: Reader,
-        include: Include = [],  # noqa: B006 - read only
-        masked: Masked = False,
-    ) -> Response:
-        """The person an identifier points at; the value is normalised as at the intake."""
-        async with transaction(engine) as tx:
-            stored = await read_profile_by_identifier(tx, type, normalised(type, value))
-        hide = not may_see(principal, asked_masked=masked)
-        return profile_answer(stored, rules, provenance="provenance" in include, masked=hide)
+@router.get("/v1/profiles", response_model=Page[ProfileView])
+async def list_profiles(
+    engine: Engine,
+    state: State,
+    principal: Reader,
+    paging: Annotated[Paging, Depends(_long_paging)],
+    masked: Masked = False,
+) -> Response:
+    """Every active profile once, by id."""
+    after = paging.after(UUID)
+    async with transaction(engine) as tx:
+        rows = await listing.page(
+            tx, after=NIL if after is None else after[0], limit=paging.limit + 1
+        )
+    shown, cursor = split_page(rows, paging, lambda stored: (stored.id,))
+    hide = not may_see(principal, asked_masked=masked)
+    items = [profile_json(one, state.rules, provenance=False, masked=hide) for one in shown]
+    return json_answer({"items": items, "next_cursor": cursor})
 
-    @router.get("/v1/profiles/{profile_id}", response_model=ProfileView)
-    async def get_profile(
-        profile_id: UUID,
-        engine: Engine,
-        principal: Reader,
-        include: Include = [],  # noqa: B006 - read only
-        masked: Masked = False,
-    ) -> Response:
-        """One person. An id that was merged away answers with the profile it belongs to now."""
-        async with transaction(engine) as tx:
-            stored = await read_profile(tx, str(profile_id))
-        hide = not may_see(principal, asked_masked=masked)
-        return profile_answer(stored, rules, provenance="provenance" in include, masked=hide)
 
-    @router.get("/v1/profiles/{profile_id}/identifiers", response_model=Page[IdentifierView])
-    async def list_identifiers(
-        profile_id: UUID, engine: Engine, paging: Paged, principal: Reader, masked: Masked = False
-    ) -> Response:
-        """Identifiers, the strongest type first, within a type the one seen last first."""
-        after = paging.after(int)
-        start = 0 if after is None else after[0]
-        async with transaction(engine) as tx:
-            stored = await read_profile(tx, str(profile_id))
-        listed = profile_json(stored, rules, provenance=False, masked=False)["identifiers"]
-        rows = list(enumerate(listed, 1))[start : start + paging.limit + 1]
-        shown, cursor = split_page(rows, paging, lambda row: (row[0],))
-        items = [row[1] for row in shown]
-        if not may_see(principal, asked_masked=masked):
-            items = mask_identifiers(items)
-        return json_answer({"items": items, "next_cursor": cursor})
+@router.get("/v1/profiles/by/{type}/{value:path}", response_model=ProfileView)
+async def get_profile_by_identifier(
+    type: Annotated[str, Path(max_length=64)],  # noqa: A002 - the name in the URL
+    value: Annotated[str, Path(max_length=MAX_VALUE)],
+    engine: Engine,
+    state: State,
+    principal: Reader,
+    include: Include = [],  # noqa: B006 - read only
+    masked: Masked = False,
+) -> Response:
+    """The person an identifier points at; the value is normalised as at the intake."""
+    async with transaction(engine) as tx:
+        stored = await read_profile_by_identifier(tx, type, normalised(type, value))
+    hide = not may_see(principal, asked_masked=masked)
+    return profile_answer(stored, state.rules, provenance="provenance" in include, masked=hide)
 
-    return router
+
+@router.get("/v1/profiles/{profile_id}", response_model=ProfileView)
+async def get_profile(
+    profile_id: UUID,
+    engine: Engine,
+    state: State,
+    principal: Reader,
+    include: Include = [],  # noqa: B006 - read only
+    masked: Masked = False,
+) -> Response:
+    """One person. An id that was merged away answers with the profile it belongs to now."""
+    async with transaction(engine) as tx:
+        stored = await read_profile(tx, str(profile_id))
+    hide = not may_see(principal, asked_masked=masked)
+    return profile_answer(stored, state.rules, provenance="provenance" in include, masked=hide)
+
+
+@router.get("/v1/profiles/{profile_id}/identifiers", response_model=Page[IdentifierView])
+async def list_identifiers(
+    profile_id: UUID,
+    engine: Engine,
+    state: State,
+    paging: Paged,
+    principal: Reader,
+    masked: Masked = False,
+) -> Response:
+    """Identifiers, the strongest type first, within a type the one seen last first."""
+    after = paging.after(_place)
+    start = 0 if after is None else after[0]
+    async with transaction(engine) as tx:
+        stored = await read_profile(tx, str(profile_id))
+    listed = profile_json(stored, state.rules, provenance=False, masked=False)["identifiers"]
+    rows = list(enumerate(listed, 1))[start : start + paging.limit + 1]
+    shown, cursor = split_page(rows, paging, lambda row: (row[0],))
+    items = [row[1] for row in shown]
+    if not may_see(principal, asked_masked=masked):
+        items = mask_identifiers(items)
+    return json_answer({"items": items, "next_cursor": cursor})
 
 
 def profile_answer(

@@ -44,8 +44,8 @@ async def list_timeline(
     profile_id: UUID, engine: Engine, paging: Paged, principal: Reader, masked: Masked = False
 ) -> Response:
     """Touchpoints, merges and the present consents of a person, newest first."""
-    cursor = paging.after(datetime.fromisoformat, str)
-    before = None if cursor is None else (cursor[0], str(UUID(cursor[1])))
+    cursor = paging.after(parse_rfc3339, UUID)
+    before = None if cursor is None else (cursor[0], str(cursor[1]))
     hide = not may_see(principal, asked_masked=masked)
     async with transaction(engine) as tx:
         stored = await read_profile(tx, str(profile_id))

@@ -23,7 +23,7 @@ from shared.contracts.decision import (
 )
 from shared.contracts.times import rfc3339
 from shared.contracts.touchpoint import Identifier
-from tests.support.api import calling
+from tests.support.api import calling, crafted_cursors
 
 START = datetime(2026, 11, 21, 10, tzinfo=UTC)
 OLD, PRESENT, OLDEST, OTHER = (UUID(int=n) for n in (11, 12, 13, 14))
@@ -189,3 +189,17 @@ async def test_personal_data_is_masked_for_a_viewer(
     assert not [answer.text for answer in answers if "ada@b.c" in answer.text]
     assert answers[0].json()["candidates"][0]["detail"]["condition"] == "email is x"
     assert answers[1].json()["message"] is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"/v1/decisions?profile_id={PRESENT}",
+        f"/v1/actions?profile_id={PRESENT}",
+        "/v1/channels/web/versions",
+    ],
+)
+async def test_a_crafted_cursor_is_the_callers_mistake(admin: httpx.AsyncClient, url: str) -> None:
+    for cursor in crafted_cursors():
+        answer = await admin.get(httpx.URL(url).copy_merge_params({"cursor": cursor}))
+        assert answer.status_code == 400, (cursor, answer.text)

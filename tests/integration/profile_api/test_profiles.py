@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from services.profile.api.schemas import ProfileView
 from tests.integration.profile.worker import Worker
 from tests.integration.profile_api.conftest import PATH_LIKE, PHONE
+from tests.support.api import crafted_cursors
 from tests.unit.profile.world import touchpoint
 
 
@@ -207,3 +208,11 @@ async def test_a_touchpoint_tells_whose_it_is(admin: httpx.AsyncClient, worker: 
     found = await ok(admin, f"/v1/touchpoints/{nameless}")
     assert (found["profile_id"], found["reason"]) == (None, "no_identity")
     assert (await admin.get(f"/v1/touchpoints/{UUID(int=3)}")).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["", "/timeline", "/merges", "/identifiers"])
+async def test_a_crafted_cursor_is_the_callers_mistake(admin: httpx.AsyncClient, path: str) -> None:
+    url = f"/v1/profiles/{(await ada(admin))['id']}{path}" if path else "/v1/profiles"
+    for cursor in crafted_cursors():
+        answer = await admin.get(url, params={"cursor": cursor})
+        assert answer.status_code == 400, (cursor, answer.text)

@@ -1,0 +1,34 @@
+"""What a handler may take from the application beside the engine."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request
+
+from services.profile.domain.absorb import Rules
+from shared.contracts.topics import Topics
+from shared.kafka.messages import PartitionCounts
+
+
+@dataclass(frozen=True, slots=True)
+class ApiState:
+    """`rules` say who is who and which source is believed, as the worker's do; `topics` and
+    `counts` say where the update of a changed profile goes."""
+
+    rules: Rules
+    topics: Topics
+    counts: PartitionCounts
+
+
+def give(app: FastAPI, state: ApiState) -> None:
+    """Let the handlers of `app` have the state."""
+    app.state.profile = state
+
+
+def _state(request: Request) -> ApiState:
+    state: ApiState = request.app.state.profile
+    return state
+
+
+State = Annotated[ApiState, Depends(_state)]
+"""A handler's parameter `state: State`."""
