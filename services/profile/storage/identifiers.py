@@ -30,7 +30,9 @@ _OWNERS = text(
     """
     SELECT array_agg(n), array_agg(profile_id)
       FROM unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS asked (id, n)
-      JOIN identifier USING (id)
+     CROSS JOIN LATERAL (
+           SELECT profile_id FROM identifier WHERE identifier.id = asked.id LIMIT 1
+     ) AS found
     """
 )
 
@@ -69,7 +71,7 @@ _MOVE = text(
     """
     UPDATE identifier SET profile_id = moved.profile_id
       FROM unnest(CAST(:ids AS uuid[]), CAST(:profiles AS uuid[])) AS moved (id, profile_id)
-     WHERE identifier.id = moved.id
+     WHERE identifier.id = moved.id AND identifier.id = ANY (CAST(:ids AS uuid[]))
     """
 )
 

@@ -1,4 +1,9 @@
-"""Profile rows: locked in order of id, read through merges, written once a batch."""
+"""Profile rows: locked in order of id, read through merges, written once a batch.
+
+Statements name rows by `= ANY (array)` or by LATERAL with LIMIT, not by a plain join with an
+array: on a young database, before its first ANALYZE, PostgreSQL would join by scanning the table,
+and would keep that plan while the table grows.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,15 +30,15 @@ async def back_to_savepoint(tx: AsyncConnection) -> None:
 
 _LOCK = text(
     """
-    WITH wanted AS MATERIALIZED (
-        SELECT profile_id AS id FROM identifier WHERE id = ANY (CAST(:identifiers AS uuid[]))
-        UNION
-        SELECT unnest(CAST(:profiles AS uuid[]))
-    )
-    SELECT profile.id, status, merged_into, seq, n_merges, state
-      FROM wanted JOIN profile USING (id)
-     ORDER BY profile.id
-       FOR UPDATE OF profile
+    SELECT id, status, merged_into, seq, n_merges, state
+      FROM profile
+     WHERE id = ANY (ARRAY (
+               SELECT profile_id FROM identifier WHERE id = ANY (CAST(:identifiers AS uuid[]))
+               UNION
+               SELECT unnest(CAST(:profiles AS uuid[]))
+           ))
+     ORDER BY id
+       FOR UPDATE
     """
 )
 
@@ -53,11 +58,13 @@ async def lock(
 _CURRENT = text(
     """
     WITH RECURSIVE way AS (
-        SELECT asked, profile.id, merged_into
-          FROM unnest(CAST(:ids AS uuid[])) AS asked JOIN profile ON profile.id = asked
+        SELECT id AS asked, id, merged_into
+          FROM profile WHERE id = ANY (CAST(:ids AS uuid[]))
         UNION
-        SELECT asked, profile.id, profile.merged_into
-          FROM way JOIN profile ON profile.id = way.merged_into
+        SELECT asked, next.id, next.merged_into
+          FROM way CROSS JOIN LATERAL (
+               SELECT id, merged_into FROM profile WHERE id = way.merged_into LIMIT 1
+          ) AS next
     )
     SELECT asked, id FROM way WHERE merged_into IS NULL
     """

@@ -116,7 +116,7 @@ _ANCHOR = text(
     UPDATE touchpoint SET anchor = found.anchor, reason = found.reason
       FROM unnest(CAST(:ids AS uuid[]), CAST(:anchors AS uuid[]), CAST(:reasons AS text[]))
            AS found (id, anchor, reason)
-     WHERE touchpoint.id = found.id
+     WHERE touchpoint.id = found.id AND touchpoint.id = ANY (CAST(:ids AS uuid[]))
     """
 )
 

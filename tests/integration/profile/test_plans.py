@@ -1,0 +1,43 @@
+"""On a young database, before its first ANALYZE, the hot statements still go by index."""
+
+import re
+
+import pytest
+from sqlalchemy import TextClause
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.profile.storage import identifiers, profiles, touchpoints
+
+HOT = {
+    "insert touchpoints": touchpoints._INSERT,
+    "raw positions": touchpoints._POSITIONS,
+    "anchors": touchpoints._ANCHOR,
+    "timeline": touchpoints._TIMELINE,
+    "lock profiles": profiles._LOCK,
+    "follow merges": profiles._CURRENT,
+    "write profiles": profiles._WRITE,
+    "owners": identifiers._OWNERS,
+    "insert identifiers": identifiers._INSERT,
+    "move identifiers": identifiers._MOVE,
+}
+
+
+def numbered(statement: TextClause) -> tuple[str, int]:
+    """The statement with `$1, $2 …` for its parameters, and how many there are."""
+    names = list(dict.fromkeys(re.findall(r"(?<!:):(\w+)", statement.text)))
+    text = re.sub(r"(?<!:):(\w+)", lambda found: f"${names.index(found[1]) + 1}", statement.text)
+    return text, len(names)
+
+
+@pytest.mark.parametrize("name", HOT)
+async def test_no_table_is_scanned(engine: AsyncEngine, name: str) -> None:
+    statement, parameters = numbered(HOT[name])
+    async with engine.connect() as connection:
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        await driver.execute(f"PREPARE hot AS {statement}")
+        nulls = ", ".join(["NULL"] * parameters)
+        rows = await driver.fetch(f"EXPLAIN EXECUTE hot ({nulls})")
+        await driver.execute("DEALLOCATE hot")
+    plan = "\n".join(row[0] for row in rows)
+    assert "Seq Scan" not in plan, plan
