@@ -5,10 +5,10 @@ which role should have done it and where that role's log is.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from uuid import UUID
 
-from deploy.demo.concert import Concert, Json
+from deploy.demo.concert import Concert
 from deploy.demo.errors import DemoError
 from deploy.demo.event import Event
 from shared import clock
@@ -22,21 +22,20 @@ Fates = Mapping[UUID, int]
 """Copies that were applied or recognised as duplicates, by touchpoint id; absent: none."""
 
 
-async def fates(concert: Concert, events: Iterable[Event]) -> dict[UUID, int]:
+async def fates(concert: Concert, events: Sequence[Event]) -> dict[UUID, int]:
     """How many copies of each event Concert has seen."""
-    ids = [event.touchpoint_id for event in events]
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def ask(touchpoint: UUID) -> Json | None:
-        async with gate:
-            return await concert.profiles.find(f"/v1/touchpoints/{touchpoint}")
-
-    answers = await asyncio.gather(*map(ask, ids))
-    return {
-        touchpoint: 1 + int(fate["duplicates"])
-        for touchpoint, fate in zip(ids, answers, strict=True)
-        if fate is not None
-    }
+    found: dict[UUID, int] = {}
+    for start in range(0, len(events), AT_ONCE):
+        ids = [event.touchpoint_id for event in events[start : start + AT_ONCE]]
+        answers = await asyncio.gather(
+            *(concert.profiles.find(f"/v1/touchpoints/{touchpoint}") for touchpoint in ids)
+        )
+        found |= {
+            touchpoint: 1 + int(fate["duplicates"])
+            for touchpoint, fate in zip(ids, answers, strict=True)
+            if fate is not None
+        }
+    return found
 
 
 async def until_applied(
@@ -46,12 +45,18 @@ async def until_applied(
     waiting = list(events)
 
     async def still_waiting() -> int:
-        now = await fates(concert, waiting)
-        waiting[:] = [
-            event
-            for event in waiting
-            if now.get(event.touchpoint_id, 0) <= before.get(event.touchpoint_id, 0)
-        ]
+        """Ask about the first few again, and about the others only once these are through."""
+        while waiting:
+            asked = waiting[:AT_ONCE]
+            now = await fates(concert, asked)
+            late = [
+                event
+                for event in asked
+                if now.get(event.touchpoint_id, 0) <= before.get(event.touchpoint_id, 0)
+            ]
+            waiting[:AT_ONCE] = late
+            if late:
+                break
         return len(waiting)
 
     def missing() -> str:

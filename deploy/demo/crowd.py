@@ -13,8 +13,8 @@ LAST_NAMES = (
     "Archer", "Bauer", "Costa", "Dubois", "Evans", "Fischer", "Garcia", "Haas", "Ito", "Jansen",
 )  # fmt: skip
 ITEMS = (
-    ("Running shirt", 3950), ("Trail shoes Ridge", 12990), ("Socks, three pairs", 1900),
-    ("Rain jacket Drizzle", 8950), ("Head torch", 4500), ("Water bottle", 1250),
+    ("Running shirt", 3995), ("Trail shoes Ridge", 12995), ("Socks, three pairs", 1995),
+    ("Rain jacket Drizzle", 8995), ("Head torch", 4495), ("Water bottle", 1295),
 )  # fmt: skip
 """Names and prices in cents."""
 STORES = ("Lyon Bellecour", "Paris Nation", "Lille Centre")

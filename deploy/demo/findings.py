@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from deploy.demo import crowd
 from deploy.demo.concert import Concert, Json
 from deploy.demo.errors import DemoError
-from deploy.demo.story import EMAIL, Silo
+from deploy.demo.story import ALONE, EMAIL, Silo
 from deploy.demo.topic import read_topic
 from shared import clock
 
 PATIENCE_SECONDS = 30.0
 POLL_SECONDS = 0.2
 PUBLISHED = frozenset({"published", "done"})
-ANSWERING_CHANNELS = ("email", "app", "pos")
 PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Everything the report shows. Decisions and timeline are oldest first.
+    """Everything the report shows. Decisions, actions and timeline are oldest first.
 
     `sent` are the messages for Ada on `actions.<channel>`, as a channel system reads them.
     """
@@ -40,9 +39,9 @@ class Findings:
         return str(self.profile["id"])
 
     def known_by(self, silo: Silo) -> list[Json]:
-        """The touchpoints that name Ada by the silo's identifier alone."""
-        alone = [{"type": silo.type, "value": silo.value}]
-        return [one for one in self.timeline if one["identifiers"] == alone]
+        """The touchpoints of the time when no channel knew what another knew."""
+        alone = {str(event.touchpoint_id) for event in ALONE if event.channel == silo.channel}
+        return [one for one in self.timeline if one["id"] in alone]
 
     def about(self, touchpoint_id: str | None) -> Json | None:
         """The touchpoint of this id."""
@@ -64,31 +63,40 @@ async def find(concert: Concert) -> Findings:
     actions = await concert.orchestrator.everything(
         "/v1/actions", profile_id=profile["id"], limit=200
     )
-    published = {one["action_id"] for one in actions if one["status"] in PUBLISHED}
+    timeline = [one["touchpoint"] for one in reversed(items) if one["kind"] == "touchpoint"]
+    published = [one for one in actions if one["status"] in PUBLISHED]
     return Findings(
         profile=profile,
         merges=await concert.profiles.everything(f"{path}/merges", limit=200),
-        timeline=[one["touchpoint"] for one in reversed(items) if one["kind"] == "touchpoint"],
-        decisions=list(reversed(decisions)),
+        timeline=timeline,
+        decisions=sorted(reversed(decisions), key=lambda one: _happened(one, timeline)),
         actions={one["action_id"]: one for one in reversed(actions)},
         sent=await _sent(concert, published),
     )
 
 
-async def _sent(concert: Concert, published: set[str]) -> list[Json]:
-    """The messages with these action ids, once all of them can be read.
+def _happened(decision: Json, timeline: list[Json]) -> str:
+    """When what was decided about happened, RFC 3339."""
+    known = {one["id"]: str(one["occurred_at"]) for one in timeline}
+    return known.get(decision["touchpoint_id"], str(decision["at"]))
+
+
+async def _sent(concert: Concert, published: list[Json]) -> list[Json]:
+    """The messages of these actions, once all of them can be read.
 
     Raises DemoError when some cannot after a while.
     """
+    ids = {one["action_id"] for one in published}
+    channels = sorted({one["channel"] for one in published})
     deadline = clock.monotonic_seconds() + PATIENCE_SECONDS
     while True:
         messages = [
             message
-            for channel in ANSWERING_CHANNELS
+            for channel in channels
             for message in await read_topic(concert.access, f"actions.{channel}")
-            if message["action_id"] in published
+            if message["action_id"] in ids and message["kind"] != "retract"
         ]
-        missing = published - {message["action_id"] for message in messages}
+        missing = ids - {message["action_id"] for message in messages}
         if not missing:
             return messages
         if clock.monotonic_seconds() > deadline:

@@ -1,14 +1,12 @@
 """What the demo prints at its end: four tables about Ada, and what to try next."""
 
-from collections.abc import Iterator
-from typing import Any
-
 from deploy.demo.concert import Access, Json
-from deploy.demo.findings import PUBLISHED, Findings, Shop, knew
+from deploy.demo.findings import Findings, Shop, knew
 from deploy.demo.story import EMAIL, SILOS
 from deploy.demo.table import table
 
 MAX_SHOWN_DECISIONS = 12
+_READING_ORDER = ("title", "subject", "body")
 
 
 def report(findings: Findings, shop: Shop) -> str:
@@ -26,7 +24,7 @@ def report(findings: Findings, shop: Shop) -> str:
         "",
         _profile(findings),
         "",
-        "3. What was decided for her, and why",
+        "3. What was decided for her, and why (+ chosen, - not chosen, < taken back)",
         "",
         _decisions(findings),
         "",
@@ -64,12 +62,12 @@ def _silos(findings: Findings) -> str:
         [
             silo.title,
             f"{silo.type}\n{silo.value}",
-            findings.silo_profile(silo)[-12:],
+            f"…{findings.silo_profile(silo)[-12:]}",
             knew(findings, silo),
         ]
         for silo in SILOS
     ]
-    return table(["channel", "knew her as", "profile …", "knew of her"], [12, 16, 12, 56], rows)
+    return table(["channel", "knew her as", "own profile", "knew of her"], [12, 16, 14, 54], rows)
 
 
 def _profile(findings: Findings) -> str:
@@ -106,58 +104,45 @@ def _won(provenance: Json) -> str:
 
 
 def _decisions(findings: Findings) -> str:
-    shown = findings.decisions[-MAX_SHOWN_DECISIONS:]
-    rows = [row for decision in shown for row in _decision_rows(findings, decision)]
-    return table(["what happened", "rule", "outcome", "why"], [22, 15, 12, 48], rows)
+    rows = [_decision_row(findings, one) for one in findings.decisions[-MAX_SHOWN_DECISIONS:]]
+    return table(["what happened (UTC)", "outcome", "rules asked", "why"], [21, 12, 22, 44], rows)
 
 
-def _decision_rows(findings: Findings, decision: Json) -> Iterator[list[str]]:
+def _decision_row(findings: Findings, decision: Json) -> list[str]:
     touchpoint = findings.about(decision["touchpoint_id"])
     happened = "a timer was due"
     if touchpoint is not None:
-        happened = f"{touchpoint['type']}\n({touchpoint['channel']}, {_day(touchpoint)})"
-    yield [happened, "", decision["outcome"], decision["sentence"]]
-    for candidate in decision["candidates"]:
-        if not candidate["passed"]:
-            yield ["", candidate["rule"], f"no: {candidate['stage']}", _dropped(candidate)]
-    for retracted in decision["retracts"]:
-        rule = findings.actions[retracted["action_id"]]["rule"]
-        yield ["", rule, "taken back", retracted["reason"]]
-
-
-def _dropped(candidate: Json) -> str:
-    detail = candidate.get("detail")
-    if detail is None:
-        return str(candidate["reason"])
-    return f"needs: {detail['condition']}; saw: {_shown(detail['actual'])}"
+        at = str(touchpoint["occurred_at"])[:16].replace("T", " ")
+        happened = f"{touchpoint['type']}\n{touchpoint['channel']}, {at}"
+    asked = [
+        f"+ {one['rule']}" if one["passed"] else f"- {one['rule']}: {one['reason']}"
+        for one in decision["candidates"]
+    ]
+    asked += [
+        f"< {findings.actions[one['action_id']]['rule']}: taken back"
+        for one in decision["retracts"]
+    ]
+    return [happened, decision["outcome"], "\n".join(asked), decision["sentence"]]
 
 
 def _actions(findings: Findings) -> str:
     messages = {one["action_id"]: one for one in findings.sent}
-    rows = []
-    for action_id, action in findings.actions.items():
-        message = messages.get(action_id)
-        if message is None:
-            where = "nothing came out" if action["status"] not in PUBLISHED else "?"
-            text = f"{action['reason']}; it was due at {action['due_at'][:16]}Z"
-            rows.append([action["rule"], action["status"], where, text])
-            continue
-        to = message.get("to")
-        address = f"\nto {to['type']} {to['value']}" if to else ""
-        rows.append(
-            [
-                action["rule"],
-                action["status"],
-                f"{message['kind']} on {message['channel']}{address}",
-                "\n".join(str(part) for part in message["content"].values()),
-            ]
-        )
-    return table(["rule", "state", "message", "content, or why not"], [14, 10, 26, 47], rows)
+    rows = [
+        _action_row(action, messages.get(action_id))
+        for action_id, action in findings.actions.items()
+    ]
+    return table(["rule", "state", "message", "content, or why not"], [14, 10, 26, 49], rows)
 
 
-def _day(touchpoint: Json) -> str:
-    return str(touchpoint["occurred_at"])[:16].replace("T", " ")
-
-
-def _shown(value: Any) -> str:
-    return "nothing" if value is None else str(value)
+def _action_row(action: Json, message: Json | None) -> list[str]:
+    if message is None:
+        due = action["due_at"][:16].replace("T", " ")
+        nothing = f"nothing on {action['channel']}"
+        return [action["rule"], action["status"], nothing, f"{action['reason']} (due {due} UTC)"]
+    to = message.get("to")
+    address = f"\nto {to['type']} {to['value']}" if to else ""
+    content = message["content"]
+    names = [name for name in _READING_ORDER if name in content]
+    said = [str(content[name]) for name in (*names, *(content.keys() - names))]
+    what = f"{message['kind']} on {message['channel']}{address}"
+    return [action["rule"], action["status"], what, "\n".join(said)]

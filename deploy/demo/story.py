@@ -52,11 +52,11 @@ ALONE = (
     Event(
         channel="web", id="ada-view-1", type="Product Viewed", ago=_days(9), who=BROWSER,
         traits={"favourite_category": "trail running"},
-        properties={"item": "Trail shoes Ridge", "price": 129.90, "currency": "EUR"},
+        properties={"item": "Trail shoes Ridge", "price": 129.95, "currency": "EUR"},
     ),
     Event(
         channel="web", id="ada-view-2", type="Product Viewed", ago=_days(3), who=BROWSER,
-        properties={"item": "Trail shoes Ridge", "price": 129.90, "currency": "EUR"},
+        properties={"item": "Trail shoes Ridge", "price": 129.95, "currency": "EUR"},
     ),
     Event(
         channel="app", id="ada-app-order", type="Order Completed", ago=_days(45), who=DEVICE,
@@ -121,7 +121,7 @@ CONSENTS = (
 
 CART_LEFT = Event(
     channel="web", id="ada-cart", type="Cart Updated", ago=_minutes(40), who=ACCOUNT | BROWSER,
-    properties={"cart_id": "C-77", "item": "Trail shoes Ridge", "total": 129.90, "currency": "EUR"},
+    properties={"cart_id": "C-77", "item": "Trail shoes Ridge", "total": 129.95, "currency": "EUR"},
 )  # fmt: skip
 BACK_IN_STOCK = Event(
     channel="app", id="ada-back-in-stock", type="Wishlist Item Back In Stock", ago=_minutes(30),
@@ -134,7 +134,7 @@ CARD_SHOWN = Event(
 BOUGHT = Event(
     channel="pos", id="ada-till-3", type="POS Order Completed", ago=_minutes(1), who=CARD,
     properties={
-        "order_id": "T-1988", "item": "Trail shoes Ridge", "total": 129.90, "currency": "EUR",
+        "order_id": "T-1988", "item": "Trail shoes Ridge", "total": 129.95, "currency": "EUR",
         "store": "Lyon Bellecour",
     },
 )  # fmt: skip
@@ -151,6 +151,6 @@ ANSWERED_BY = {
 """Which rule each of them triggers."""
 
 ORDERS = 4
-REVENUE = {"EUR": "303.35"}
+REVENUE = {"EUR": "303.40"}
 """Two orders at the till and one in the app long ago, one at the till today."""
 EVENTS = (*ALONE, *TOGETHER, *TODAY)

@@ -1,4 +1,4 @@
-"""Plain text tables for a terminal of a hundred columns or more."""
+"""Plain text tables for a terminal of about a hundred columns."""
 
 import textwrap
 from collections.abc import Sequence
@@ -24,6 +24,6 @@ def _line(parts: Sequence[str], widths: Sequence[int]) -> str:
 
 def _wrapped(text: str, width: int) -> list[str]:
     lines: list[str] = []
-    for paragraph in text.splitlines() or [""]:
-        lines += textwrap.wrap(paragraph, width, subsequent_indent=" ") or [""]
-    return lines
+    for paragraph in text.splitlines():
+        lines += textwrap.wrap(paragraph, width, break_on_hyphens=False) or [""]
+    return lines or [""]

@@ -1,6 +1,7 @@
 """Reads a topic from its beginning to its present end, as a channel system would.
 
-`python -m deploy.demo.topic actions.email [profile id]` prints the records as JSON lines.
+`python -m deploy.demo.topic actions.email [profile id]` prints the records as JSON lines; when
+there is none yet, it waits for the first a while.
 """
 
 import asyncio
@@ -14,9 +15,12 @@ from aiokafka.structs import ConsumerRecord
 
 from deploy.demo.concert import Access
 from deploy.demo.errors import DemoError
+from shared import clock
 from shared.kafka.factory import build_admin, build_consumer
 
 Json = dict[str, Any]
+PATIENCE_SECONDS = 30.0
+POLL_SECONDS = 0.5
 USAGE = "usage: python -m deploy.demo.topic TOPIC [PROFILE_ID]"
 
 
@@ -64,21 +68,31 @@ async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:
     return [TopicPartition(topic, part["partition"]) for part in described["partitions"]]
 
 
+async def wait_for_records(access: Access, topic: str, profile_id: str | None) -> list[Json]:
+    """The records of a topic (about a profile), as soon as there are any; else none."""
+    deadline = clock.monotonic_seconds() + PATIENCE_SECONDS
+    while True:
+        values = await read_topic(access, topic)
+        fitting = [v for v in values if profile_id is None or v.get("profile_id") == profile_id]
+        if fitting or clock.monotonic_seconds() > deadline:
+            return fitting
+        await asyncio.sleep(POLL_SECONDS)
+
+
 def main() -> int:
-    """Print the topic named on the command line; the exit code."""
+    """Print the topic named on the command line; the exit code, 1 when there was nothing."""
     if len(sys.argv) not in (2, 3):
         print(USAGE, file=sys.stderr)
         return 2
-    profile = sys.argv[2] if len(sys.argv) == 3 else None
+    profile_id = sys.argv[2] if len(sys.argv) == 3 else None
     try:
-        values = asyncio.run(read_topic(Access(), sys.argv[1]))
+        values = asyncio.run(wait_for_records(Access(), sys.argv[1], profile_id))
     except DemoError as error:
         print(f"concert: {error}", file=sys.stderr)
         return 1
     for value in values:
-        if profile is None or value.get("profile_id") == profile:
-            print(msgspec.json.encode(value).decode())
-    return 0
+        print(msgspec.json.encode(value).decode())
+    return 0 if values else 1
 
 
 if __name__ == "__main__":
