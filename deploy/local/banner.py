@@ -33,7 +33,7 @@ def banner(deployment: Deployment, ports: Ports, *, local_database: bool) -> str
         f"admin token: {token}",
         f"(also in {home.root / 'admin-token'})",
         "",
-        "Next: every API describes itself at /docs; for example",
+        "Next: every API describes itself at /openapi.json; for example",
         f"  curl -H 'Authorization: Bearer {token}' {profile}/v1/profiles/by/email/ada@example.com",
         "Ctrl-C (or `make down`) stops everything; the data stays for the next start.",
         "",
