@@ -69,7 +69,7 @@ async def find(concert: Concert) -> Findings:
         profile=profile,
         merges=await concert.profiles.everything(f"{path}/merges", limit=200),
         timeline=timeline,
-        decisions=sorted(reversed(decisions), key=lambda one: _happened(one, timeline)),
+        decisions=sorted(decisions, key=lambda one: _happened(one, timeline)),
         actions={one["action_id"]: one for one in reversed(actions)},
         sent=await _sent(concert, published),
     )
