@@ -47,8 +47,10 @@ def read_touchpoint(
     bytes are.
     """
     known = {name.lower(): content or b"" for name, content in headers}
-    _refuse_the_refused(known)
-    source_name = _header(known, SOURCE_HEADER)
+    source_name = dialect = None
+    if known:
+        _refuse_the_refused(known)
+        source_name, dialect = _header(known, SOURCE_HEADER), _header(known, DIALECT_HEADER)
     arrival = Arrival(
         raw=raw,
         channel=channel,
@@ -56,10 +58,9 @@ def read_touchpoint(
         headers=known,
         sources=sources,
     )
-    dialect = _header(known, DIALECT_HEADER)
     if dialect is not None and dialect not in DIALECTS:
         raise violation(DIALECT_HEADER, f"must be one of {', '.join(DIALECTS)}")
-    if dialect in (None, "cloudevents"):
+    if known and dialect in (None, "cloudevents"):
         if is_structured(known):
             return read_structured(value, arrival, source_name)
         if dialect == "cloudevents" or is_binary(known):

@@ -133,14 +133,14 @@ def strongest(identifiers: list[Identifier]) -> Identifier | None:
 
     It keys the touchpoint, so that events of one person mostly meet in one partition.
     """
-    if not identifiers:
-        return None
-    if len(identifiers) == 1:
-        return identifiers[0]
-    return min(
-        identifiers,
-        key=lambda one: (_STRENGTH.get(one.type, _DEFAULT_STRENGTH), one.type, one.value),
-    )
+    if len(identifiers) < 2:
+        return identifiers[0] if identifiers else None
+    return min(identifiers, key=_rank)
+
+
+def _rank(identifier: Identifier) -> tuple[int, str, str]:
+    strength = _STRENGTH.get(identifier.type, _DEFAULT_STRENGTH)
+    return strength, identifier.type, identifier.value
 
 
 @lru_cache(maxsize=16_384)
