@@ -27,11 +27,12 @@ def answer(
 ) -> tuple[Decision, list[Considered]] | None:
     """The decision with its candidates; None when nothing was considered and nothing taken back."""
     moment, history = situation.moment, situation.history
-    exits = ruleset.exits(moment.facts)
-    for event in exits:
-        mark_exit(effects, history, moment, event.criterion)
+    exits = {event.criterion for event in ruleset.exits(moment.facts)}
+    for criterion in sorted(exits):
+        mark_exit(effects, history, moment, criterion)
     retracts: list[tuple[UUID, str]] = []
-    for action in list(history.in_flight.values()):
+    # By id: the order must not depend on which batch an action was planned in.
+    for _, action in sorted(history.in_flight.items()):
         reason = ended(action, moment, history, ruleset, exits)
         if reason is not None:
             retracts.append((action.action_id, reason))

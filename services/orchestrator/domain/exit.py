@@ -9,7 +9,7 @@ from collections.abc import Collection
 from services.orchestrator.domain import consent
 from services.orchestrator.domain.gates import engagement
 from services.orchestrator.domain.history import History, InFlight
-from services.orchestrator.domain.trigger_index import ExitEvent, LiveRule, RuleSet
+from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
 from services.orchestrator.domain.update import Moment, cause_decoder, facts_of
 
 
@@ -18,11 +18,11 @@ def ended(
     moment: Moment,
     history: History,
     ruleset: RuleSet,
-    exits: Collection[ExitEvent],
+    exits: Collection[str],
 ) -> str | None:
     """Why the action has to be taken back because of this update; None when it stays.
 
-    `exits` are the exit events that the update's touchpoint is; they are in the history already,
+    `exits` are the criteria that the update's touchpoint meets; they are in the history already,
     beside those of a profile that was merged into this one. An update of a profile that was merged
     away carries an old snapshot: of it only the touchpoint counts.
     """
@@ -80,12 +80,12 @@ def _exit_event(
     live: LiveRule,
     moment: Moment,
     history: History,
-    exits: Collection[ExitEvent],
+    exits: Collection[str],
 ) -> str | None:
     for event in live.exit_events:
         mark = history.exits.get(event.criterion)
         if mark is not None and mark > action.occurred_at:
-            where = f" on {moment.cause.channel}" if event in exits else ""
+            where = f" on {moment.cause.channel}" if event.criterion in exits else ""
             return f"exit: {event.event}{where}"
     return None
 

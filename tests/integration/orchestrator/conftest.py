@@ -4,13 +4,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.local.home import CHECKOUT
 from shared.postgres.engine import create_engine
 from shared.postgres.migrate import migrate
-from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.stage import Stage
 from tests.support.postgres import empty_database
 from tests.support.stack import Stack
@@ -18,10 +16,6 @@ from tests.unit.orchestrator.build import ruleset
 
 SCHEMA = "orchestrator"
 MIGRATIONS = Path(CHECKOUT) / "services" / SCHEMA / "storage" / "migrations"
-STATE = (
-    *("profile_state", "decision", "action", "contact_ledger", "rule_entry", "exit_mark"),
-    *("timer", "outbox"),
-)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +29,6 @@ async def engine(stack: Stack) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 async def stage(engine: AsyncEngine) -> Stage:
-    async with transaction(engine) as tx:
-        await tx.execute(text(f"TRUNCATE {', '.join(STATE)}"))
-        await tx.execute(text("SELECT clock.reset()"))
-    return Stage(engine, ruleset())
+    fresh = Stage(engine, ruleset())
+    await fresh.empty()
+    return fresh

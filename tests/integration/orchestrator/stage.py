@@ -23,6 +23,11 @@ from tests.unit.orchestrator.build import profile_json, touchpoint_json, uid, up
 TOPIC = "profile.updates"
 COUNTS = PartitionCounts({spec.name: 8 for spec in default_topics()})
 
+STATE = (
+    *("profile_state", "decision", "action", "contact_ledger", "rule_entry", "exit_mark"),
+    *("timer", "outbox"),
+)
+
 
 @dataclass
 class Message:
@@ -70,15 +75,23 @@ class Stage:
         snapshot = profile_json(uid(who)) if profile is None else profile
         return self.record(uid(who), touchpoint, profile=snapshot)
 
-    async def respond(self, *records: Record) -> Handled:
-        """One batch."""
+    async def respond(self, *records: Record, then: Exception | None = None) -> Handled:
+        """One batch; `then` is raised before the commit."""
         responder = Responder(ruleset=lambda: self.rules, topics=Topics(), counts=COUNTS)
         async with transaction(self.engine) as tx:
             handled = await responder(records, tx)
             await outbox.append(tx, handled.messages)
+            if then is not None:
+                raise then
         for report in handled.after_commit:
             report()
         return handled
+
+    async def empty(self) -> None:
+        """Forget everything that was processed, and reset the clock."""
+        async with transaction(self.engine) as tx:
+            await tx.execute(text(f"TRUNCATE {', '.join(STATE)}"))
+            await tx.execute(text("SELECT clock.reset()"))
 
     async def does(self, name: str, event: str = "Cart Updated", **more: Any) -> Handled:
         """One update in a batch of its own."""

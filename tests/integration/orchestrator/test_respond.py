@@ -19,6 +19,7 @@ from tests.unit.orchestrator.build import (
 )
 
 HOUR = timedelta(hours=1)
+SECOND = timedelta(seconds=1)
 DELAYED: dict[str, Any] = {"actions": [email(delay="PT1H")]}
 BOUGHT: dict[str, Any] = {"exit_criteria": [{"event": "Order Completed"}]}
 
@@ -232,3 +233,106 @@ async def test_re_entry_is_remembered(stage: Stage) -> None:
     (candidate,) = (await stage.last_decision())["candidates"]
     assert candidate["reason"] == "already_entered"
     assert {row.count for row in await stage.rows("SELECT count FROM rule_entry")} == {1}
+
+
+async def test_what_went_in_flight_in_a_batch_is_watched_in_the_rest_of_it(stage: Stage) -> None:
+    gold = {"eligibility": {"attr": "profile.tier", "op": "eq", "value": "gold"}}
+    stage.rules = ruleset(rule(engagement_policy=gold, **DELAYED))
+    member = profile_json(uid("ada"), traits={"tier": "gold"})
+    cart = await stage.happened("cart", profile=member)
+    left = await stage.happened("page", "Page Viewed", profile=profile_json(uid("ada"), traits={}))
+    await stage.respond(cart, left)
+    assert await stage.status(action_id("r", "cart")) == "retracted"
+
+
+async def test_at_its_instant_an_action_is_checked_against_todays_policy_and_caps(
+    stage: Stage,
+) -> None:
+    gold = {"eligibility": {"attr": "profile.tier", "op": "eq", "value": "gold"}}
+    stage.rules = ruleset(rule("a", **DELAYED), rule("b", "Other", **DELAYED))
+    await stage.does("cart")
+    await stage.does("other", "Other")
+    one_a_day = policy({"limit": 1, "window": "P1D"})
+    stage.rules = ruleset(
+        rule("a", engagement_policy=gold, **DELAYED),
+        rule("b", "Other", **DELAYED),
+        policies=[one_a_day],
+    )
+    await stage.advance(HOUR)
+    assert await stage.fire(limit=1) == 1
+    decision = await stage.last_decision()
+    assert decision["retracts"][0]["reason"].startswith("not_eligible")
+    assert await stage.fire() == 1
+    assert await stage.status(action_id("b", "other")) == "published"
+
+
+async def test_a_policy_that_became_stricter_takes_the_second_of_two_back(stage: Stage) -> None:
+    stage.rules = ruleset(rule("a", **DELAYED), rule("b", "Other", **DELAYED))
+    await stage.does("cart")
+    await stage.does("other", "Other")
+    stage.rules = ruleset(
+        *(live.rule for live in stage.rules.rules.values()),
+        policies=[policy({"limit": 1, "window": "P1D"})],
+    )
+    await stage.advance(HOUR)
+    assert await stage.fire() == 2
+    assert await stage.kinds() == ["send"]
+    assert (await stage.last_decision())["retracts"][0]["reason"].startswith("cap")
+
+
+async def test_the_address_is_the_one_known_when_it_is_due(stage: Stage) -> None:
+    stage.rules = ruleset(rule(**DELAYED))
+    await stage.does("cart")
+    moved = profile_json(uid("ada"), identifiers=[{"type": "email", "value": "new@b.c"}])
+    await stage.does("page", "Page Viewed", profile=moved)
+    await stage.advance(HOUR)
+    await stage.fire()
+    (sent,) = await stage.messages("actions.email")
+    assert sent.value["to"]["value"] == "new@b.c"
+
+
+async def test_a_rule_acts_only_while_it_is_valid(stage: Stage) -> None:
+    stage.rules = ruleset(
+        rule(valid={"from": "2000-01-01T00:00:00Z", "to": "2001-01-01T00:00:00Z"})
+    )
+    await stage.does("cart")
+    assert await stage.messages() == []
+
+
+async def test_batches_of_any_size_decide_the_same(stage: Stage) -> None:
+    rules = [
+        rule("now", re_entry={"cooldown": "PT1H"}),
+        rule("later", "Search", **DELAYED, **BOUGHT),
+        rule("watched", "Page Viewed", priority=1, **BOUGHT),
+    ]
+    stage.rules = ruleset(*rules, policies=[policy({"limit": 4, "window": "P1D"})])
+    events = ["Cart Updated", "Search", "Page Viewed", "Order Completed"]
+    records = [
+        await stage.happened(f"e{n}", events[n * 7 % 4], who=f"p{n % 5}", ago=HOUR - n * SECOND)
+        for n in range(60)
+    ]
+    outcomes = []
+    for size in (1, 7, 60):
+        await stage.empty()
+        for start in range(0, len(records), size):
+            await stage.respond(*records[start : start + size])
+        decisions = [one.value for one in await stage.messages("decisions")]
+        outcomes.append(
+            sorted(
+                (one["id"], one["outcome"], str(one["retracts"]), str(sorted(one["action_ids"])))
+                for one in decisions
+            )
+        )
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+    assert len(outcomes[0]) > 30
+
+
+async def test_a_batch_that_was_rolled_back_is_answered_the_same_again(stage: Stage) -> None:
+    stage.rules = ruleset(rule(**DELAYED, **BOUGHT), rule("now", "Search"))
+    batch = [await stage.happened("a"), await stage.happened("b", "Search")]
+    with pytest.raises(RuntimeError, match="rolled back"):
+        await stage.respond(*batch, then=RuntimeError("rolled back"))
+    assert await stage.scalar("SELECT count(*) FROM profile_state") == 0
+    await stage.respond(*batch)
+    assert await stage.kinds() == ["send"]
+    assert await stage.scalar("SELECT count(*) FROM timer") == 1

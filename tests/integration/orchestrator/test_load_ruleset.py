@@ -1,0 +1,72 @@
+"""What is published is what the worker uses, at once, and nothing that was only drafted."""
+
+from typing import Any
+
+import pytest
+
+from services.orchestrator.storage import configuration, drafts, saved
+from services.orchestrator.storage.timers import count
+from services.orchestrator.use_cases.load_ruleset import LiveRuleSet
+from shared import clock
+from shared.errors import Infrastructure
+from shared.postgres.transaction import transaction
+from tests.integration.orchestrator.stage import Stage
+from tests.unit.orchestrator.build import rule_json
+
+RULE, POLICY = drafts.Kind.RULE, drafts.Kind.CONTACT_POLICY
+
+
+async def publish(stage: Stage, kind: drafts.Kind, key: str, body: dict[str, Any]) -> None:
+    """Store a version and make it live, without the checks of the API."""
+    now = clock.now()
+    async with transaction(stage.engine) as tx:
+        await drafts.insert(tx, kind, key, body, at=now, by="test")
+        version = await drafts.insert_version(tx, kind, key, at=now, by="test")
+        await drafts.set_status(
+            tx, kind, key, drafts.Status.LIVE, version=version.version, at=now, by="test"
+        )
+        await configuration.bump_epoch(tx)
+
+
+async def test_follows_the_epoch(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    live = LiveRuleSet(stage.engine)
+    with pytest.raises(Infrastructure):
+        live()
+    assert await live.refresh()
+    assert not await live.refresh()
+    await publish(stage, RULE, "good", rule_json())
+    await publish(stage, RULE, "broken", {"trigger": 7})
+    await publish(stage, POLICY, "default", {"caps": [{"limit": 1, "window": "P1D"}]})
+    async with transaction(stage.engine) as tx:
+        await drafts.insert(tx, RULE, "draft", rule_json(), at=clock.now(), by="test")
+        content = {"content": {"en": {"body": "Hi"}}}
+        await saved.insert(tx, saved.Kind.TEMPLATE, "hi", content, at=clock.now(), by="test")
+        await saved.insert(
+            tx, saved.Kind.CHANNEL, "fax", {"kind": "offline"}, at=clock.now(), by="test"
+        )
+    assert await live.refresh()
+    rules = live()
+    assert set(rules.rules) == {"good"}
+    assert [len(policy.caps) for policy in rules.policies] == [1]
+    assert "hi" in rules.templates
+    assert not rules.channels["fax"].online
+    assert "rule broken version 1 is not used" in caplog.text
+    async with transaction(stage.engine) as tx:
+        now = clock.now()
+        await drafts.set_status(tx, RULE, "good", drafts.Status.PAUSED, at=now, by="test")
+        await configuration.bump_epoch(tx)
+    assert await live.refresh()
+    assert not live().rules
+
+
+async def test_counts_timers(stage: Stage) -> None:
+    await stage.rows(
+        """
+        INSERT INTO timer (due_at, kind, profile_id, ref, gen)
+        SELECT clock.now() + (n - 3) * interval '1 hour', 'close', gen_random_uuid(),
+               gen_random_uuid(), 0
+          FROM generate_series(1, 10) AS n RETURNING id
+        """
+    )
+    async with transaction(stage.engine) as tx:
+        assert await count(tx) == (10, 3)
