@@ -35,8 +35,8 @@ def up(*, only_infra: bool) -> int:
         while True:
             code = popen.poll()
             ready = _ready_pid(home) == popen.pid
-            sys.stdout.write(shown.read().decode(errors="replace"))
-            sys.stdout.flush()
+            sys.stdout.buffer.write(shown.read())
+            sys.stdout.buffer.flush()
             if code is not None:
                 return code or 1
             if ready:
