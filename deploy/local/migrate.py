@@ -3,8 +3,6 @@
 Each runs as a process of its own with its own login: `python -m services.<service> migrate`.
 """
 
-from collections.abc import Sequence
-
 from deploy.local.errors import StackError
 from deploy.local.processes import Processes
 from deploy.local.roles import SERVICES
@@ -13,11 +11,9 @@ from deploy.local.services import Deployment
 PATIENCE_SECONDS = 180.0
 
 
-def migrate_all(
-    deployment: Deployment, processes: Processes, services: Sequence[str] = SERVICES
-) -> None:
+def migrate_all(deployment: Deployment, processes: Processes) -> None:
     """Run the migrations. Raises StackError with the last words of one that failed."""
-    children = [processes.start(deployment.migrate_command(service)) for service in services]
+    children = [processes.start(deployment.migrate_command(service)) for service in SERVICES]
     try:
         for child in children:
             if child.popen.wait(PATIENCE_SECONDS) != 0:

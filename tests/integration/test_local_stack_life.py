@@ -26,6 +26,10 @@ from tests.support.kafka import Message, create_topic, publish, read_all
 from tests.support.stack import free_base, stack_environment
 
 
+# Several cold starts each; on a machine that does much else a start takes minutes.
+pytestmark = pytest.mark.timeout(900)
+
+
 @dataclass(frozen=True, slots=True)
 class Local:
     """A local stack that a test starts and stops by its command line."""
@@ -41,7 +45,7 @@ class Local:
             env=stack_environment(self.home.root, self.ports.base) | {"DEMO": "0"},
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=500,
             check=False,
         )
 

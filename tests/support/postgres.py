@@ -1,14 +1,13 @@
 """Databases for tests: one template, migrated once for a session, cloned for each test."""
 
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
 from sqlalchemy.engine import make_url
 
-from deploy.local.home import CHECKOUT
 from deploy.local.migrate import migrate_all
 from deploy.local.processes import Processes
 from deploy.local.roles import SERVICES, ensure_roles, role_url
@@ -63,7 +62,7 @@ async def template_database(stack: Stack, processes: Processes) -> AsyncIterator
             profile_url="",
             orchestrator_url="",
         )
-        migrate_all(deployment, processes, list(_services_with_tables()))
+        migrate_all(deployment, processes)
         yield database
 
 
@@ -90,9 +89,3 @@ async def _created(stack: Stack, name: str, template: str = "template0") -> Asyn
             await owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
         await owner.close()
-
-
-def _services_with_tables() -> Iterator[str]:
-    for service in SERVICES:
-        if (CHECKOUT / "services" / service / "__main__.py").exists():
-            yield service
