@@ -28,7 +28,9 @@ PROCESSING = (
         merged_into uuid,
         in_flight integer NOT NULL DEFAULT 0 CHECK (in_flight >= 0),
         snapshot bytea,
-        CHECK (in_flight = 0 OR snapshot IS NOT NULL)
+        CHECK (in_flight = 0 OR snapshot IS NOT NULL),
+        -- The smaller id survives a merge; so no chain of aliases can run in a circle.
+        CHECK (merged_into < profile_id)
     ) WITH (fillfactor = 70)
     """,
     "ALTER TABLE profile_state ALTER COLUMN snapshot SET STORAGE EXTERNAL",

@@ -23,7 +23,9 @@ CREATE = (
         n_merges integer NOT NULL,
         state bytea NOT NULL,
         created_at timestamptz NOT NULL,
-        last_seen_at timestamptz NOT NULL
+        last_seen_at timestamptz NOT NULL,
+        -- The smaller id survives a merge; so no chain of merges can run in a circle.
+        CHECK (merged_into < id)
     ) WITH (fillfactor = 70, toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0.05,
             autovacuum_vacuum_cost_delay = 0)
     """,
