@@ -40,8 +40,8 @@ def next_steps(findings: Findings, access: Access) -> str:
     bearer = f'-H "Authorization: Bearer $(cat {access.admin_token_file})"'
     decision = findings.decisions[-1]["id"]
     event = (
-        '{"messageId":"try-1","userId":"u-1","event":"Product Viewed",'
-        '"context":{"traits":{"email":"grace@example.com"}}}'
+        '{"messageId":"try-1","userId":"u-you","event":"Product Viewed",'
+        '"context":{"traits":{"email":"you@example.com"}}}'
     )
     return "\n".join(
         [
