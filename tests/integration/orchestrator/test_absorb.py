@@ -17,6 +17,7 @@ from tests.unit.orchestrator.build import (
 )
 
 HOUR = timedelta(hours=1)
+# The smaller id survives, as in the profile service: third < ada < visitor.
 WINNER, LOSER = uid("ada"), uid("visitor")
 CAUSE = {"kind": "merged", "touchpoint": uid("login")}
 
