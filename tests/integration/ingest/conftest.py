@@ -1,4 +1,4 @@
-"""Ingest alone: its tables, a collector and a worker that the tests of a module share.
+"""Ingest alone: a collector and a worker that the tests of a module share.
 
 Tests keep apart by the names of their sources and channels.
 """
@@ -14,49 +14,16 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 
 from deploy.local.home import access_token, open_home
-from deploy.local.migrate import migrate_all
-from deploy.local.processes import Processes
 from deploy.local.services import Deployment
 from shared.contracts.topics import Topics
 from shared.contracts.touchpoint import Touchpoint, touchpoint_decoder
 from tests.support.eventually import eventually
 from tests.support.kafka import new_prefix, read_all, standard_topics
-from tests.support.postgres import Database, cloned_database, empty_database
+from tests.support.postgres import Database, cloned_database
 from tests.support.processes import RoleProcess, RoleProcesses, free_port
 from tests.support.stack import Stack
 
 OPEN = {"CONCERT_ALLOW_UNREGISTERED_SOURCES": "true"}
-
-
-def deployment_of(stack: Stack, database: Database, prefix: str = "") -> Deployment:
-    """How ingest's processes find what they need."""
-    return Deployment(
-        home=stack.home,
-        kafka=stack.kafka,
-        owner_url=database.owner_url,
-        service_urls=database.urls,
-        profile_url="",
-        orchestrator_url="",
-        topic_prefix=prefix,
-    )
-
-
-@pytest.fixture(scope="session")
-async def ingest_template(
-    stack: Stack, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Database]:
-    """A database in which only ingest has its tables."""
-    home = open_home(tmp_path_factory.mktemp("migrate"))
-    async with empty_database(stack) as template:
-        migrate_all(deployment_of(stack, template), Processes(home), ["ingest"])
-        yield template
-
-
-@pytest.fixture
-async def database(stack: Stack, ingest_template: Database) -> AsyncIterator[Database]:
-    """A clone of one's own."""
-    async with cloned_database(stack, ingest_template) as clone:
-        yield clone
 
 
 @dataclass(slots=True)
@@ -125,15 +92,23 @@ class Ingest:
 
 @pytest.fixture(scope="module")
 async def ingest(
-    stack: Stack, ingest_template: Database, tmp_path_factory: pytest.TempPathFactory
+    stack: Stack, migrated: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Ingest]:
     """A collector and a worker that takes unregistered sources, as the local stack's does."""
     home = open_home(tmp_path_factory.mktemp("roles"))
     async with (
-        cloned_database(stack, ingest_template) as database,
+        cloned_database(stack, migrated) as database,
         standard_topics(stack.kafka, new_prefix()) as topics,
     ):
-        deployment = deployment_of(stack, database, topics.prefix)
+        deployment = Deployment(
+            home=stack.home,
+            kafka=stack.kafka,
+            owner_url=database.owner_url,
+            service_urls=database.urls,
+            profile_url="",
+            orchestrator_url="",
+            topic_prefix=topics.prefix,
+        )
         roles = RoleProcesses(deployment, home, {"ingest-collector": free_port()})
         try:
             collector = roles.start("ingest", "collector")

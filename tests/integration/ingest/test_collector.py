@@ -191,7 +191,7 @@ async def test_without_kafka_it_asks_to_come_back(ingest: Ingest) -> None:
         async with httpx.AsyncClient(auth=httpx.BasicAuth(key, ""), timeout=30) as client:
             return await client.post(f"http://127.0.0.1:{port}/v1/track", json=TRACK)
 
-    answered = await eventually(answer, retrying=(httpx.TransportError,))
+    answered = await eventually(answer, retrying=(httpx.TransportError,), within=60)
     assert answered.status_code == 503
     assert int(answered.headers["retry-after"]) >= 1
     assert not await alone.is_ready()
