@@ -25,7 +25,6 @@ from tests.support.eventually import eventually
 from tests.support.kafka import Message, create_topic, publish, read_all
 from tests.support.stack import free_base, stack_environment
 
-
 # Several cold starts each; on a machine that does much else a start takes minutes.
 pytestmark = pytest.mark.timeout(900)
 
