@@ -88,7 +88,8 @@ class _Demo:
         self._again += len(before)
         seconds = clock.monotonic_seconds() - begun
         known = f", {len(before)} of them known already" if before else ""
-        say(f"{title}: {len(events)} events published and applied in {seconds:.1f} s{known}")
+        count = "1 event" if len(events) == 1 else f"{len(events)} events"
+        say(f"{title}: {count} published and applied in {seconds:.1f} s{known}")
 
     async def _allow_marketing(self) -> None:
         """What Ada and some others agreed to, recorded over HTTP."""
