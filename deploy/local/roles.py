@@ -14,7 +14,7 @@ from deploy.local.errors import StackError
 from deploy.local.home import secret
 
 SERVICES = ("ingest", "profile", "orchestrator")
-OLDEST_SERVER = 160000
+OLDEST_SERVER = 180000
 
 # Volatile on purpose: the clock goes on inside a transaction and inside a statement, like
 # clock_timestamp(). So that a query reads it once and can use an index, compare with
