@@ -1,6 +1,6 @@
 """Who may do what in the database: one login and one schema for each service, and the clock.
 
-Works on any cluster (PostgreSQL 16 or newer) given the URL of a database's owner that may create
+Works on any cluster (PostgreSQL 18 or newer) given the URL of a database's owner that may create
 roles; running it again changes nothing. A service's login owns its schema, can use the clock, and
 sees nothing else. Never makes a service's tables: its own migrations do.
 """
