@@ -18,7 +18,7 @@ from tests.acceptance.cdnow import (
 )
 from tests.acceptance.concert import WORKERS, Concert
 from tests.support.eventually import eventually
-from tests.support.settled import lags
+from tests.support.settled import Work, watching
 
 KILLS = 5
 PACED_SECONDS = 65.0
@@ -59,17 +59,19 @@ async def kill_each(concert: Concert) -> dict[str, list[int]]:
     """kill -9 every worker five times, each time while it has lag; the lag it had."""
     draw = random.Random(5)
     seen: dict[str, list[int]] = {label: [] for label in WORKERS}
-    for _ in range(KILLS):
-        for label in draw.sample(WORKERS, len(WORKERS)):
-            await asyncio.sleep(draw.uniform(*SOMEWHAT))
-            await concert.running[label].until_ready()
-            seen[label].append(await eventually(partial(lag_of, concert, label)))
-            concert.restart(label)
+    where = (concert.owner, concert.stack.kafka, concert.topics, [CHANNEL])
+    async with watching(*where) as work:
+        for _ in range(KILLS):
+            for label in draw.sample(WORKERS, len(WORKERS)):
+                await asyncio.sleep(draw.uniform(*SOMEWHAT))
+                await concert.running[label].until_ready()
+                topic = concert.topics.prefix + INPUT_OF[label]
+                lag = await eventually(partial(lag_of, work, topic), what=f"{label} has lag")
+                concert.restart(label)
+                seen[label].append(lag)
     return seen
 
 
-async def lag_of(concert: Concert, label: str) -> int:
-    """Records that wait for this role now."""
-    topic = concert.topics.prefix + INPUT_OF[label]
-    found = await lags(concert.owner, concert.stack.kafka, concert.topics, [CHANNEL])
-    return found.get(topic, 0)
+async def lag_of(work: Work, topic: str) -> int:
+    """Records of a topic that wait for its reader now."""
+    return (await work.left()).get(topic, 0)

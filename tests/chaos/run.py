@@ -10,6 +10,7 @@ import asyncpg
 
 from shared import clock
 from shared.contracts.topics import Topics
+from shared.kafka.factory import build_producer
 from tests.chaos import observe
 from tests.chaos.flow import CHANNELS, RULES, Flow
 from tests.chaos.leases import lease_history, leases_now, remember_leases, sample_leases
@@ -28,7 +29,7 @@ from tests.oracle.invariants import (
     updates_in_order,
 )
 from tests.oracle.profiles import expected_profiles
-from tests.support.kafka import end_offsets, publish
+from tests.support.kafka import end_offsets
 from tests.support.postgres import Database
 from tests.support.processes import RoleProcess, RoleProcesses
 from tests.support.settled import HOPS, until_settled
@@ -67,10 +68,17 @@ class Run:
             await pump
 
     async def _pump(self, rate: int, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            await publish(self.stack.kafka, self.flow.next(round(rate * PUBLISH_SECONDS)))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), PUBLISH_SECONDS)
+        producer = build_producer(self.stack.kafka, client_id="flow")
+        await producer.start()
+        try:
+            while not stop.is_set():
+                for message in self.flow.next(round(rate * PUBLISH_SECONDS)):
+                    await producer.send(message.topic, message.value, key=message.key)
+                await producer.flush()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), PUBLISH_SECONDS)
+        finally:
+            await producer.stop()
 
     def start(self, service: str, role: str, member: str = "", **extra: str) -> RoleProcess:
         """Start a role; with a `member` name it takes its old partitions back at once."""
@@ -105,6 +113,7 @@ class Run:
             "I3": updates_in_order(partitions),
             "I4": actions_equal(expected_actions(RULES, identities), sent, capped),
             "I6": positions_advance(history, await self._ends()),
+            "no unexpected errors": self._errors(),
             "I10": offsets_conserved([*self.samples, *await leases_now(self.owner)]),
         }
         assert len(records) == len(self.flow.sent)
@@ -114,6 +123,11 @@ class Run:
             f"{sum(map(len, partitions))} updates, {len(self.samples)} lease snapshots"
         )
         return {name: problems for name, problems in checks.items() if problems}
+
+    def _errors(self) -> list[str]:
+        """Errors in the logs: a kill is survived without the code meeting anything unexpected."""
+        lines = (line for process in self.roles.started for line in process.log().splitlines())
+        return [line[:2000] for line in lines if '"level":"ERROR"' in line or "Traceback" in line]
 
     async def _ends(self) -> dict[tuple[str, str, int], int]:
         """The end of the log for each lease row there is."""

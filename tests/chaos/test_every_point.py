@@ -1,11 +1,9 @@
 """kill -9 at every crash point of every role, under a flow of events: nothing lost or doubled."""
 
-import asyncio
-
 import pytest
 
 from shared.contracts.topics import Topics
-from tests.chaos.cycles import POINTS_BY_ROLE, crash_at_every
+from tests.chaos.cycles import crash_everywhere
 from tests.chaos.run import chaos_run
 from tests.support.postgres import Database
 from tests.support.processes import RoleProcesses
@@ -21,9 +19,7 @@ async def test_a_kill_at_every_point_of_every_role_changes_nothing(
 ) -> None:
     async with chaos_run(stack, topics, database, roles, SEED) as run:
         async with run.flowing(RATE):
-            kills = await asyncio.gather(
-                *(crash_at_every(run, *role, points) for role, points in POINTS_BY_ROLE.items())
-            )
+            kills = await crash_everywhere(run)
         await run.settle()
-        print(f"{sum(kills)} kills at {kills} points")
+        print(f"{sum(kills.values())} kills: {kills}")
         assert await run.violations() == {}

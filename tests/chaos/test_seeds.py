@@ -9,7 +9,7 @@ import os
 import pytest
 
 from shared.contracts.topics import Topics
-from tests.chaos.cycles import POINTS_BY_ROLE, crash_at_every, freeze_once
+from tests.chaos.cycles import crash_everywhere, freeze_once
 from tests.chaos.run import Run, chaos_run
 from tests.support.postgres import Database
 from tests.support.processes import RoleProcesses
@@ -32,9 +32,7 @@ async def test_kills_and_zombies_change_nothing(
 ) -> None:
     async with chaos_run(stack, topics, database, roles, seed) as run:
         async with run.flowing(RATE):
-            await asyncio.gather(
-                *(crash_at_every(run, *role, points) for role, points in POINTS_BY_ROLE.items())
-            )
+            await crash_everywhere(run, passes=5)
             await zombies(run)
         await run.settle()
         assert await run.violations() == {}

@@ -1,12 +1,17 @@
 """Whether all work is done: what lags behind, hop by hop, read from the lease rows and outboxes."""
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition  # noqa: TID251 - built by the factory
 
 from shared.contracts.topics import Topics
+from shared.kafka.factory import build_consumer
 from tests.support.eventually import eventually
-from tests.support.kafka import end_offsets
+from tests.support.kafka import partitions_of
 
 HOPS = ("ingest", "profile", "orchestrator")
 SETTLE_SECONDS = 120.0
@@ -14,37 +19,59 @@ SETTLE_SECONDS = 120.0
 _PENDING = "SELECT count(*) FROM orchestrator.action WHERE status = 'pending'"
 
 
-async def lags(
+@dataclass(slots=True)
+class Work:
+    """What there is to do: the input topics of each hop, read through one client."""
+
+    owner: asyncpg.Connection
+    consumer: AIOKafkaConsumer
+    inputs: Mapping[str, list[TopicPartition]]
+
+    async def left(self) -> dict[str, int]:
+        """Records not yet passed by topic, rows of each outbox, actions still waiting, if any.
+
+        What a hop hands over is in the next hop's log or in an outbox, and positions are read
+        before the log's ends and the hops in their order: nothing left means all is done.
+        """
+        found: Counter[str] = Counter()
+        for hop, partitions in self.inputs.items():
+            rows = await self.owner.fetch(f"SELECT topic, part, next_offset FROM {hop}.lease")
+            positions = {(row["topic"], row["part"]): row["next_offset"] for row in rows}
+            if hop != "ingest":
+                waiting = await self.owner.fetchval(f"SELECT count(*) FROM {hop}.outbox")
+                found[f"{hop} outbox"] = waiting
+            ends = await self.consumer.end_offsets(partitions)
+            for place, end in ends.items():
+                found[place.topic] += end - positions.get((place.topic, place.partition), 0)
+        if "orchestrator" in self.inputs:
+            found["pending actions"] = await self.owner.fetchval(_PENDING)
+        return {name: count for name, count in found.items() if count}
+
+
+@asynccontextmanager
+async def watching(
     owner: asyncpg.Connection,
     kafka: str,
     topics: Topics,
     channels: Collection[str],
-    *,
     hops: Collection[str] = HOPS,
-) -> dict[str, int]:
-    """Records not yet passed by topic, rows of each outbox, actions still waiting; only what is."""
+) -> AsyncIterator[Work]:
+    """Look at these hops, of which the first reads these channels."""
     inputs = {
         "ingest": [topics.channel(channel) for channel in channels],
         "profile": [topics.touchpoints],
         "orchestrator": [topics.profile_updates],
     }
-    found: dict[str, int] = {}
-    for hop in hops:
-        rows = await owner.fetch(f"SELECT topic, part, next_offset FROM {hop}.lease")
-        positions = {(row["topic"], row["part"]): row["next_offset"] for row in rows}
-        for topic in inputs[hop]:
-            found[topic] = await topic_lag(kafka, topic, positions)
-        if hop != "ingest":
-            found[f"{hop} outbox"] = await owner.fetchval(f"SELECT count(*) FROM {hop}.outbox")
-    if "orchestrator" in hops:
-        found["pending actions"] = await owner.fetchval(_PENDING)
-    return {name: count for name, count in found.items() if count}
-
-
-async def topic_lag(kafka: str, topic: str, positions: Mapping[tuple[str, int], int]) -> int:
-    """How many records of a topic nobody has passed yet."""
-    ends = await end_offsets(kafka, topic)
-    return sum(end - positions.get((topic, part), 0) for part, end in ends.items())
+    partitions = {
+        hop: [place for topic in inputs[hop] for place in await partitions_of(kafka, topic)]
+        for hop in hops
+    }
+    consumer = build_consumer(kafka, group=None, client_id="test-watcher")
+    await consumer.start()
+    try:
+        yield Work(owner, consumer, partitions)
+    finally:
+        await consumer.stop()
 
 
 async def until_settled(
@@ -56,12 +83,12 @@ async def until_settled(
     within: float = SETTLE_SECONDS,
     hops: Collection[str] = HOPS,
 ) -> None:
-    """Wait until nothing lags. What a hop hands over is in the next hop's log or in an outbox, so
-    one look that finds nothing, from the first hop to the last, is enough."""
-    await eventually(
-        lambda: lags(owner, kafka, topics, channels, hops=hops),
-        until=lambda left: not left,
-        within=within,
-        every=0.5,
-        what="everything is done",
-    )
+    """Wait until nothing is left to do. Fails with what is left after `within` seconds."""
+    async with watching(owner, kafka, topics, channels, hops) as work:
+        await eventually(
+            work.left,
+            until=lambda left: not left,
+            within=within,
+            every=0.3,
+            what="everything is done",
+        )

@@ -23,7 +23,8 @@ _GIVE = text(
     UPDATE profile_state AS s
        SET in_flight = s.in_flight + m.in_flight, snapshot = COALESCE(s.snapshot, m.snapshot)
       FROM (SELECT winner, sum(in_flight)::integer AS in_flight,
-                   (array_agg(snapshot ORDER BY n))[1] AS snapshot
+                   (array_agg(snapshot ORDER BY n) FILTER (WHERE snapshot IS NOT NULL))[1]
+                       AS snapshot
               FROM unnest(CAST(:winners AS uuid[]), CAST(:in_flight AS integer[]),
                           CAST(:snapshots AS bytea[])) WITH ORDINALITY
                    AS g (winner, in_flight, snapshot, n) GROUP BY winner) AS m
