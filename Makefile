@@ -15,6 +15,8 @@ ifdef SSL_CERT_FILE
 export PIP_CERT ?= $(SSL_CERT_FILE)
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Compiled modules are kept: without them every process start costs seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 PURE_TESTS := tests/unit tests/property tests/oracle
 TEST_OPTIONS ?=

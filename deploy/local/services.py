@@ -12,6 +12,12 @@ from deploy.local.home import CHECKOUT, Home, access_token
 from deploy.local.processes import Command
 
 
+NOT_INHERITED = frozenset(
+    {"CONCERT_DATABASE_URL", "CONCERT_OWNER_DATABASE_URL", "PYTHONDONTWRITEBYTECODE"}
+)
+"""The owner's rights are not for roles; and a role compiles its modules once, not at each start."""
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
     """One kind of process: `python -m services.<service> <name>`."""
@@ -54,11 +60,7 @@ class Deployment:
 
     def environment(self, service: str, extra: Mapping[str, str]) -> dict[str, str]:
         """What a process of `service` finds in its environment; `extra` goes on top."""
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in ("CONCERT_DATABASE_URL", "CONCERT_OWNER_DATABASE_URL")
-        }
+        inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
         service_token = self.home.credentials / "service-token"
         admin_token = self.home.root / "admin-token"
         access_token(service_token)

@@ -6,12 +6,13 @@ that exists is left as it is.
 
 from collections.abc import Sequence
 
-from aiokafka.admin import NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError
 
 from deploy.local.errors import StackError
 from shared.contracts.topics import TopicSpec, default_topics
+from shared.errors import Infrastructure
 from shared.kafka.factory import build_admin
+from shared.kafka.topics import create_topics as make
 
 PARTITIONS = 8
 COPIES = 3
@@ -38,10 +39,9 @@ async def create_topics(
         if missing:
             brokers = (await admin.describe_cluster())["brokers"]
             copies = min(COPIES, len(brokers))
-            new = [_new_topic(prefix, spec, partitions, copies) for spec in missing]
-            _check(await admin.create_topics(new))
+            await make(admin, missing, prefix=prefix, partitions=partitions, replication=copies)
         return len(missing)
-    except (KafkaError, OSError) as error:
+    except (KafkaError, OSError, Infrastructure) as error:
         raise StackError(f"Kafka at {bootstrap} cannot make the topics: {error!r}") from error
     finally:
         await admin.close()
@@ -59,23 +59,3 @@ async def delete_topics(bootstrap: str, *, prefix: str) -> None:
             await admin.delete_topics(names)
     finally:
         await admin.close()
-
-
-def _new_topic(prefix: str, spec: TopicSpec, partitions: int, copies: int) -> NewTopic:
-    return NewTopic(
-        name=prefix + spec.name,
-        num_partitions=partitions,
-        replication_factor=copies,
-        topic_configs={
-            "max.message.bytes": str(spec.max_message_bytes),
-            "retention.ms": str(spec.retention_ms),
-        },
-    )
-
-
-def _check(response: object) -> None:
-    """The broker answers for each topic; one that another process just made is as good."""
-    for topic, code, *_ in response.topic_errors:  # type: ignore[attr-defined]
-        error = for_code(code)
-        if code and error is not TopicAlreadyExistsError:
-            raise StackError(f"Kafka refuses to make topic {topic}: {error.__name__}")

@@ -43,6 +43,16 @@ class TopicSpec:
     name: str
     max_message_bytes: int
     retention_ms: int
+    timestamps: str = "CreateTime"
+    """Who stamps a record: its producer, or the broker (`LogAppendTime`)."""
+
+    def configuration(self) -> dict[str, str]:
+        """The topic's settings, as the broker names them."""
+        return {
+            "max.message.bytes": str(self.max_message_bytes),
+            "retention.ms": str(self.retention_ms),
+            "message.timestamp.type": self.timestamps,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +101,32 @@ def max_message_bytes(topic: str) -> int:
     return OWN_MAX_BYTES
 
 
+def channel_topics(channel: str) -> list[TopicSpec]:
+    """A channel's raw topic and its dead letters.
+
+    The broker stamps raw records: that is when they were received, whatever a publisher claims.
+    """
+    name = f"channel.{channel}"
+    return [
+        TopicSpec(name, CHANNEL_MAX_BYTES, 7 * DAY_MS, "LogAppendTime"),
+        TopicSpec(f"{name}.dlq", DEAD_LETTER_MAX_BYTES, 7 * DAY_MS),
+    ]
+
+
+def spec_of(name: str) -> TopicSpec:
+    """The spec of a topic that does not exist at start, by its bare name."""
+    family, _, channel = name.removesuffix(".dlq").partition(".")
+    if family == "channel":
+        raw, dead = channel_topics(channel)
+        return dead if name.endswith(".dlq") else raw
+    return TopicSpec(name, max_message_bytes(name), 35 * DAY_MS)
+
+
 def default_topics() -> list[TopicSpec]:
     """Every topic that exists at start: the default channels both ways and Concert's own."""
     specs: list[TopicSpec] = []
     for channel in (*DEFAULT_CHANNELS, OWN_CHANNEL):
-        name = f"channel.{channel}"
-        specs.append(TopicSpec(name, CHANNEL_MAX_BYTES, 7 * DAY_MS))
-        specs.append(TopicSpec(f"{name}.dlq", DEAD_LETTER_MAX_BYTES, 7 * DAY_MS))
+        specs += channel_topics(channel)
     specs += [TopicSpec(f"actions.{name}", OWN_MAX_BYTES, 35 * DAY_MS) for name in DEFAULT_CHANNELS]
     specs.append(TopicSpec(TOUCHPOINTS, OWN_MAX_BYTES, 3 * DAY_MS))
     specs.append(TopicSpec(PROFILE_UPDATES, OWN_MAX_BYTES, 35 * DAY_MS))

@@ -3,15 +3,15 @@
 import asyncio
 import logging
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError
+from aiokafka.admin import AIOKafkaAdminClient
 
 from shared import clock
-from shared.contracts.topics import DAY_MS, Topics, TopicSpec, default_topics, max_message_bytes
+from shared.contracts.topics import Topics, default_topics, spec_of
 from shared.errors import Infrastructure
 from shared.kafka.errors import KAFKA_TROUBLE
 from shared.kafka.factory import build_admin
 from shared.kafka.messages import PartitionCounts
+from shared.kafka.topics import create_topics
 
 logger = logging.getLogger(__name__)
 
@@ -105,22 +105,17 @@ class Catalogue:
         self._answered_at = clock.monotonic_seconds()
 
     async def _create(self, admin: AIOKafkaAdminClient, names: list[str]) -> None:
-        specs = {self._topics.prefix + spec.name: spec for spec in default_topics()}
-        new = []
-        for name in names:
-            spec = specs.get(name) or TopicSpec(name, max_message_bytes(name), 35 * DAY_MS)
-            new.append(
-                NewTopic(
-                    name=name,
-                    num_partitions=self.known.get(name.removesuffix(".dlq"), DEFAULT_PARTITIONS),
-                    replication_factor=self._replication,
-                    topic_configs={
-                        "max.message.bytes": str(spec.max_message_bytes),
-                        "retention.ms": str(spec.retention_ms),
-                    },
-                )
-            )
-        try:
-            await admin.create_topics(new)
-        except TopicAlreadyExistsError:
-            logger.info("topics exist already: %s", ", ".join(names))
+        known = {spec.name: spec for spec in default_topics()}
+        bare = [name.removeprefix(self._topics.prefix) for name in names]
+        await create_topics(
+            admin,
+            [known.get(name) or spec_of(name) for name in bare],
+            prefix=self._topics.prefix,
+            partitions={name: self._partitions(name) for name in bare},
+            replication=self._replication,
+        )
+
+    def _partitions(self, name: str) -> int:
+        """Dead letters have as many partitions as the topic they come from."""
+        origin = self._topics.prefix + name.removesuffix(".dlq")
+        return self.known.get(origin, DEFAULT_PARTITIONS)

@@ -47,7 +47,7 @@ async def updates_with(
     prefix = new_prefix()
     async with (
         cloned_database(stack, migrated) as database,
-        standard_topics(stack.kafka, prefix, partitions=1) as topics,
+        standard_topics(stack.kafka, prefix, partitions=1, timestamps="CreateTime") as topics,
         concert_on(stack, database, topics, home) as concert,
     ):
         raw = topics.channel("web")

@@ -3,13 +3,13 @@
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord, RecordMetadata
 
 from deploy.local.topics import create_topics, delete_topics
-from shared.contracts.topics import Topics, TopicSpec, max_message_bytes
+from shared.contracts.topics import Topics, TopicSpec, default_topics, max_message_bytes
 from shared.kafka.factory import build_admin, build_consumer, build_producer
 
 WEEK_MS = 7 * 86_400_000
@@ -34,10 +34,17 @@ def new_prefix() -> str:
 
 @asynccontextmanager
 async def standard_topics(
-    bootstrap: str, prefix: str, partitions: int = 8
+    bootstrap: str, prefix: str, partitions: int = 8, timestamps: str | None = None
 ) -> AsyncIterator[Topics]:
-    """The topics that exist at start, under a prefix; deleted at the end with all under it."""
-    await create_topics(bootstrap, prefix=prefix, partitions=partitions)
+    """The topics that exist at start, under a prefix; deleted at the end with all under it.
+
+    `timestamps="CreateTime"` lets the test stamp raw records, which the broker does otherwise.
+    """
+    specs = [
+        spec if timestamps is None else replace(spec, timestamps=timestamps)
+        for spec in default_topics()
+    ]
+    await create_topics(bootstrap, prefix=prefix, partitions=partitions, specs=specs)
     try:
         yield Topics(prefix)
     finally:
