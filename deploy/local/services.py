@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from deploy.local.home import CHECKOUT, Home, access_token
 from deploy.local.processes import Command
 
-
 NOT_INHERITED = frozenset(
     {"CONCERT_DATABASE_URL", "CONCERT_OWNER_DATABASE_URL", "PYTHONDONTWRITEBYTECODE"}
 )
