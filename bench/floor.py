@@ -35,6 +35,8 @@ INSERT INTO floor.profile AS p (id, n, state)
 SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bytea[])
 ON CONFLICT (id) DO UPDATE SET n = p.n + excluded.n, state = excluded.state
 """
+PUBLISHED_TOGETHER = 200
+"""Messages of one produce request; some are 5 KB, and a topic takes 3 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +113,11 @@ async def _publish(
         by_partition[record.partition].append(record)
     acks = []
     for partition, some in by_partition.items():
-        batch = producer.create_batch()
-        for record in some:
-            batch.append(timestamp=None, key=record.key, value=record.value + snapshot)
-        acks.append(await producer.send_batch(batch, target, partition=partition))
+        for start in range(0, len(some), PUBLISHED_TOGETHER):
+            batch = producer.create_batch()
+            for record in some[start : start + PUBLISHED_TOGETHER]:
+                batch.append(timestamp=None, key=record.key, value=record.value + snapshot)
+            acks.append(await producer.send_batch(batch, target, partition=partition))
     for ack in acks:
         await ack
 

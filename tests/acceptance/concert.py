@@ -23,6 +23,7 @@ from tests.support.stack import Stack
 
 WORKERS = ("ingest-worker", "profile-worker", "orchestrator-worker")
 PATIENCE = 30.0
+AT_ONCE = 4_000
 
 
 @dataclass(slots=True)
@@ -63,8 +64,9 @@ class Concert:
             yield client
 
     async def publish(self, *messages: Message) -> None:
-        """Publish to Kafka in order, acknowledged."""
-        await publish(self.stack.kafka, messages)
+        """Publish to Kafka in order, acknowledged; in parts that no topic finds too large."""
+        for start in range(0, len(messages), AT_ONCE):
+            await publish(self.stack.kafka, messages[start : start + AT_ONCE])
 
     async def until_done(
         self, *channels: str, within: float = 120.0, hops: Collection[str] = HOPS
