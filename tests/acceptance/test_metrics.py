@@ -28,7 +28,12 @@ async def test_the_page_equals_a_scrape_of_every_role(concert: Concert) -> None:
         assert shown == names, label
         series = [sample for family in families for sample in family.samples]
         assert len(series) < MOST_SERIES, f"{label}: {len(series)} series"
-        values = {value for sample in series for value in sample.labels.values()}
+        values = {
+            value
+            for sample in series
+            for name, value in sample.labels.items()
+            if name != "le"  # the edges of a histogram
+        }
         assert not [value for value in values if IDS.search(value)], label
 
 
