@@ -48,13 +48,20 @@ async def _worker(settings: Settings) -> Role:
 async def _poller(settings: Settings) -> Role:
     built = parts(settings, service=SCHEMA, role="poller")
     ruleset = LiveRuleSet(built.engine)
-    fire = partial(
-        fire_timers, built.engine, ruleset=ruleset, topics=built.topics, counts=built.counts
-    )
+
+    async def fire(limit: int) -> int:
+        return await fire_timers(
+            built.engine, ruleset=ruleset, topics=built.topics, counts=built.counts, limit=limit
+        )
+
+    async def postpone() -> None:
+        async with transaction(built.engine) as tx:
+            await timers.postpone_first(tx)
+
     return Role(
         health=Health(built.name, built.checks()),
         stages=[
-            {"timers": partial(poll, fire)},
+            {"timers": partial(poll, fire, postpone)},
             {
                 "ruleset": ruleset.run,
                 "catalogue": built.catalogue.run,

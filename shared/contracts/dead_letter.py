@@ -53,6 +53,6 @@ def dead_letter_headers(
         ("__connect.errors.exception.message", detail.encode()),
         ("x-group", group.encode()),
         ("x-attempts", str(attempts).encode()),
-        ("x-first-failed-at", failed_at.encode()),
+        ("x-failed-at", failed_at.encode()),
         *((name, value) for name, value in original if not name.startswith("__connect.errors.")),
     )

@@ -14,7 +14,11 @@ import asyncio
 from collections.abc import Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import (
+    CorruptRecordException,
+    OffsetOutOfRangeError,
+    UnsupportedCodecError,
+)
 
 from shared.errors import Infrastructure, PartitionStopped
 from shared.kafka.errors import KAFKA_TROUBLE
@@ -22,6 +26,12 @@ from shared.kafka.factory import build_consumer
 from shared.kafka.records import Place, Record, Span
 
 POLL_MS = 200
+DAMAGE = (CorruptRecordException, UnsupportedCodecError)
+"""Errors of the client that another try cannot heal."""
+
+
+class Unreadable(Exception):  # noqa: N818 - says what the bytes are
+    """Records of one of the partitions cannot be decoded by the client."""
 
 
 class GuardedConsumer:
@@ -67,19 +77,46 @@ class GuardedConsumer:
             raise ValueError("poll needs at least one assigned partition")
         consumer = await self._started()
         try:
-            fetched = await consumer.getmany(*wanted, timeout_ms=POLL_MS, max_records=max_records)
+            fetched = await self._fetch(consumer, wanted, max_records)
+        except Unreadable:
+            fetched = await self._fetch_singly(consumer, wanted, max_records)
+        spans = [self._span(tp, fetched[tp]) for tp in wanted if fetched.get(tp)]
+        spans += await self._empty_holes(consumer, [tp for tp in wanted if not fetched.get(tp)])
+        return sorted((span for span in spans if span is not None), key=lambda span: span.place)
+
+    async def _fetch(
+        self, consumer: AIOKafkaConsumer, wanted: list[TopicPartition], max_records: int
+    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """Whatever is raised, every position is put back first: the client has moved some."""
+        try:
+            return await consumer.getmany(*wanted, timeout_ms=POLL_MS, max_records=max_records)  # type: ignore[no-any-return]
         except OffsetOutOfRangeError as error:
             self._rewind(wanted)
             place = next(Place(tp.topic, tp.partition) for tp in error.args[0])
             raise PartitionStopped(
                 str(place), f"offset {self.expected[place]} is no longer in the topic"
             ) from error
-        except KAFKA_TROUBLE as error:
+        except Exception as error:
             self._rewind(wanted)
-            raise Infrastructure("kafka", f"{type(error).__name__}: {error}") from error
-        spans = [self._span(tp, fetched[tp]) for tp in wanted if fetched.get(tp)]
-        spans += await self._empty_holes(consumer, [tp for tp in wanted if not fetched.get(tp)])
-        return sorted((span for span in spans if span is not None), key=lambda span: span.place)
+            if isinstance(error, KAFKA_TROUBLE) and not isinstance(error, DAMAGE):
+                raise Infrastructure("kafka", f"{type(error).__name__}: {error}") from error
+            raise Unreadable(f"{type(error).__name__}: {error}") from error
+
+    async def _fetch_singly(
+        self, consumer: AIOKafkaConsumer, wanted: list[TopicPartition], max_records: int
+    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """Find the partition that cannot be read: it stops, its neighbours go on."""
+        fetched: dict[TopicPartition, list[ConsumerRecord]] = {}
+        for tp in wanted:
+            try:
+                fetched |= await self._fetch(consumer, [tp], max_records)
+            except Unreadable as error:
+                self._rewind(fetched)
+                place = Place(tp.topic, tp.partition)
+                raise PartitionStopped(
+                    str(place), f"records from {self.expected[place]} on cannot be read: {error}"
+                ) from error
+        return fetched
 
     def passed(self, span: Span) -> None:
         """This span is committed: the next record of its partition is expected at its end."""

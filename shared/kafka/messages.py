@@ -12,6 +12,10 @@ RECORD_OVERHEAD = 512
 """Room left for what the broker's format adds to key, value and headers."""
 
 
+MAX_DEAD_LETTER_HEADERS = 50
+"""Of a record that is too large as it is."""
+
+
 class Message(NamedTuple):
     """One message of a frame, as it will be published."""
 
@@ -53,7 +57,7 @@ class OutboxBuffer:
 
         Raises InvalidData `too_large` when the topic would refuse it.
         """
-        size = len(key) + len(value)
+        size = len(key) + len(value) + _header_bytes(headers)
         if size > max_message_bytes(topic) - RECORD_OVERHEAD:
             raise InvalidData("too_large", f"{size} bytes are too many for {topic}")
         count = self._topic_counts.get(topic)
@@ -64,7 +68,18 @@ class OutboxBuffer:
     def add_dead_letter(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers
     ) -> None:
-        """Add original bytes to a dead-letter topic, on the partition with the same number."""
+        """Add original bytes to a dead-letter topic, on the partition with the same number.
+
+        What was compressed on its way here can be larger than any topic takes: then the beginning
+        is kept, and `x-truncated` says how many bytes there were.
+        """
+        room = max_message_bytes(topic) - RECORD_OVERHEAD
+        size = len(key or b"") + len(value or b"") + _header_bytes(headers)
+        if size > room:
+            headers = (("x-truncated", str(size).encode()), *headers[:MAX_DEAD_LETTER_HEADERS])
+            headers = tuple((name, content[:1024]) for name, content in headers)
+            key = None if key is None else key[:1024]
+            value = (value or b"")[: room - 1024 - _header_bytes(headers)]
         self._append((topic, partition % self._counts.of(topic)), Message(key, value, headers))
 
     def _append(self, place: tuple[str, int], message: Message) -> None:
@@ -79,3 +94,7 @@ class OutboxBuffer:
 
     def __len__(self) -> int:
         return sum(len(messages) for messages in self._messages.values())
+
+
+def _header_bytes(headers: Headers) -> int:
+    return sum(len(name) + len(content) + 8 for name, content in headers)

@@ -18,6 +18,8 @@ from shared.kafka.messages import Message
 
 BATCH_BYTES = 900 * 1024
 """A produce batch is closed before it passes what topics of one MiB take."""
+PUBLISH_SECONDS = 30.0
+"""The client would try a partition without a leader for ever, and hold back all others with it."""
 
 
 class Publisher:
@@ -35,10 +37,11 @@ class Publisher:
         """
         sent: list[Awaitable[RecordMetadata]] = []
         try:
-            producer = await self._started()
-            for (topic, partition), messages in batches:
-                sent += await _send(producer, topic, partition, messages)
-            await asyncio.gather(*sent)
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                producer = await self._started()
+                for (topic, partition), messages in batches:
+                    sent += await _send(producer, topic, partition, messages)
+                await asyncio.gather(*sent)
         except KAFKA_TROUBLE as error:
             await self.close()
             await asyncio.gather(*sent, return_exceptions=True)

@@ -11,6 +11,8 @@ IDLE_IN_TRANSACTION_MS = 10_000
 """A frozen process must not hold its row locks longer than this."""
 STATEMENT_TIMEOUT_MS = 30_000
 CONNECT_TIMEOUT_S = 5
+COMMAND_TIMEOUT_S = 40
+"""Longer than the server's own limit; for a server that says nothing at all any more."""
 
 
 def create_engine(url: str, *, schema: str, application: str, pool_size: int = 5) -> AsyncEngine:
@@ -25,6 +27,7 @@ def create_engine(url: str, *, schema: str, application: str, pool_size: int = 5
         pool_pre_ping=False,
         connect_args={
             "timeout": CONNECT_TIMEOUT_S,
+            "command_timeout": COMMAND_TIMEOUT_S,
             "server_settings": {
                 "search_path": schema,
                 "application_name": application,

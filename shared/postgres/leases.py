@@ -98,6 +98,13 @@ _RELEASE = text(
      WHERE l.grp = :grp AND l.topic = w.topic AND l.part = w.part AND l.epoch = w.epoch
     """
 )
+_RELINQUISH = text(
+    """
+    UPDATE lease l SET owner = NULL
+      FROM unnest(CAST(:topics AS text[]), CAST(:parts AS integer[])) AS w (topic, part)
+     WHERE l.grp = :grp AND l.topic = w.topic AND l.part = w.part AND l.owner = :owner
+    """
+)
 _LOCK = text(
     """
     SELECT l.topic, l.part, l.epoch, l.next_offset
@@ -174,6 +181,11 @@ async def release(tx: AsyncConnection, grp: str, held: Mapping[Place, int]) -> N
     """Give rows back; a row that somebody claimed since (another epoch) is left alone."""
     columns = _columns(held) | {"epochs": [held[place] for place in sorted(held)]}
     await tx.execute(_RELEASE, {"grp": grp, **columns})
+
+
+async def relinquish(tx: AsyncConnection, grp: str, owner: str, places: Iterable[Place]) -> None:
+    """Give back rows that name us although we hold them no more: a reply was lost."""
+    await tx.execute(_RELINQUISH, {"grp": grp, "owner": owner, **_columns(places)})
 
 
 async def lock(tx: AsyncConnection, grp: str, places: Iterable[Place]) -> dict[Place, Position]:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.errors import Infrastructure
@@ -59,10 +60,13 @@ def _is_transient_state(state: str | None) -> bool:
 def _is_connection_loss(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         return _is_transient_state(error.sqlstate)
+    if isinstance(error, FileNotFoundError | PermissionError):
+        return False
     return isinstance(
         error,
         OSError
         | asyncio.TimeoutError
+        | PoolTimeoutError
         | asyncpg.InterfaceError
         | asyncpg.exceptions.ConnectionDoesNotExistError,
     )

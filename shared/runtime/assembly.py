@@ -39,6 +39,9 @@ from shared.runtime.stream_worker import Commit, StreamWorker
 from shared.runtime.watchdog import Watchdog
 from shared.settings import Settings
 
+POOL_SIZE = 8
+"""More than the tasks of a worker that use the database at the same time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -73,7 +76,7 @@ class Parts:
         return {"postgres": self.database_check, "kafka": self.catalogue.check}
 
 
-def parts(settings: Settings, *, service: str, role: str, pool_size: int = 5) -> Parts:
+def parts(settings: Settings, *, service: str, role: str, pool_size: int = POOL_SIZE) -> Parts:
     """Build what every role needs; nothing connects yet."""
     name = f"concert-{service}-{role}"
     topics = Topics(settings.topic_prefix)
@@ -133,7 +136,11 @@ def stateful_worker(
         commit=commit,
         discover=discover,
         then={"relay": relay.run},
-        last={"relay-heartbeat": relay_keeper.heartbeat, **also},
+        last={
+            "relay-heartbeat": relay_keeper.heartbeat,
+            "outbox-backlog": relay.measure,
+            **also,
+        },
     )
 
 

@@ -8,7 +8,7 @@ rebalance that stops everybody; what a member keeps, it goes on reading.
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -27,14 +27,6 @@ HEARTBEAT_SECONDS = 1.5
 TICK_SECONDS = 0.5
 
 
-@dataclass(slots=True)
-class Changes:
-    """What a tick asks for: partitions that became ours, and ones to finish and give back."""
-
-    claimed: dict[Place, Position] = field(default_factory=dict)
-    surplus: list[Place] = field(default_factory=list)
-
-
 class LeaseKeeper:
     """The membership of this process in one group, and the epochs of what it owns."""
 
@@ -42,6 +34,7 @@ class LeaseKeeper:
         self._engine = engine
         self.group = group
         self.member = member
+        self._left = False
         self.epochs: dict[Place, int] = {}
 
     async def heartbeat(self, stopping: asyncio.Event) -> None:
@@ -64,28 +57,40 @@ class LeaseKeeper:
         async with transaction(self._engine) as tx:
             return {lease.place for lease in await leases.leases(tx, self.group)}
 
-    async def tick(self) -> Changes:
-        """Compare with the fair share and claim what is free. Raises Infrastructure."""
+    async def tick(self) -> list[Place]:
+        """Compare with the fair share and claim what is free; `epochs` has what is ours then.
+
+        Returns what is ours and above the share, to be finished and released.
+        Raises Infrastructure.
+        """
         async with transaction(self._engine) as tx:
             living = await leases.members(tx, self.group)
             if self.member not in living:
                 await leases.heartbeat(tx, self.group, self.member, LEASE_SECONDS)
                 living = sorted({*living, self.member})
             rows = await leases.leases(tx, self.group)
-            wanted, surplus = share(rows, living, self.member, set(self.epochs))
-            claimed = await leases.claim(tx, self.group, self.member, wanted) if wanted else {}
+            shares = share(rows, living, self.member, set(self.epochs))
+            if shares.strays:
+                await leases.relinquish(tx, self.group, self.member, shares.strays)
+            claimed = (
+                await leases.claim(tx, self.group, self.member, shares.wanted)
+                if shares.wanted
+                else {}
+            )
         self.epochs.update({place: position.epoch for place, position in claimed.items()})
-        if claimed or surplus:
+        if claimed or shares.surplus:
             metrics.REBALANCES.inc()
-            logger.info("%s: +%d -%d partitions", self.group, len(claimed), len(surplus))
-        return Changes(claimed, surplus)
+            logger.info("%s: +%d -%d partitions", self.group, len(claimed), len(shares.surplus))
+        return shares.surplus
 
     async def release(self, places: list[Place]) -> None:
         """Give partitions back that nothing is done with any more. Raises Infrastructure."""
-        held = {place: self.epochs.pop(place) for place in places if place in self.epochs}
+        held = {place: self.epochs[place] for place in places if place in self.epochs}
         if held:
             async with transaction(self._engine) as tx:
                 await leases.release(tx, self.group, held)
+        for place in held:
+            del self.epochs[place]
 
     async def reread(self, places: list[Place]) -> dict[Place, Position]:
         """The positions of those of `places` that are still ours; the others are forgotten.
@@ -107,19 +112,29 @@ class LeaseKeeper:
 
     async def leave(self) -> None:
         """Release everything and end the membership. Raises Infrastructure."""
+        self._left = True
         await self.release(list(self.epochs))
         async with transaction(self._engine) as tx:
             await leases.leave(tx, self.group, self.member)
 
     async def _beat(self) -> None:
+        if self._left:
+            return
         async with transaction(self._engine) as tx:
             await leases.heartbeat(tx, self.group, self.member, LEASE_SECONDS)
 
 
-def share(
-    rows: list[Lease], living: list[str], member: str, held: set[Place]
-) -> tuple[list[Place], list[Place]]:
-    """(free partitions to claim, held partitions to give back) for `member`.
+class Share(NamedTuple):
+    """`wanted`: free partitions to claim. `surplus`: held ones to give back. `strays`: rows that
+    name us, are not held and not wanted."""
+
+    wanted: list[Place]
+    surplus: list[Place]
+    strays: list[Place]
+
+
+def share(rows: list[Lease], living: list[str], member: str, held: set[Place]) -> Share:
+    """The fair share of `member` in what is there.
 
     Each topic is shared on its own, so that one busy topic is spread over all; the remainder goes
     to another member with each topic.
@@ -130,6 +145,7 @@ def share(
         by_topic.setdefault(row.place.topic, []).append(row)
     wanted: list[Place] = []
     surplus: list[Place] = []
+    strays: list[Place] = []
     for number, topic in enumerate(sorted(by_topic)):
         partitions = by_topic[topic]
         quota, remainder = divmod(len(partitions), count)
@@ -142,4 +158,9 @@ def share(
             if row.place not in held and (row.free or row.owner == member)
         ]
         wanted += free[: max(0, quota - len(mine))]
-    return wanted, surplus
+        strays += [
+            row.place
+            for row in partitions
+            if row.owner == member and row.place not in held and row.place not in wanted
+        ]
+    return Share(wanted, surplus, strays)

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from shared.errors import ConcertError, Infrastructure
+from shared.errors import Infrastructure
 from shared.observability import metrics
 from shared.runtime.waiting import wait
 
@@ -15,29 +15,39 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+MANY = 200
+TRIES = 3
 
-Fire = Callable[[], Awaitable[int]]
-"""Runs one transaction; returns how many timers fired, 0 when nothing is due."""
+Fire = Callable[[int], Awaitable[int]]
+"""Fires at most so many timers in one transaction; returns how many, 0 when nothing is due."""
+Postpone = Callable[[], Awaitable[None]]
+"""Puts the first due timer off for some minutes."""
 
 
-async def poll(fire: Fire, stopping: asyncio.Event) -> None:
-    """Fire due timers until told to stop. A failure is tried again, later and later."""
-    pause = FIRST_PAUSE
+async def poll(fire: Fire, postpone: Postpone, stopping: asyncio.Event) -> None:
+    """Fire due timers until told to stop.
+
+    Infrastructure is tried again, later and later. After an unknown failure timers are fired one
+    by one; one that fails three times alone is put off and said, so that the others are served.
+    """
+    pause, limit, failures = FIRST_PAUSE, MANY, 0
     while not stopping.is_set():
         try:
-            fired = await fire()
+            if failures > TRIES:
+                await postpone()
+                failures = 0
+            fired = await fire(limit)
         except Infrastructure as error:
             metrics.RETRIES.labels(failure="infrastructure").inc()
             logger.warning("timers: again in %.1f s: %s", pause, error)
-        except ConcertError:
-            raise
+            await wait(stopping, pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
         except Exception:
             metrics.RETRIES.labels(failure="unknown").inc()
-            logger.exception("timers: again in %.1f s", pause)
+            logger.exception("timers: %d together failed", limit)
+            failures, limit = failures + 1, 1
+            await wait(stopping, FIRST_PAUSE)
         else:
-            pause = FIRST_PAUSE
+            pause, failures, limit = FIRST_PAUSE, 0, min(limit * 2, MANY)
             if not fired:
                 await wait(stopping, POLL_SECONDS)
-            continue
-        await wait(stopping, pause)
-        pause = min(pause * 2, LONGEST_PAUSE)

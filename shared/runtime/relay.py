@@ -48,7 +48,6 @@ class Relay:
         self._publisher = publisher
         self._unsure: set[int] = set()
         self._next_tick = 0.0
-        self._next_measure = 0.0
         self.wake = asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -72,9 +71,22 @@ class Relay:
         if now >= self._next_tick:
             await self._rebalance()
             self._next_tick = now + TICK_SECONDS
-        if now >= self._next_measure:
-            await self._measure()
-            self._next_measure = now + MEASURE_SECONDS
+        return await self._publish_oldest()
+
+    async def measure(self, stopping: asyncio.Event) -> None:
+        """Show how much waits, from a task of its own: also while publishing hangs."""
+        while not stopping.is_set():
+            try:
+                async with transaction(self._engine) as tx:
+                    backlog = await outbox.backlog(tx)
+            except Infrastructure as error:
+                logger.warning("relay: the outbox could not be measured: %s", error)
+            else:
+                metrics.OUTBOX_PENDING.set(backlog.frames)
+                metrics.OUTBOX_OLDEST.set(backlog.oldest_seconds)
+            await wait(stopping, MEASURE_SECONDS)
+
+    async def _publish_oldest(self) -> bool:
         shards = sorted(place.partition for place in self._keeper.epochs)
         if not shards:
             return False
@@ -118,15 +130,10 @@ class Relay:
                 logger.warning("relay: shard %d belongs to another process", place.partition)
 
     async def _rebalance(self) -> None:
-        changes = await self._keeper.tick()
-        self._unsure.update(place.partition for place in changes.claimed)
-        await self._keeper.release(changes.surplus)
-
-    async def _measure(self) -> None:
-        async with transaction(self._engine) as tx:
-            backlog = await outbox.backlog(tx)
-        metrics.OUTBOX_PENDING.set(backlog.frames)
-        metrics.OUTBOX_OLDEST.set(backlog.oldest_seconds)
+        before = set(self._keeper.epochs)
+        surplus = await self._keeper.tick()
+        self._unsure.update(place.partition for place in self._keeper.epochs.keys() - before)
+        await self._keeper.release(surplus)
 
     async def _ensure_rows(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
@@ -140,8 +147,7 @@ class Relay:
 
     async def _give_back(self) -> None:
         try:
-            while self._keeper.epochs and await self.step():
-                continue
+            await self._publish_oldest()
             await self._keeper.leave()
         except Infrastructure as error:
             logger.warning("relay: left without a good-bye: %s", error)

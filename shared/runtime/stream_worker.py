@@ -13,7 +13,7 @@ from typing import Protocol
 
 from shared import clock
 from shared.contracts.dead_letter import Failure
-from shared.errors import ConcertError, Fenced, Infrastructure, PartitionStopped
+from shared.errors import Fenced, Infrastructure, PartitionStopped
 from shared.kafka.guard import GuardedConsumer
 from shared.kafka.records import Place, Span
 from shared.observability import metrics
@@ -30,6 +30,8 @@ MAX_RECORDS = 1000
 TRIES = 3
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 MIRROR_SECONDS = 2.0
+UNREADY_SECONDS = 5.0
+"""Pauses that last longer than this make the process not ready."""
 
 
 class Commit(Protocol):
@@ -66,7 +68,7 @@ class StreamWorker:
         self._next_mirror = 0.0
         self._pause = FIRST_PAUSE
         self.stopped: dict[Place, str] = {}
-        self.pausing = False
+        self.pausing_since: float | None = None
         self.watermarks: dict[Place, float] = {}
 
     @property
@@ -80,14 +82,26 @@ class StreamWorker:
             try:
                 await self._step()
                 self._pause = FIRST_PAUSE
-                self.pausing = False
+                self._went_on()
             except Infrastructure as error:
-                self.pausing = True
-                metrics.RETRIES.labels(failure="infrastructure").inc()
+                self._paused(error)
                 logger.warning("%s: again in %.1f s: %s", self._keeper.group, self._pause, error)
                 await wait(stopping, self._pause)
                 self._pause = min(self._pause * 2, LONGEST_PAUSE)
         await self._give_back()
+
+    def _paused(self, error: Infrastructure) -> None:
+        """Something is away: after a while readiness says so, whatever its own checks say."""
+        metrics.RETRIES.labels(failure="infrastructure").inc()
+        now = clock.monotonic_seconds()
+        self.pausing_since = now if self.pausing_since is None else self.pausing_since
+        if now - self.pausing_since > UNREADY_SECONDS:
+            self._health.hold("stream", str(error))
+
+    def _went_on(self) -> None:
+        if self.pausing_since is not None:
+            self.pausing_since = None
+            self._health.release("stream")
 
     async def _step(self) -> None:
         await self._settle()
@@ -110,22 +124,23 @@ class StreamWorker:
             metrics.BATCH_SECONDS.labels(stage="fetch").observe(clock.monotonic_seconds() - started)
             await self._finish(spans)
         if now >= self._next_mirror:
-            await self._consumer.mirror()
-            crash_point("runtime.mirrored")
             self._next_mirror = now + MIRROR_SECONDS
+            await self._mirror()
 
     async def _rebalance(self) -> None:
-        """Follow the leases: new partitions in, surplus ones out."""
+        """Follow the leases: what we own and do not read comes in, what is surplus goes out."""
         await self._ensure_rows()
-        changes = await self._keeper.tick()
-        if changes.surplus:
-            await self._drop(changes.surplus)
-            await self._keeper.release(changes.surplus)
-        if changes.claimed:
-            positions = self._consumer.expected | {
-                place: position.next_offset for place, position in changes.claimed.items()
-            }
-            await self._consumer.assign(positions)
+        surplus = await self._keeper.tick()
+        if surplus:
+            await self._drop(surplus)
+            await self._keeper.release(surplus)
+        unread = sorted(self._keeper.epochs.keys() - self._consumer.expected.keys())
+        if unread:
+            positions = await self._keeper.reread(unread)
+            await self._consumer.assign(
+                self._consumer.expected
+                | {place: position.next_offset for place, position in positions.items()}
+            )
 
     async def _ensure_rows(self) -> None:
         """A partition seen for the first time gets its row, at the partition's beginning."""
@@ -137,6 +152,14 @@ class StreamWorker:
         if missing:
             await self._keeper.ensure(await self._consumer.beginnings(missing))
             self._rows |= missing
+
+    async def _mirror(self) -> None:
+        """Show the positions to lag tools; that nobody can be told of them stops nothing."""
+        try:
+            await self._consumer.mirror()
+        except Infrastructure as error:
+            logger.warning("%s: positions could not be mirrored: %s", self._keeper.group, error)
+        crash_point("runtime.mirrored")
 
     async def _finish(self, spans: list[Span]) -> None:
         """Apply the spans; whatever is not applied is read again from where its lease stands."""
@@ -178,7 +201,7 @@ class StreamWorker:
         """None when the batch is final, else the unknown error that undid it."""
         try:
             await self._commit(spans, self._keeper.epochs, None, attempt)
-        except ConcertError:
+        except (Fenced, Infrastructure, PartitionStopped):
             raise
         except Exception as error:
             metrics.RETRIES.labels(failure="unknown").inc()
@@ -188,12 +211,18 @@ class StreamWorker:
 
     async def _bury(self, spans: list[Span], error: Exception) -> None:
         """Dead-letter the one record that failed three times, unless too many do."""
+        place = str(next((span.place for span in spans if span.records), spans[0].place))
         if self._breaker.failed():
             raise PartitionStopped(
-                str(spans[0].place), "too many records fail for an unknown reason; see the log"
+                place, "too many records fail for an unknown reason; see the log"
             )
         failure = Failure("unknown_error", f"{type(error).__name__}: {error}")
-        await self._commit(spans, self._keeper.epochs, failure, TRIES)
+        try:
+            await self._commit(spans, self._keeper.epochs, failure, TRIES)
+        except (Fenced, Infrastructure, PartitionStopped):
+            raise
+        except Exception as last:
+            raise PartitionStopped(place, f"its dead letter cannot be written: {last}") from last
 
     def _stop(self, stop: PartitionStopped, among: Sequence[Place]) -> None:
         """Read the partition no further; it stays ours, and readiness says why."""
@@ -238,7 +267,7 @@ class StreamWorker:
         """A clean end: mirror the positions, leave the group at once instead of by time-out."""
         try:
             await self._settle()
-            await self._consumer.mirror()
+            await self._mirror()
             await self._keeper.leave()
         except Infrastructure as error:
             logger.warning("%s: left without a good-bye: %s", self._keeper.group, error)

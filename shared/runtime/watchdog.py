@@ -76,7 +76,7 @@ class Watchdog:
 
     def _judge(self, owned: dict[Place, int], ends: dict[Place, int]) -> None:
         now = clock.monotonic_seconds()
-        if self._worker.pausing:
+        if self._worker.pausing_since is not None:
             self._standing.clear()
         for place in self._noted - owned.keys():
             self._standing.pop(place, None)

@@ -18,7 +18,6 @@ from shared.kafka.records import Place, Span
 from shared.observability.health import Health
 from shared.postgres.leases import Position
 from shared.runtime.commit import Epochs
-from shared.runtime.leases import Changes
 from shared.runtime.stream_worker import StreamWorker
 from tests.hazards.bare import bare_consumer, guarded_consumer, produce
 
@@ -80,16 +79,17 @@ class Keeper:
     async def known(self) -> set[Place]:
         return {self._place}
 
-    async def tick(self) -> Changes:
+    async def tick(self) -> list[Place]:
         await asyncio.sleep(self._delay)
         if self._failures:
             self._failures -= 1
             raise Infrastructure("postgres", "away")
-        if self.claimed:
-            return Changes()
         self.claimed = True
         self.epochs[self._place] = 1
-        return Changes(claimed={self._place: Position(1, TRUE_POSITION)})
+        return []
+
+    async def reread(self, places: Sequence[Place]) -> dict[Place, Position]:
+        return dict.fromkeys(places, Position(1, TRUE_POSITION))
 
     async def leave(self) -> None:
         """Nothing to give back."""

@@ -16,10 +16,10 @@ def settle(members: list[str], rows: dict[Place, str | None], rounds: int = 6) -
                 Lease(place, owner, owner not in members) for place, owner in sorted(rows.items())
             ]
             held = {place for place, owner in rows.items() if owner == member}
-            wanted, surplus = share(leases, sorted(members), member, held)
-            for place in surplus:
+            shares = share(leases, sorted(members), member, held)
+            for place in (*shares.surplus, *shares.strays):
                 rows[place] = None
-            for place in wanted:
+            for place in shares.wanted:
                 rows[place] = member
 
 
@@ -55,3 +55,11 @@ def test_nobody_gives_up_what_is_within_its_share() -> None:
     settle(["m0", "m1"], rows)
     assert {place for place, owner in rows.items() if owner == "m0"} == kept
     assert len(kept) == 4
+
+
+def test_a_row_that_names_us_without_our_knowing_is_claimed_or_given_back() -> None:
+    """The reply to a claim was lost, and then another member came."""
+    rows = [Lease(Place("t", number), "m0", False) for number in range(4)]
+    shares = share(rows, ["m0", "m1"], "m0", set())
+    assert len(shares.wanted) == 2
+    assert sorted(shares.wanted + shares.strays) == [row.place for row in rows]
