@@ -162,7 +162,7 @@ def _start(
             channel=planned.spec.channel,
             category=rule.category,
             topic=rule.topic,
-            published=now,
+            sent_for=moment.profile_id if now else None,
             occurred_at=occurred,
             cause=moment.cause_json,
             gen=0,
@@ -176,25 +176,28 @@ def retract(
     history: History,
     action: InFlight,
     *,
-    profile_id: str,
     decision_id: UUID,
     status: str,
     reason: str,
 ) -> None:
-    """Take an action back: on record if nobody has it yet, else with a message to the channel."""
+    """Take an action back: on record if nobody has it yet, else with a message to the channel.
+
+    The message names the profile that the action named, and has its key: under the id of a winner
+    it would be on another partition, and could overtake what it takes back.
+    """
     drop_in_flight(effects, history, action, Change(status, in_flight=False, reason=reason))
     effects.released.append(action.action_id)
     effects.made.pop(action.action_id, None)
     history.contacts = [
         contact for contact in history.contacts if contact.action_id != action.action_id
     ]
-    if not action.published:
+    if action.sent_for is None:
         return
     message = Action(
         action_id=str(action.action_id),
         idempotency_key=f"{action.action_id}:retract",
         kind="retract",
-        profile_id=profile_id,
+        profile_id=action.sent_for,
         channel=action.channel,
         category=action.category,
         rule=action.rule,
@@ -202,7 +205,7 @@ def retract(
         reason=reason,
     )
     body = action_encoder.encode(message)
-    effects.messages.append(OutMessage(action.channel, "retract", profile_id, body))
+    effects.messages.append(OutMessage(action.channel, "retract", action.sent_for, body))
 
 
 def drop_in_flight(effects: Effects, history: History, action: InFlight, change: Change) -> None:

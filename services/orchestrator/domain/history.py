@@ -24,9 +24,11 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """An action that can still be taken back: `published` tells whether the channel has it.
+    """An action that can still be taken back.
 
-    `cause` is the JSON of the touchpoint that asked for it, `occurred_at` its instant.
+    `cause` is the JSON of the touchpoint that asked for it, `occurred_at` its instant. `sent_for`
+    is the profile id its message was published under, None while it waits; a merge does not change
+    it, so that a retraction follows the message on the same partition.
     """
 
     action_id: UUID
@@ -35,10 +37,15 @@ class InFlight:
     channel: str
     category: str
     topic: str | None
-    published: bool
+    sent_for: str | None
     occurred_at: datetime
     cause: bytes
     gen: int
+
+    @property
+    def published(self) -> bool:
+        """Whether the channel has it."""
+        return self.sent_for is not None
 
 
 @dataclass(slots=True)

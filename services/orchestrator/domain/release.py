@@ -109,7 +109,7 @@ def _publish(
     effects.changes[action.action_id] = Change(
         "published", in_flight=True, published_at=at, body=body
     )
-    published = replace(action, published=True, gen=action.gen + 1)
+    published = replace(action, sent_for=message.profile_id, gen=action.gen + 1)
     situation.history.in_flight[action.action_id] = published
     expires = parse_rfc3339(message.expires_at)
     effects.timers.append(

@@ -15,7 +15,9 @@ from services.orchestrator.domain.history import Contact, History, InFlight
 _IN_FLIGHT = text(
     """
     SELECT profile_id::text, action_id, rule, entry_key, channel, category, topic,
-           status = 'published' AS published, occurred_at, cause, gen
+           CASE WHEN status = 'published'
+                THEN convert_from(body, 'UTF8')::json ->> 'profile_id' END AS sent_for,
+           occurred_at, cause, gen
       FROM action WHERE in_flight AND profile_id = ANY(CAST(:ids AS uuid[]))
      ORDER BY created_at, action_id
     """
@@ -55,7 +57,7 @@ async def read_in_flight(tx: AsyncConnection, histories: Histories, ids: Collect
             channel=row.channel,
             category=row.category,
             topic=row.topic,
-            published=row.published,
+            sent_for=row.sent_for,
             occurred_at=row.occurred_at,
             cause=row.cause,
             gen=row.gen,

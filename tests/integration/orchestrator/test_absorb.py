@@ -104,6 +104,27 @@ async def test_what_the_loser_bought_ends_the_winners_reason(stage: Stage, order
     assert await stage.kinds() == []
 
 
+@pytest.mark.parametrize("delay", [None, "PT1H"])
+async def test_a_retraction_follows_its_action_to_the_partition_of_the_loser(
+    stage: Stage, order: str, delay: str | None
+) -> None:
+    stage.rules = ruleset(
+        rule(actions=[email(delay=delay or "PT0S")], exit_criteria=[{"event": "Order Completed"}])
+    )
+    await stage.does("cart", who="visitor", ago=timedelta(minutes=5))
+    if delay:
+        await stage.advance(HOUR)
+        await stage.fire()
+    await merge(stage, order)
+    await stage.does("sold", "Order Completed", who="ada")
+    send, retract = await stage.messages("actions.email")
+    assert (send.value["kind"], retract.value["kind"]) == ("send", "retract")
+    assert retract.value["action_id"] == send.value["action_id"]
+    assert {send.key, retract.key} == {LOSER}
+    assert {send.value["profile_id"], retract.value["profile_id"]} == {LOSER}
+    assert (await stage.last_decision())["profile_id"] == WINNER
+
+
 async def test_the_losers_consents_do_not_speak_for_the_winner(stage: Stage) -> None:
     stage.rules = ruleset(rule(category="marketing", actions=[email(delay="PT1H")]))
     await stage.does("cart", who="ada")

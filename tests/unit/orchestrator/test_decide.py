@@ -62,7 +62,7 @@ def flying(**fields: Any) -> InFlight:
         "channel": "email",
         "category": "service",
         "topic": None,
-        "published": False,
+        "sent_for": None,
         "occurred_at": NOON,
         "cause": b"{}",
         "gen": 0,
