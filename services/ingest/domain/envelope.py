@@ -20,6 +20,8 @@ MAX_EVENTS = 2500
 """Most events in one request, as Segment allows."""
 MAX_BESIDE = 16 * 1024
 """Most bytes beside the list of events; they are repeated with each event."""
+MAX_REPEATED = 8 * 1024 * 1024
+"""Most bytes that these repetitions may come to: a small body must not become a large one."""
 
 _WRITE_KEY = re.compile(rb'("writeKey"\s*+:\s*+)"((?:[^"\\]++|\\.)*+)(?:"|\Z)', re.DOTALL)
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z)|[\[\]{},]', re.DOTALL)
@@ -82,8 +84,14 @@ def open_batch(body: bytes) -> Envelope:
         opened = _open_leniently(body)
     if len(opened.events) > MAX_EVENTS:
         raise TooLarge(f"{len(opened.events)} events in one request; at most {MAX_EVENTS}")
-    if opened.beside is not None and len(opened.beside) > MAX_BESIDE:
+    beside_bytes = len(opened.beside or b"")
+    if beside_bytes > MAX_BESIDE:
         raise TooLarge(f"more than {MAX_BESIDE} bytes beside the events")
+    if len(opened.events) * beside_bytes > MAX_REPEATED:
+        raise TooLarge(
+            f"{beside_bytes} bytes beside {len(opened.events)} events come to more than"
+            f" {MAX_REPEATED}; send fewer events, or their context with each"
+        )
     return opened._replace(events=[hide_write_key(event) for event in opened.events])
 
 

@@ -12,6 +12,7 @@ from shared.kafka.messages import Message, OutboxBuffer, PartitionCounts
 from shared.kafka.publisher import Publisher
 
 MAX_WAITING_BYTES = 64 * 1024 * 1024
+"""Of keys, values and headers, as they are sent."""
 DEADLINE_SECONDS = 10.0
 
 
@@ -47,7 +48,7 @@ class GroupPublisher:
 
         Raises Infrastructure when that cannot be had in time; some messages may be there then.
         """
-        size = sum(len(m.value or b"") for _, part in messages.items() for m in part)
+        size = sum(_size(message) for _, part in messages.items() for message in part)
         if self._waiting and self._waiting_bytes + size > MAX_WAITING_BYTES:
             raise Infrastructure("kafka", "too many events wait for acknowledgements")
         request = _Request(messages, size, asyncio.get_running_loop().create_future())
@@ -94,3 +95,8 @@ class GroupPublisher:
             for request in wanted:
                 if not request.acknowledged.done():
                     request.acknowledged.set_result(None)
+
+
+def _size(message: Message) -> int:
+    headers = sum(len(name) + len(content) for name, content in message.headers)
+    return len(message.key or b"") + len(message.value or b"") + headers

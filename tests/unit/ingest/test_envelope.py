@@ -5,6 +5,7 @@ import pytest
 from services.ingest.domain.envelope import (
     MAX_BESIDE,
     MAX_EVENTS,
+    MAX_REPEATED,
     hide_write_key,
     open_batch,
     open_single,
@@ -85,6 +86,19 @@ def test_limits() -> None:
         open_batch(many)
     with pytest.raises(TooLarge):
         open_batch(b'{"batch":[],"context":{"a":"' + b"x" * MAX_BESIDE + b'"}}')
+
+
+def test_what_stands_beside_the_list_may_be_repeated_only_so_often() -> None:
+    beside = b'{"context":"' + b"x" * (MAX_BESIDE - 14) + b'"}'
+    most = MAX_REPEATED // len(beside)
+    assert len(beside) == MAX_BESIDE
+
+    def batch(events: int) -> bytes:
+        return beside[:-1] + b',"batch":[' + b",".join([b"1"] * events) + b"]}"
+
+    assert open_batch(batch(most)) == ([b"1"] * most, beside)
+    with pytest.raises(TooLarge, match="send fewer events"):
+        open_batch(batch(most + 1))
 
 
 def test_the_secret_is_found_and_hidden() -> None:

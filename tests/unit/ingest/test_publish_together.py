@@ -52,11 +52,11 @@ async def running(broker: Broker, deadline: float = 5.0) -> AsyncIterator[GroupP
         await asyncio.wait_for(loop, 5)
 
 
-def request(*numbers: int, size: int = 1) -> OutboxBuffer:
-    """The messages of one request, keyed by their numbers."""
+def request(*numbers: int, size: int = 1, beside: int = 0) -> OutboxBuffer:
+    """The messages of one request, keyed by their numbers; `beside` bytes in a header."""
     buffer = OutboxBuffer(COUNTS)
     for number in numbers:
-        buffer.add("channel.web", b"k%d" % number, b"x" * size)
+        buffer.add("channel.web", b"k%d" % number, b"x" * size, (("h", b"x" * beside),))
     return buffer
 
 
@@ -110,11 +110,12 @@ async def test_a_topic_that_does_not_exist_fails_alone() -> None:
         await publisher.publish(request(0))
 
 
-async def test_what_waits_is_bounded() -> None:
+@pytest.mark.parametrize("where", ["size", "beside"])
+async def test_what_waits_is_bounded(where: str) -> None:
     broker = Broker()
     broker.open.clear()
     megabyte = 1024 * 1024
-    half = request(*range(MAX_WAITING_BYTES // megabyte // 2), size=megabyte)
+    half = request(*range(MAX_WAITING_BYTES // megabyte // 2), **{where: megabyte})
     async with running(broker) as publisher:
         tasks = [asyncio.create_task(publisher.publish(request(0)))]
         await broker.asked.wait()
