@@ -31,6 +31,9 @@ BATCH_HEADER = "x-concert-batch"
 REFUSED_HEADER = "x-concert-refused"
 """`reason: detail`: the collector could not read this and hands it on for the dead letters."""
 
+LONGEST_WAY_MS = 60_000
+"""A collector answers long before; its word on when it got an event holds for no longer."""
+
 
 def read_touchpoint(
     value: bytes | None,
@@ -87,11 +90,16 @@ def _refuse_the_refused(headers: dict[str, bytes]) -> None:
 
 
 def _received_at(headers: dict[str, bytes], timestamp: int, *, from_collector: bool) -> str:
-    """When Concert got it: the collector's word, else the record's time. Never the publisher's."""
+    """When Concert got it: the broker's time of the record, or shortly before, as the collector
+    says. Whoever may write to the topic can say so too, but by that shift it by no more.
+    """
+    appended = time_of_milliseconds(timestamp)
     stated = _header(headers, RECEIVED_HEADER) if from_collector else None
-    if stated is not None:
-        return normalise_time(stated, RECEIVED_HEADER)
-    return time_of_milliseconds(timestamp)
+    if stated is None:
+        return appended
+    said = normalise_time(stated, RECEIVED_HEADER)
+    earliest = time_of_milliseconds(timestamp - LONGEST_WAY_MS)
+    return said if earliest <= said <= appended else appended
 
 
 def _batch(headers: dict[str, bytes]) -> Object:

@@ -100,12 +100,29 @@ def test_the_collector_s_word_holds() -> None:
         "x-concert-source": "s",
         "x-concert-dialect": "segment",
         "x-concert-kind": "track",
-        "x-concert-received-at": "2025-01-01T00:00:00.000Z",
+        "x-concert-received-at": "2025-11-21T07:59:01.000Z",
     }
     event = {name: value for name, value in TRACK.items() if name != "type"}
     touchpoint = read(event, headers, sources=registered())
     assert (touchpoint.source, touchpoint.kind) == ("s", "track")
-    assert touchpoint.received_at == "2025-01-01T00:00:00.000Z"
+    assert touchpoint.received_at == "2025-11-21T07:59:01.000Z"
+
+
+@pytest.mark.parametrize(
+    ("said", "holds"),
+    [
+        ("2025-11-21T07:59:00.123Z", True),
+        ("2025-11-21T07:59:00.122Z", False),
+        ("2001-01-01T00:00:00Z", False),
+        (RECEIVED_AT, True),
+        ("2025-11-21T08:00:00.124Z", False),
+        ("9999-01-01T00:00:00Z", False),
+    ],
+)
+def test_the_collector_s_word_holds_for_a_minute_before_the_record(said: str, holds: bool) -> None:
+    headers: dict[str, str | bytes] = {"x-concert-source": "s", "x-concert-received-at": said}
+    received = read(TRACK, headers, sources=registered()).received_at
+    assert received == (said if holds else RECEIVED_AT)
 
 
 def test_without_a_collector_its_time_header_is_not_believed() -> None:
