@@ -19,9 +19,11 @@ from tests.support.processes import RoleProcess, RoleProcesses, free_port
 from tests.support.stack import Stack
 
 SEED = 3
-EVENTS = 1_500
+EVENTS = 2_000
+PEOPLE = 8
+"""So few that both workers have updates of the same profile on their way all the time."""
 BATCH_RECORDS = "20"
-"""Small batches make many frames, so that two workers often have one profile each in hand."""
+"""Small batches make many frames."""
 
 
 @pytest.mark.timeout(240)
@@ -33,6 +35,7 @@ async def test_updates_stay_in_order_only_with_one_owner(
         run.start("ingest", "worker")
         team = [start_worker(roles, relay, f"worker-{number}") for number in (1, 2)]
         await asyncio.gather(*(process.until_ready() for process in team))
+        run.flow.people = PEOPLE
         for _ in range(EVENTS // 100):
             await publish(stack.kafka, run.flow.next(100))
         await run.settle(hops=("ingest", "profile"))
