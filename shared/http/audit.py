@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from shared.access import Permission
 from shared.http.auth import Principal, requires
-from shared.http.pagination import Page, Paged, split_page
+from shared.http.pagination import MAX_BIGINT, Page, Paged, split_page, whole
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres import audit
@@ -42,7 +42,7 @@ async def list_audit(
     key: Annotated[str | None, Query(max_length=MAX_KEY)] = None,
 ) -> Page[AuditView]:
     """Writes, the newest first; of one kind of thing, or one thing, when given."""
-    after = paging.after(int)
+    after = paging.after(whole(MAX_BIGINT))
     async with transaction(engine) as connection:
         rows = await audit.entries(
             connection,

@@ -22,6 +22,8 @@ from shared.observability.registry import OTHER
 logger = logging.getLogger(__name__)
 
 TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+MAX_LENGTH_DIGITS = 20
+"""Python refuses to read a number of thousands of digits; nobody sends one of more than these."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
@@ -86,7 +88,7 @@ class Edge:
         if b"%00" in scope.get("raw_path", b"") or b"%00" in scope["query_string"]:
             return problem_response(400, "The URL holds the character %00.", trace)
         length = headers.get("content-length", "0")
-        if not length.isdecimal():
+        if not length.isdecimal() or len(length) > MAX_LENGTH_DIGITS:
             return problem_response(400, "Content-Length is no number.", trace)
         if int(length) > self._max_body_bytes:
             return problem_response(413, self._too_large(), trace)

@@ -7,6 +7,7 @@ what is added or removed meanwhile neither repeats nor hides the rest.
 import base64
 import binascii
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import orjson
@@ -18,6 +19,7 @@ from shared.errors import Malformed
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 MAX_CURSOR = 1000
+MAX_BIGINT = 2**63 - 1
 
 Item = TypeVar("Item")
 Row = TypeVar("Row")
@@ -39,6 +41,9 @@ class Paging(NamedTuple):
     def after(self, *parts: Callable[[Any], Any]) -> tuple[Any, ...] | None:
         """The sort key to start after, each part read by its function; None for the first page.
 
+        The functions are those below, or UUID: what a caller forged must be refused here, since
+        from the database it would come back as a mistake of ours.
+
         Raises Malformed when the cursor is not one that was given out.
         """
         if self.cursor is None:
@@ -48,6 +53,32 @@ class Paging(NamedTuple):
             return tuple(read(value) for read, value in zip(parts, values, strict=True))
         except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error):
             raise Malformed("The cursor is not one that this list gave out.") from None
+
+
+def whole(most: int) -> Callable[[Any], int]:
+    """Reads a part of a cursor that is a number from 1 to `most`."""
+
+    def read(value: Any) -> int:
+        if type(value) is not int or not 0 < value <= most:
+            raise ValueError(f"no number up to {most}")
+        return value
+
+    return read
+
+
+def words(value: Any) -> str:
+    """Reads a part of a cursor that is a text. Raises ValueError."""
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError("no text that can be stored")
+    return value
+
+
+def instant(value: Any) -> datetime:
+    """Reads a part of a cursor that is an instant; in UTC. Raises ValueError or OverflowError."""
+    found = datetime.fromisoformat(value)
+    if found.tzinfo is None:
+        raise ValueError("no time zone")
+    return found.astimezone(UTC)
 
 
 def _paging(

@@ -10,7 +10,7 @@ from shared import clock
 from shared.access import Permission, new_token
 from shared.errors import Conflict, NotFound, Problem, Unprocessable
 from shared.http.auth import Access, Principal, requires
-from shared.http.pagination import Page, Paged, split_page
+from shared.http.pagination import Page, Paged, instant, split_page, words
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres import audit, tokens
@@ -92,7 +92,7 @@ async def list_tokens(
     principal: Annotated[Principal, requires(Permission.READ_TOKENS)],
 ) -> Page[TokenView]:
     """All tokens in the order of their creation, revoked ones too."""
-    after = paging.after(datetime.fromisoformat, str)
+    after = paging.after(instant, words)
     async with transaction(engine) as connection:
         rows = await tokens.page(
             connection,

@@ -1,6 +1,7 @@
 """Tokens and the audit log on a real PostgreSQL: hashed, shown once, revoked, append-only."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -242,6 +243,13 @@ async def test_the_audit_log_comes_in_pages_the_newest_first(
     assert [item["after"]["version"] for item in rest.json()["items"]] == [1, 0]
     assert rest.json()["next_cursor"] is None
     assert (await client.get("/v1/audit", params={"key": "other"})).json()["items"] == []
+
+
+async def test_a_forged_cursor_is_the_caller_s_mistake(client: httpx.AsyncClient) -> None:
+    for path, part in (("audit", "9223372036854775808"), ("tokens", '"2026-01-01T00:00:00","a"')):
+        cursor = base64.urlsafe_b64encode(f"[{part}]".encode()).decode()
+        answer = await client.get(f"/v1/{path}", params={"cursor": cursor})
+        assert answer.status_code == 400, path
 
 
 async def test_an_audit_entry_lives_and_dies_with_its_transaction(engine: AsyncEngine) -> None:

@@ -20,7 +20,7 @@ from shared.access import Permission
 from shared.contracts.topics import DEFAULT_CHANNELS
 from shared.errors import NotFound
 from shared.http.auth import Principal, requires
-from shared.http.pagination import Page, Paged, split_page
+from shared.http.pagination import Page, Paged, split_page, words
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres.transaction import transaction
@@ -128,7 +128,7 @@ def sources_router(*, registry: Registry, open_channel: OpenChannel) -> APIRoute
     @router.get("/v1/sources")
     async def list_sources(engine: Engine, paging: Paged, _: Reader) -> Page[SourceView]:
         """All sources in the order of their ids."""
-        after = paging.after(str)
+        after = paging.after(words)
         async with transaction(engine) as tx:
             rows = await sources.page(
                 tx, after="" if after is None else after[0], limit=paging.limit + 1

@@ -11,10 +11,9 @@ from pydantic import BaseModel, Field
 from services.orchestrator.storage import records
 from services.orchestrator.storage.records import StoredAction
 from shared.access import Permission, is_allowed
-from shared.contracts.times import parse_rfc3339
 from shared.errors import NotFound
 from shared.http.auth import Principal, requires
-from shared.http.pagination import Page, Paged, split_page
+from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres.transaction import transaction
@@ -66,7 +65,7 @@ async def list_actions(
     profile_id: Annotated[UUID, Query()],
 ) -> Page[ActionView]:
     """Actions for a person (merged profiles included), newest first."""
-    cursor = paging.after(parse_rfc3339, UUID)
+    cursor = paging.after(instant, UUID)
     async with transaction(engine) as tx:
         rows = await records.actions_of_profile(
             tx,

@@ -84,13 +84,6 @@ class PublishRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def version_number(value: Any) -> int:
-    """The version in a cursor. Raises ValueError for what is no version's number."""
-    if type(value) is not int or not 0 < value <= NEWEST:
-        raise ValueError(f"{value!r} is no version")
-    return value
-
-
 def document_of(body: dict[str, Any]) -> dict[str, Any]:
     """The document in a body, without the fields of ours."""
     return {name: value for name, value in body.items() if name not in OURS}

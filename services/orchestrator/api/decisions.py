@@ -9,10 +9,9 @@ from pydantic import BaseModel, ConfigDict
 from services.orchestrator.storage import records
 from services.orchestrator.storage.records import StoredDecision
 from shared.access import Permission, is_allowed
-from shared.contracts.times import parse_rfc3339
 from shared.errors import NotFound, Problem, Unprocessable
 from shared.http.auth import Principal, requires
-from shared.http.pagination import Page, Paged, split_page
+from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.observability.masking import mask
@@ -123,7 +122,7 @@ async def list_decisions(
     touchpoint_id: Annotated[UUID | None, Query()] = None,
 ) -> Page[DecisionView]:
     """Decisions about a person (merged profiles included) or of a touchpoint, newest first."""
-    cursor = paging.after(parse_rfc3339, UUID)
+    cursor = paging.after(instant, UUID)
     before = records.START if cursor is None else (cursor[0], cursor[1])
     limit = paging.limit + 1
     async with transaction(engine) as tx:

@@ -21,7 +21,6 @@ from services.orchestrator.api.configuration_body import (
     document_of,
     draft_view,
     listed_draft,
-    version_number,
     version_view,
 )
 from services.orchestrator.storage import drafts
@@ -34,7 +33,7 @@ from shared.access import Permission
 from shared.errors import NotFound
 from shared.http.auth import Principal, requires
 from shared.http.etag import IfMatch, check_if_match
-from shared.http.pagination import Page, Paged, split_page
+from shared.http.pagination import Page, Paged, split_page, whole, words
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres.transaction import transaction
@@ -57,7 +56,7 @@ def _add_reading(router: APIRouter, kind: Kind, path: str) -> None:
     @router.get(path, name=f"list_{kind}")
     async def list_drafts(engine: Engine, paging: Paged, _: Reader) -> Page[DraftView]:
         """Every key with its draft, by key."""
-        after = paging.after(str)
+        after = paging.after(words)
         async with transaction(engine) as tx:
             rows = await drafts.page(
                 tx, kind, after="" if after is None else after[0], limit=paging.limit + 1
@@ -77,7 +76,7 @@ def _add_reading(router: APIRouter, kind: Kind, path: str) -> None:
         key: Key, engine: Engine, paging: Paged, _: Reader
     ) -> Page[VersionView]:
         """What was published, newest first."""
-        before = paging.after(version_number)
+        before = paging.after(whole(NEWEST))
         async with transaction(engine) as tx:
             _there(await drafts.find(tx, kind, key), kind, key)
             rows = await drafts.versions(

@@ -14,7 +14,6 @@ from services.orchestrator.api.configuration_body import (
     default_channel_view,
     document_of,
     saved_view,
-    version_number,
 )
 from services.orchestrator.domain.channel import default_channels
 from services.orchestrator.storage import saved
@@ -24,7 +23,7 @@ from shared.access import Permission
 from shared.errors import NotFound
 from shared.http.auth import Principal, requires
 from shared.http.etag import IfMatch, check_if_match, etag
-from shared.http.pagination import Page, Paged, split_page
+from shared.http.pagination import Page, Paged, split_page, whole, words
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres.transaction import transaction
@@ -47,7 +46,7 @@ def _add_reading(router: APIRouter, kind: Kind, path: str) -> None:
     @router.get(path, name=f"list_{kind}")
     async def list_saved(engine: Engine, paging: Paged, _: Reader) -> Page[SavedView]:
         """The present version of every key, by key; default channels too."""
-        after = paging.after(str)
+        after = paging.after(words)
         start = "" if after is None else after[0]
         async with transaction(engine) as tx:
             rows = await saved.page(tx, kind, after=start, limit=paging.limit + 1)
@@ -72,7 +71,7 @@ def _add_reading(router: APIRouter, kind: Kind, path: str) -> None:
     @router.get(path + "/{key}/versions", name=f"list_{kind}_versions")
     async def list_versions(key: Key, engine: Engine, paging: Paged, _: Reader) -> Page[SavedView]:
         """Every version that was saved, newest first."""
-        before = paging.after(version_number)
+        before = paging.after(whole(NEWEST))
         async with transaction(engine) as tx:
             rows = await saved.versions(
                 tx,

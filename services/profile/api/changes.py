@@ -22,10 +22,9 @@ from services.profile.domain.consent import ConsentChange
 from services.profile.use_cases.read_profile import read_fate, read_merges, read_profile
 from services.profile.use_cases.record_consents import record_consents
 from shared.access import Permission
-from shared.contracts.times import parse_rfc3339
 from shared.http.auth import Principal, requires
 from shared.http.etag import IfMatch, check_if_match, etag
-from shared.http.pagination import Page, Paged, split_page
+from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres.transaction import transaction
@@ -40,7 +39,7 @@ async def list_merges(
     profile_id: UUID, engine: Engine, paging: Paged, principal: Reader, masked: Masked = False
 ) -> Response:
     """Every merge that made the person one, oldest first."""
-    cursor = paging.after(parse_rfc3339, UUID)
+    cursor = paging.after(instant, UUID)
     async with transaction(engine) as tx:
         stored = await read_profile(tx, str(profile_id))
         rows = await read_merges(

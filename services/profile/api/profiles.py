@@ -1,6 +1,6 @@
 """`/v1/profiles`: one person by any id or identifier, and everybody in pages."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Response
@@ -19,7 +19,7 @@ from services.profile.use_cases.read_profile import read_profile, read_profile_b
 from shared.access import Permission
 from shared.http.auth import Principal, requires
 from shared.http.etag import etag
-from shared.http.pagination import Page, Paged, Paging, split_page
+from shared.http.pagination import Page, Paged, Paging, split_page, whole
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres.transaction import transaction
@@ -41,13 +41,6 @@ def _long_paging(
     cursor: Annotated[str | None, Query(max_length=1000)] = None,
 ) -> Paging:
     return Paging(min(limit, MAX_LISTED), cursor)
-
-
-def _place(value: Any) -> int:
-    """The number of identifiers that were seen, from a cursor. Raises ValueError."""
-    if type(value) is not int or not 0 < value <= MAX_IDENTIFIERS:
-        raise ValueError(f"{value!r} is no place in the list")
-    return value
 
 
 @router.get("/v1/profiles", response_model=Page[ProfileView])
@@ -113,7 +106,7 @@ async def list_identifiers(
     masked: Masked = False,
 ) -> Response:
     """Identifiers, the strongest type first, within a type the one seen last first."""
-    after = paging.after(_place)
+    after = paging.after(whole(MAX_IDENTIFIERS))
     start = 0 if after is None else after[0]
     async with transaction(engine) as tx:
         stored = await read_profile(tx, str(profile_id))

@@ -16,7 +16,7 @@ from services.profile.domain.consent import consent_list
 from services.profile.domain.profile import StoredProfile
 from services.profile.use_cases.read_profile import read_merges, read_profile, read_timeline
 from shared.contracts.times import parse_rfc3339, rfc3339
-from shared.http.pagination import Page, Paged, split_page
+from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.ids import derived_id
@@ -44,7 +44,7 @@ async def list_timeline(
     profile_id: UUID, engine: Engine, paging: Paged, principal: Reader, masked: Masked = False
 ) -> Response:
     """Touchpoints, merges and the present consents of a person, newest first."""
-    cursor = paging.after(parse_rfc3339, UUID)
+    cursor = paging.after(instant, UUID)
     before = None if cursor is None else (cursor[0], str(cursor[1]))
     hide = not may_see(principal, asked_masked=masked)
     async with transaction(engine) as tx:

@@ -237,6 +237,15 @@ async def test_a_body_over_the_limit_is_refused_with_and_without_a_length(
     assert (answer.status_code, answer.json()["status"]) == (413, 413)
 
 
+@pytest.mark.parametrize("length", ["x", "-1", "\u00b2", "9" * 21, "9" * 5000])
+async def test_a_length_that_is_no_number_is_refused(
+    client: httpx.AsyncClient, length: str
+) -> None:
+    headers = {b"content-length": length.encode("latin-1")}
+    answer = await client.put("/v1/rules/x", content=b"{}", headers=headers)
+    assert (answer.status_code, answer.json()["status"]) == (400, 400)
+
+
 async def test_an_encoding_that_was_not_asked_for_is_refused(client: httpx.AsyncClient) -> None:
     answer = await client.put(
         "/v1/rules/x", content=gzip.compress(b"{}"), headers={"content-encoding": "gzip"}
