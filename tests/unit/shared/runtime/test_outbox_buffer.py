@@ -47,3 +47,14 @@ def test_frames_are_split_by_size_and_lose_nothing() -> None:
 def test_a_frame_reads_back_as_it_was() -> None:
     messages = [Message(b"k", None, (("h", b"\x00\xff"),)), Message(None, b"v", ())]
     assert decode_frame(msgspec.msgpack.encode(messages)) == messages
+
+
+def test_a_dead_letter_that_no_topic_takes_keeps_its_beginning() -> None:
+    buffer = OutboxBuffer(PartitionCounts({"channel.web.dlq": 1}))
+    value = b"x" * (5 * 1024 * 1024)
+    buffer.add_dead_letter("channel.web.dlq", 0, b"k", value, (("h", b"v"),))
+    ((_, [message]),) = buffer.items()
+    assert message.value is not None
+    assert value.startswith(message.value)
+    assert 2 * 1024 * 1024 < len(message.value) < 3 * 1024 * 1024
+    assert dict(message.headers)["x-truncated"] == str(len(value) + 1 + 10).encode()
