@@ -32,7 +32,7 @@ from services.profile.domain.sums import ORDER_TYPES, revenue_of
 from services.profile.domain.survivorship import (
     MAX_NAME,
     MAX_VALUE_BYTES,
-    Observation,
+    Saying,
     TraitPolicy,
     canonical,
 )
@@ -216,20 +216,22 @@ class _Fold:
     def _observe(
         self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope
     ) -> None:
-        source = touchpoint.source
-        verified = source in self.rules.traits.verified_sources
+        values: dict[str, bytes] = {}
         for name, value in touchpoint.traits.items():
             encoded = canonical(value)
             if len(name) > MAX_NAME or len(encoded) > MAX_VALUE_BYTES or name == CONTEXT_TIMEZONE:
                 self.result.outcomes["trait_dropped"] += 1
-                continue
-            said = Observation(touchpoint.occurred_at, touchpoint.id, encoded, verified)
-            profile.observe(anchor, name, source, said)
+            else:
+                values[name] = encoded
         if b'"timezone"' in bytes(touchpoint.context):
             zone = _zone_of(touchpoint.context)
             if zone is not None:
-                said = Observation(touchpoint.occurred_at, touchpoint.id, zone, verified)
-                profile.observe(anchor, CONTEXT_TIMEZONE, source, said)
+                values[CONTEXT_TIMEZONE] = zone
+        if values:
+            source = touchpoint.source
+            verified = source in self.rules.traits.verified_sources
+            said = Saying(source, touchpoint.occurred_at, touchpoint.id, verified, values)
+            profile.observe(anchor, said)
 
     def _emit(
         self,

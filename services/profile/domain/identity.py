@@ -12,10 +12,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
+from shared.contracts.identifiers import (
+    DEFAULT_PRIORITY,
+    MAX_PER_TOUCHPOINT,
+    MAX_TYPE,
+    MAX_VALUE,
+    PRIORITIES,
+    RESERVED_TYPE,
+    names_nobody,
+)
 from shared.contracts.touchpoint import Identifier
-
-RESERVED_TYPE = "profile_id"
-"""Points at a profile by its own id: never creates, merges or moves, and is never kept."""
 
 PROFILE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -34,7 +40,7 @@ class IdentifierType:
     """
 
     name: str
-    priority: int = 5
+    priority: int = DEFAULT_PRIORITY
     limit: int = 5
     within: timedelta | None = None
     veto: bool = False
@@ -42,12 +48,12 @@ class IdentifierType:
 
 _DEVICE_WINDOW = timedelta(days=30)
 DEFAULT_TYPES = (
-    IdentifierType("user_id", priority=1, limit=1, veto=True),
+    IdentifierType("user_id", PRIORITIES["user_id"], limit=1, veto=True),
     IdentifierType("email"),
     IdentifierType("phone"),
     IdentifierType("loyalty_id"),
-    IdentifierType("anonymous_id", priority=100, limit=100, within=_DEVICE_WINDOW),
-    IdentifierType("device_id", priority=100, limit=100, within=_DEVICE_WINDOW),
+    IdentifierType("anonymous_id", PRIORITIES["anonymous_id"], limit=100, within=_DEVICE_WINDOW),
+    IdentifierType("device_id", PRIORITIES["device_id"], limit=100, within=_DEVICE_WINDOW),
 )
 
 
@@ -68,51 +74,17 @@ class IdentityRules:
     def type_order(self, name: str) -> tuple[int, str]:
         """Sort key of a type: the strongest first, then by name."""
         found = self.types.get(name)
-        return (5 if found is None else found.priority, name)
+        return (DEFAULT_PRIORITY if found is None else found.priority, name)
 
     def strength(self, key: str) -> tuple[int, str]:
         """Sort key of an identifier (`type NUL value`): the strongest first, then by key."""
         found = self.types.get(key.partition("\0")[0])
-        return (5 if found is None else found.priority, key)
-
-
-MAX_TYPE = 64
-MAX_VALUE = 512
-MAX_PER_TOUCHPOINT = 100
-"""Only so many identifiers of a touchpoint, the strongest, are looked at."""
-
-NOBODY = frozenset(
-    (
-        "anonymous",
-        "guest",
-        "distinctid",
-        "distinct_id",
-        "id",
-        "not_authenticated",
-        "email",
-        "undefined",
-        "true",
-        "false",
-        "none",
-        "null",
-        "nan",
-        "-1",
-        "[object object]",
-    )
-)
-"""Values, in any case, that programs send when they know nobody (PostHog's and Segment's lists)."""
+        return (DEFAULT_PRIORITY if found is None else found.priority, key)
 
 
 def is_blocked(value: str) -> bool:
-    """Whether a value names nobody: blank, only zeros and dashes, or what programs send for none.
-
-    Quotation marks around the value do not help it. Values that no index could hold are blocked
-    as well: longer than MAX_VALUE characters, or with a NUL in them.
-    """
-    bare = value.strip(" \t\r\n'\"")
-    return (
-        not bare.strip("0-+") or bare.lower() in NOBODY or len(value) > MAX_VALUE or "\0" in value
-    )
+    """Whether a value names nobody, or is one that no index could hold: too long, or with a NUL."""
+    return names_nobody(value) or len(value) > MAX_VALUE or "\0" in value
 
 
 class Usable(NamedTuple):
@@ -129,7 +101,7 @@ class Usable(NamedTuple):
 def usable(identifiers: Sequence[Identifier], rules: IdentityRules) -> Usable:
     """Drop what names nobody, set the reserved type aside, and sort by strength.
 
-    This is the only place that blocks values; they stay in the touchpoint as it was published.
+    Ingest leaves out what is on the same list; this also holds for touchpoints of an older list.
     """
     keys: set[str] = set()
     hint: str | None = None

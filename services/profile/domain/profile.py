@@ -5,7 +5,7 @@ of the touchpoints whose anchor it is. So a merge unites two maps, a split divid
 is ever summed away. The golden view is derived and never stored.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -125,7 +125,7 @@ def golden(stored: StoredProfile, rules: IdentityRules, policy: TraitPolicy) -> 
     """The view of a profile: surviving traits, summed sums, identifiers strongest first."""
     state = stored.state
     best = survivors(observations(state), policy)
-    values = {name: msgspec.json.decode(best[name].value) for name in shown_traits(best)}
+    values = {name: msgspec.json.decode(best[name]) for name in shown_traits(best)}
     return GoldenProfile(
         id=stored.id,
         status=stored.status,
@@ -175,20 +175,18 @@ def strongest_first(state: ProfileState, rules: IdentityRules) -> list[Identifie
     return [key for _, key in ranked]
 
 
-def shown_traits(best: dict[str, Any]) -> list[str]:
+def shown_traits(best: Mapping[str, bytes]) -> list[str]:
     """Names of the traits that are there, sorted; at most MAX_TRAITS."""
-    names = [
-        name for name in sorted(best) if name != CONTEXT_TIMEZONE and best[name].value != REMOVED
-    ]
+    names = [name for name in sorted(best) if name != CONTEXT_TIMEZONE and best[name] != REMOVED]
     return names[:MAX_TRAITS]
 
 
-def timezone_of(best: dict[str, Any]) -> str | None:
+def timezone_of(best: Mapping[str, bytes]) -> str | None:
     """The trait `timezone`, else the zone that the customer's device reported last."""
     for name in ("timezone", CONTEXT_TIMEZONE):
         found = best.get(name)
-        if found is not None and found.value != REMOVED:
-            value = msgspec.json.decode(found.value)
+        if found is not None and found != REMOVED:
+            value = msgspec.json.decode(found)
             if isinstance(value, str):
                 return value
     return None

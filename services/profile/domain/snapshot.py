@@ -122,13 +122,11 @@ def _head(profile: WorkingProfile, rules: IdentityRules) -> bytes:
 
 def _tail(profile: WorkingProfile) -> bytes:
     """From the end of `last_seen_at` to the number: what is known of them."""
-    best = profile.best
+    best = profile.survivors()
     zone, traits = b"null", b""
     if best:
         zone = _encode(timezone_of(best))
-        traits = b",".join(
-            [b"%b:%b" % (_encode(name), best[name].value) for name in shown_traits(best)]
-        )
+        traits = b",".join([b"%b:%b" % (_encode(name), best[name]) for name in shown_traits(best)])
     return (
         b'","leaves":{},"persona":null,"segments":[],"status":"%b","timezone":%b,"traits":{%b}},'
         b'"profile_id":"%b","seq":' % (profile.status.encode(), zone, traits, profile.id.encode())

@@ -1,12 +1,13 @@
 """Which of several observed values of a trait survives, and why.
 
-Every value a source ever stated last is kept, per anchor identifier and source. The survivor is
-the greatest by (verified, source priority, occurred_at, source, touchpoint id, value). Taking the
-greatest is commutative, associative and idempotent, so neither order, duplicates nor replays can
-change a profile; nothing here may depend on what came first.
+What each source said last about a trait is kept, per anchor identifier, as one `Saying` for each
+touchpoint that still has the last word on something. The survivor is the greatest by (verified,
+source priority, occurred_at, source, touchpoint id, value). Taking the greatest is commutative,
+associative and idempotent, so neither order, duplicates nor replays can change a profile; nothing
+here may depend on what came first.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -21,17 +22,18 @@ REMOVED = b"null"
 """The value of a trait that was removed: an observation like any other, so it can win or lose."""
 
 
-class Observation(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What one touchpoint said about a trait. `value` is canonical JSON."""
+class Saying(msgspec.Struct, array_like=True, gc=False):
+    """What one touchpoint said that its source has not outdone: trait name -> canonical JSON."""
 
+    source: str
     occurred_at: str
     touchpoint_id: str
-    value: bytes
-    verified: bool = False
+    verified: bool
+    values: dict[str, bytes]
 
 
-Observations = dict[str, dict[str, Observation]]
-"""Trait name -> source -> what that source said last. One of these hangs on each anchor."""
+Observations = list[Saying]
+"""One of these hangs on each anchor; a source has at most one value of a trait in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Provenance(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """An observation as it is compared; the greatest one survives."""
+    """A value of trait `name` as it is compared with others of it; the greatest one survives."""
 
     verified: bool
     trust: int
@@ -79,6 +81,7 @@ class Candidate(NamedTuple):
     source: str
     touchpoint_id: str
     value: bytes
+    name: str
 
 
 MAX_RUNNERS_UP = 10
@@ -91,57 +94,68 @@ def canonical(value: Any) -> bytes:
     return _ENCODE(value)
 
 
-def observe(observations: Observations, name: str, source: str, observation: Observation) -> bool:
-    """Add an observation in place; False if it is already outdone by what the source said."""
-    by_source = observations.get(name)
-    if by_source is None:
-        if len(observations) >= MAX_TRAITS and not _make_room(observations, name):
-            return False
-        observations[name] = {source: observation}
-        return True
-    held = by_source.get(source)
-    if held is not None and _order(observation) <= _order(held):
-        return False
-    by_source[source] = observation
-    return True
+def observe(heard: Observations, said: Saying) -> bool:
+    """Add what a touchpoint said, in place; False if its source has outdone all of it already.
+
+    Values that it outdoes are forgotten. Above MAX_TRAITS only the first names are kept.
+    """
+    values = dict(sorted(said.values.items()))
+    for old in heard:
+        if old.source != said.source:
+            continue
+        for name in old.values.keys() & values.keys():
+            if _order(said, values[name]) <= _order(old, old.values[name]):
+                del values[name]
+            else:
+                del old.values[name]
+    heard.append(Saying(said.source, said.occurred_at, said.touchpoint_id, said.verified, values))
+    if sum(len(one.values) for one in heard) > MAX_TRAITS:
+        _keep_the_first(heard)
+    heard[:] = [one for one in heard if one.values]
+    return bool(values)
 
 
-def candidate(policy: TraitPolicy, source: str, observation: Observation) -> Candidate:
-    """The observation with the trust its source has."""
-    return Candidate(
-        observation.verified,
-        -policy.priority(source),
-        observation.occurred_at,
-        source,
-        observation.touchpoint_id,
-        observation.value,
-    )
+def candidates(anchors: Iterable[Observations], policy: TraitPolicy) -> Iterator[Candidate]:
+    """Every value of every trait, with the trust its source has."""
+    for heard in anchors:
+        for said in heard:
+            trust = -policy.priority(said.source)
+            for name, value in said.values.items():
+                yield Candidate(
+                    said.verified,
+                    trust,
+                    said.occurred_at,
+                    said.source,
+                    said.touchpoint_id,
+                    value,
+                    name,
+                )
 
 
-def survivors(anchors: Iterable[Observations], policy: TraitPolicy) -> dict[str, Candidate]:
-    """The greatest candidate of each trait over all anchors; removed traits are among them."""
+def survivors(anchors: Iterable[Observations], policy: TraitPolicy) -> Mapping[str, bytes]:
+    """The surviving value of each trait over all anchors; removed traits are among them.
+
+    What a single touchpoint said needs no comparing; that is most profiles.
+    """
+    heard = [said for heard in anchors for said in heard]
+    if len(heard) == 1:
+        return heard[0].values
     best: dict[str, Candidate] = {}
-    for observations in anchors:
-        for name, by_source in observations.items():
-            for source, observation in by_source.items():
-                challenger = candidate(policy, source, observation)
-                held = best.get(name)
-                if held is None or challenger > held:
-                    best[name] = challenger
-    return best
+    for challenger in candidates([heard], policy):
+        held = best.get(challenger.name)
+        if held is None or challenger > held:
+            best[challenger.name] = challenger
+    return {name: one.value for name, one in best.items()}
 
 
 def provenance(anchors: Iterable[Observations], policy: TraitPolicy) -> dict[str, Provenance]:
     """For each trait that is there: its value, where it comes from and what it won over."""
-    candidates: dict[str, list[Candidate]] = {}
-    for observations in anchors:
-        for name, by_source in observations.items():
-            candidates.setdefault(name, []).extend(
-                candidate(policy, source, observation) for source, observation in by_source.items()
-            )
+    by_name: dict[str, list[Candidate]] = {}
+    for one in candidates(anchors, policy):
+        by_name.setdefault(one.name, []).append(one)
     explained = {}
-    for name in sorted(candidates):
-        ranked = sorted(candidates[name], reverse=True)
+    for name in sorted(by_name):
+        ranked = sorted(by_name[name], reverse=True)
         if ranked[0].value != REMOVED:
             explained[name] = _explain(ranked)
     return explained
@@ -171,19 +185,13 @@ def _winning_rule(best: Candidate, next_best: Candidate | None) -> Rule:
     return "most_recent" if best.occurred_at != next_best.occurred_at else "tie_break"
 
 
-def _make_room(observations: Observations, name: str) -> bool:
-    """Keep the first `MAX_TRAITS` names: drop the last one if `name` comes before it."""
-    last = max(observations)
-    if name >= last:
-        return False
-    del observations[last]
-    return True
+def _keep_the_first(heard: Observations) -> None:
+    """Keep the first MAX_TRAITS names: which ones these are does not depend on what came first."""
+    kept = set(sorted({name for said in heard for name in said.values})[:MAX_TRAITS])
+    for said in heard:
+        for name in said.values.keys() - kept:
+            del said.values[name]
 
 
-def _order(observation: Observation) -> tuple[bool, str, str, bytes]:
-    return (
-        observation.verified,
-        observation.occurred_at,
-        observation.touchpoint_id,
-        observation.value,
-    )
+def _order(said: Saying, value: bytes) -> tuple[bool, str, str, bytes]:
+    return (said.verified, said.occurred_at, said.touchpoint_id, value)

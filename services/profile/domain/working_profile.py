@@ -5,7 +5,7 @@ first needed, and again only when a touchpoint changed them. None of it may depe
 profile that was stored and loaded in between must give the same bytes.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from services.profile.domain import sums as totals
 from services.profile.domain.consent import most_restrictive
@@ -19,11 +19,8 @@ from services.profile.domain.profile import (
     sums,
 )
 from services.profile.domain.survivorship import (
-    MAX_TRAITS,
-    Candidate,
-    Observation,
+    Saying,
     TraitPolicy,
-    candidate,
     observe,
     survivors,
 )
@@ -33,7 +30,6 @@ class WorkingProfile:
     """One profile of a fold. `status`, `seq`, `n_merges` and `state` are what will be stored."""
 
     __slots__ = (
-        "_best",
         "_by_type",
         "_total",
         "head",
@@ -60,7 +56,6 @@ class WorkingProfile:
         """The part of the snapshot that says who it is; None when it has to be made anew."""
         self.tail: bytes | None = None
         """The part of the snapshot with the traits; None when it has to be made anew."""
-        self._best: dict[str, Candidate] | None = None
         self._total: totals.Sums | None = None
         self._by_type: dict[str, list[str]] | None = None
 
@@ -99,12 +94,9 @@ class WorkingProfile:
             self._total = totals.join(sums(self.state))
         return self._total
 
-    @property
-    def best(self) -> dict[str, Candidate]:
-        """The surviving candidate of each trait over all anchors."""
-        if self._best is None:
-            self._best = survivors(observations(self.state), self.policy)
-        return self._best
+    def survivors(self) -> Mapping[str, bytes]:
+        """The surviving value of each trait over all anchors."""
+        return survivors(observations(self.state), self.policy)
 
     def see(self, key: str, occurred_at: str) -> None:
         """An identifier was seen; a new one is kept from now on."""
@@ -138,24 +130,13 @@ class WorkingProfile:
         if occurred_at > state.last_seen_at:
             state.last_seen_at = occurred_at
 
-    def observe(self, anchor: str, name: str, source: str, observation: Observation) -> None:
-        """Hang what a source said about a trait on the touchpoint's anchor."""
-        best = self.best
+    def observe(self, anchor: str, said: Saying) -> None:
+        """Hang what a touchpoint said about traits on its anchor."""
         held = self.state.held[anchor]
         if held.traits is None:
-            held.traits = {}
-        if not observe(held.traits, name, source, observation):
-            return
-        if len(held.traits) >= MAX_TRAITS:  # another trait may have had to go
-            self._best = None
+            held.traits = []
+        if observe(held.traits, said):
             self.tail = None
-            return
-        challenger = candidate(self.policy, source, observation)
-        before = best.get(name)
-        if before is None or challenger > before:
-            best[name] = challenger
-            if before is None or before.value != challenger.value:
-                self.tail = None
 
     def absorb(self, loser: "WorkingProfile") -> None:
         """Take over everything the loser holds; the loser stays behind, empty and merged."""
@@ -173,7 +154,7 @@ class WorkingProfile:
     def forget_derived(self) -> None:
         """Compute everything that is derived from the state anew."""
         self.head = self.tail = None
-        self._best = self._total = self._by_type = None
+        self._total = self._by_type = None
 
     def _keys_by_type(self) -> dict[str, list[str]]:
         if self._by_type is None:
