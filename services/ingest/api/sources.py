@@ -7,7 +7,7 @@ import phonenumbers
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from services.ingest.domain.identifiers import PROFILE_ID, is_type
+from services.ingest.domain.identifiers import is_type
 from services.ingest.domain.source import DEFAULT_TRUST, Source
 from services.ingest.storage import sources
 from services.ingest.storage.registry import Registry
@@ -17,6 +17,7 @@ from services.ingest.use_cases.open_channel import OpenChannel
 from services.ingest.use_cases.register_source import register_source
 from services.ingest.use_cases.revoke_source_key import revoke_source_key
 from shared.access import Permission
+from shared.contracts.identifiers import RESERVED_TYPE
 from shared.contracts.topics import DEFAULT_CHANNELS
 from shared.errors import NotFound
 from shared.http.auth import Principal, requires
@@ -58,7 +59,7 @@ class SourceRequest(BaseModel):
     @field_validator("subject_as")
     @classmethod
     def _an_identifier_type(cls, value: str | None) -> str | None:
-        if value is not None and (value == PROFILE_ID or not is_type(value)):
+        if value is not None and (value == RESERVED_TYPE or not is_type(value)):
             raise ValueError("must be an identifier type such as user_id")
         return value
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from services.ingest.domain.decode import MALFORMED
-from services.ingest.domain.identifiers import MAX_VALUE, names_nobody
+from shared.contracts.identifiers import MAX_VALUE, names_nobody
 from shared.errors import InvalidData, TooLarge
 
 MAX_EVENTS = 2500

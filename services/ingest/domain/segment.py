@@ -25,8 +25,9 @@ from services.ingest.domain.fields import (
     text_at,
     violation,
 )
-from services.ingest.domain.identifiers import INVALID, PROFILE_ID, RESERVED, Candidate, is_type
+from services.ingest.domain.identifiers import INVALID, RESERVED, Candidate, is_type
 from services.ingest.domain.normalise import normalise_time
+from shared.contracts.identifiers import RESERVED_TYPE
 from shared.contracts.touchpoint import Touchpoint
 
 KINDS = ("track", "identify", "page", "screen", "group", "alias")
@@ -178,8 +179,8 @@ def _external_ids(
         if type_ is None:
             raise violation(f"{path}.type", "is required")
         type_ = type_.lower()
-        if type_ == PROFILE_ID or not is_type(type_):
-            reason = RESERVED if type_ == PROFILE_ID else INVALID
+        if type_ == RESERVED_TYPE or not is_type(type_):
+            reason = RESERVED if type_ == RESERVED_TYPE else INVALID
             dropped.append({"type": type_, "value": value, "reason": reason})
         else:
             found.append((type_, value))

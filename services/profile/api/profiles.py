@@ -6,7 +6,6 @@ from uuid import UUID
 from fastapi import Depends, Path, Query, Response
 
 from services.profile.api.answers import json_answer
-from services.profile.api.identifier_value import MAX_VALUE, normalised
 from services.profile.api.masking import mask_identifiers, may_see
 from services.profile.api.schemas import IdentifierView, ProfileView
 from services.profile.api.state import State
@@ -17,6 +16,8 @@ from services.profile.domain.profile import StoredProfile
 from services.profile.storage import listing
 from services.profile.use_cases.read_profile import read_profile, read_profile_by_identifier
 from shared.access import Permission
+from shared.contracts.identifier_form import form_of, plain
+from shared.contracts.identifiers import MAX_TYPE, MAX_VALUE
 from shared.http.auth import Principal, requires
 from shared.http.etag import etag
 from shared.http.pagination import Page, Paged, Paging, split_page, whole
@@ -65,7 +66,7 @@ async def list_profiles(
 
 @router.get("/v1/profiles/by/{type}/{value:path}", response_model=ProfileView)
 async def get_profile_by_identifier(
-    type: Annotated[str, Path(max_length=64)],  # noqa: A002 - the name in the URL
+    type: Annotated[str, Path(max_length=MAX_TYPE)],  # noqa: A002 - the name in the URL
     value: Annotated[str, Path(max_length=MAX_VALUE)],
     engine: Engine,
     state: State,
@@ -73,9 +74,10 @@ async def get_profile_by_identifier(
     include: Include = [],  # noqa: B006 - read only
     masked: Masked = False,
 ) -> Response:
-    """The person an identifier points at; the value is normalised as at the intake."""
+    """The person an identifier points at; the value may be written as freely as in an event."""
+    written = plain(value)
     async with transaction(engine) as tx:
-        stored = await read_profile_by_identifier(tx, type, normalised(type, value))
+        stored = await read_profile_by_identifier(tx, type, form_of(type, written) or written)
     hide = not may_see(principal, asked_masked=masked)
     return profile_answer(stored, state.rules, provenance="provenance" in include, masked=hide)
 

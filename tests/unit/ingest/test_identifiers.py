@@ -3,12 +3,11 @@
 import pytest
 
 from services.ingest.domain.identifiers import (
-    MAX_IDENTIFIERS,
-    MAX_VALUE,
     normalise,
     normalise_all,
     strongest,
 )
+from shared.contracts.identifiers import MAX_PER_TOUCHPOINT, MAX_VALUE
 from shared.contracts.touchpoint import Identifier
 from shared.errors import InvalidData
 
@@ -77,7 +76,7 @@ def test_equal_values_count_once_and_dropped_ones_are_told() -> None:
 
 
 def test_too_many_identifiers_refuse_the_event() -> None:
-    candidates = [("cookie", f"c{n}") for n in range(MAX_IDENTIFIERS + 1)]
+    candidates = [("cookie", f"c{n}") for n in range(MAX_PER_TOUCHPOINT + 1)]
     with pytest.raises(InvalidData) as refused:
         normalise_all(candidates, None)
     assert refused.value.reason == "spec_violation"
