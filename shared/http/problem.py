@@ -133,7 +133,7 @@ async def _invalid_request(request: Request, error: Exception) -> Response:
         reason = found[0].get("ctx", {}).get("error", "")
         return problem_response(400, f"The body is not JSON: {reason}", trace_of(request))
     problems = [Problem(path_of(each["loc"]), each["type"], each["msg"]) for each in found]
-    first = f"{problems[0].path}: {problems[0].message}" if problems else "invalid"
+    first = f"{problems[0].path or 'The body'}: {problems[0].message}" if problems else "invalid"
     return problem_response(422, first, trace_of(request), problems=problems)
 
 

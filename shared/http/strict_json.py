@@ -1,7 +1,9 @@
 """Reads JSON bodies more strictly than the framework: the same verdict as on the Kafka way.
 
-Refused: `NaN`, `Infinity`, lone surrogates, extreme depth and `\\u0000`, which PostgreSQL cannot
-store. Every router of Concert is made by `api_router`, so that no route reads JSON otherwise.
+A body is JSON whatever its content type says: clients state wrong ones, curl a form's. (Callers
+send a token or a key, which no foreign page can make a browser add.) Refused: `NaN`, `Infinity`,
+lone surrogates, extreme depth and `\\u0000`, which PostgreSQL cannot store. Every router of
+Concert is made by `api_router`, so that no route reads JSON otherwise.
 """
 
 import json
@@ -19,7 +21,12 @@ ESCAPED_NUL = b"\\u0000"
 
 
 class StrictRequest(Request):
-    """A request whose `json()` is strict."""
+    """A request whose body is JSON, and whose `json()` is strict."""
+
+    def __init__(self, request: Request) -> None:
+        others = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
+        scope = {**request.scope, "headers": [*others, (b"content-type", b"application/json")]}
+        super().__init__(scope, request.receive)
 
     async def json(self) -> Any:
         """The body. Raises json.JSONDecodeError, which is answered with 400."""
@@ -35,7 +42,7 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_strictly(request: Request) -> Response:
-            return await handle(StrictRequest(request.scope, request.receive))
+            return await handle(StrictRequest(request))
 
         return handle_strictly
 

@@ -180,6 +180,8 @@ async def test_validation_names_the_path_in_the_body(client: httpx.AsyncClient) 
         ("triggers[0].type", "string_type"),
         ("triggers[1].tpye", "extra_forbidden"),
     }
+    answer = await client.put("/v1/rules/welcome", json=[])
+    assert answer.json()["detail"].startswith("The body: ")
     answer = await client.get("/v1/slow?limit=x")
     assert answer.json()["errors"][0]["path"] == "query.limit"
 
@@ -205,6 +207,19 @@ async def test_what_cannot_be_stored_is_refused_as_a_problem(
     )
     assert answer.status_code == 400
     assert answer.json()["title"] == "Bad Request"
+
+
+@pytest.mark.parametrize(
+    "said", [None, "application/x-www-form-urlencoded", "text/plain", "multipart/form-data", "?"]
+)
+async def test_a_body_is_json_whatever_its_content_type(
+    client: httpx.AsyncClient, said: str | None
+) -> None:
+    headers = {} if said is None else {"content-type": said}
+    answer = await client.put("/v1/rules/x", content=b'{"name": "a"}', headers=headers)
+    assert (answer.status_code, answer.json()) == (200, {"key": "x", "by": "admin"})
+    answer = await client.put("/v1/rules/x", content=b'{"name": NaN}', headers=headers)
+    assert answer.status_code == 400
 
 
 async def test_an_escaped_backslash_before_u0000_is_no_nul(client: httpx.AsyncClient) -> None:
