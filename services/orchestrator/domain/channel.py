@@ -94,8 +94,7 @@ def parse_channel(document: object, *, key: str, version: int) -> Channel:
     usual = _default(key)
     if CHANNEL_NAME.fullmatch(key) is None:
         fields.wrong("key", "key", "is 1 to 64 lower-case letters, digits and '_'")
-    if fields.has("key") and fields.value("key") != key:
-        fields.wrong("key", "same_key", f"is {shown(fields.value('key'))}, but the path says {key}")
+    fields.same_key(key)
     if fields.value("connector") in ("webhook", "smtp", "file", "task"):
         fields.wrong("connector", "not_available", "Built-in connectors are not available in this "
                      "version: use kafka and consume the channel's topic.")  # fmt: skip

@@ -128,11 +128,6 @@ def busiest(instants: Iterable[datetime], at: datetime, window: timedelta) -> in
     )
 
 
-def within_cap(instants: Iterable[datetime], at: datetime, window: timedelta, limit: int) -> bool:
-    """Whether one more contact at `at` leaves every window that contains it within the limit."""
-    return busiest(instants, at, window) <= limit
-
-
 def parse_policy(document: object, *, key: str, version: int) -> ContactPolicy:
     """The contact policy of a decoded JSON document.
 
@@ -140,8 +135,7 @@ def parse_policy(document: object, *, key: str, version: int) -> ContactPolicy:
     """
     mistakes = Mistakes()
     fields = Fields(mistakes, document, "", _FIELDS, _LATER)
-    if fields.has("key") and fields.value("key") != key:
-        fields.wrong("key", "same_key", f"is {shown(fields.value('key'))}, but the path says {key}")
+    fields.same_key(key)
     caps = tuple(_cap(mistakes, value, path) for path, value in fields.items("caps", MAX_CAPS))
     max_actions = fields.nested(
         "arbitration", _max_actions, ("window", "max_actions", "formula", "tie")

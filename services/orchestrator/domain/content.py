@@ -120,8 +120,7 @@ def parse_template(document: object, *, key: str, version: int) -> Template:
         "fallbacks",
     )
     fields = Fields(mistakes, document, "", known)
-    if fields.has("key") and fields.value("key") != key:
-        fields.wrong("key", "same_key", f"is {shown(fields.value('key'))}, but the path says {key}")
+    fields.same_key(key)
     channel = fields.key("channel")
     locales: Locales = {}
     given = fields.value("content")

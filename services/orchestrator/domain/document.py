@@ -97,6 +97,11 @@ class Fields:
             return None
         return value
 
+    def same_key(self, key: str) -> None:
+        """The field `key`, which may be repeated in the body, says what the path says."""
+        if self.has("key") and self.value("key") != key:
+            self.wrong("key", "same_key", f"is {shown(self.value('key'))}, but the path says {key}")
+
     def choice(self, name: str, choices: Sequence[str], default: str) -> str:
         """One of a few words."""
         value = self.value(name)

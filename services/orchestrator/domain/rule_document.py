@@ -21,7 +21,7 @@ from services.orchestrator.domain.rule import (
 )
 from services.orchestrator.domain.score import MAX_WEIGHT, MIN_WEIGHT
 from shared.conditions.leaves import of_this_event
-from shared.conditions.mistakes import Mistakes, shown
+from shared.conditions.mistakes import Mistakes
 from shared.conditions.operands import read_attribute
 from shared.conditions.parse import read_condition
 from shared.conditions.tree import Condition, EventCount
@@ -85,8 +85,7 @@ def parse_rule(document: object, *, key: str, version: int) -> Rule:
     fields = Fields(mistakes, document, "", _FIELDS, _LATER)
     if KEY.fullmatch(key) is None:
         fields.wrong("key", "key", "is lower-case letters, digits, '_', '-' and '.', at most 100")
-    if fields.has("key") and fields.value("key") != key:
-        fields.wrong("key", "same_key", f"is {shown(fields.value('key'))}, but the path says {key}")
+    fields.same_key(key)
     for name in ("name", "description", "issue"):
         fields.text(name, limit=2_000)
     fields.required("trigger")

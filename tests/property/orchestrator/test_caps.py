@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.orchestrator.domain.contact_policy import busiest, within_cap
+from services.orchestrator.domain.contact_policy import busiest
 from tests.unit.orchestrator.build import NOON
 
 MINUTES = st.integers(0, 500)
@@ -24,7 +24,7 @@ def test_admitted_contacts_never_exceed_any_window(
     kept: list[int] = []
     length = timedelta(minutes=window)
     for minute in planned:
-        if within_cap([at(one) for one in kept], at(minute), length, limit):
+        if busiest([at(one) for one in kept], at(minute), length) <= limit:
             kept.append(minute)
     for start in range(-window, 502):
         assert sum(start <= minute < start + window for minute in kept) <= limit
@@ -48,6 +48,6 @@ def test_a_refusal_names_a_real_reason(
 ) -> None:
     """What is refused would have broken a window that holds it."""
     length = timedelta(minutes=window)
-    if not within_cap([at(one) for one in others], at(minute), length, limit):
+    if busiest([at(one) for one in others], at(minute), length) > limit:
         near = [one for one in others if abs(one - minute) < window]
         assert len(near) + 1 > limit
