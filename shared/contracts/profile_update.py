@@ -53,20 +53,5 @@ class ProfileUpdate(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     merged_into: str | None = None
 
 
-class ProfileUpdateCause(msgspec.Struct, gc=False, kw_only=True):
-    """The part of a cause that routing needs; a touchpoint has `type`, other causes have not."""
-
-    kind: str
-    id: str | None = None
-    type: str | None = None
-    source: str | None = None
-    channel: str | None = None
-    occurred_at: str | None = None
-    received_at: str | None = None
-    historical: bool = False
-    backfill: bool = False
-
-
 update_decoder = msgspec.json.Decoder(ProfileUpdate)
 snapshot_decoder = msgspec.json.Decoder(ProfileSnapshot)
-cause_decoder = msgspec.json.Decoder(ProfileUpdateCause)

@@ -9,7 +9,6 @@ from services.profile.domain.profile import StoredProfile, encode_state
 from services.profile.domain.snapshot import cut, update
 from services.profile.domain.working_profile import WorkingProfile
 from shared.contracts.profile_update import (
-    cause_decoder,
     snapshot_decoder,
     update_decoder,
 )
@@ -47,7 +46,7 @@ def test_every_message_is_a_valid_update_with_the_next_number() -> None:
     last: dict[str, int] = {}
     for key, message in world.messages:
         found = update_decoder.decode(message)
-        cause_decoder.decode(found.cause)
+        assert msgspec.json.decode(found.cause)["kind"]
         profile = snapshot_decoder.decode(found.profile)
         assert found.profile_id == profile.id == key
         assert found.seq == last.get(key, 0) + 1
