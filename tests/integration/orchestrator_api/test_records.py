@@ -26,8 +26,8 @@ from shared.contracts.touchpoint import Identifier
 from tests.support.api import calling, crafted_cursors
 
 START = datetime(2026, 11, 21, 10, tzinfo=UTC)
-OLD, PRESENT, OLDEST, OTHER = (UUID(int=n) for n in (11, 12, 13, 14))
-"""OLDEST was merged into OLD, OLD into PRESENT; OTHER is somebody else."""
+PRESENT, OLD, OLDEST, OTHER = (UUID(int=n) for n in (11, 12, 13, 14))
+"""OLDEST was merged into OLD, OLD into PRESENT: into the smaller id. OTHER is somebody else."""
 
 
 def uid(kind: int, number: int) -> UUID:
