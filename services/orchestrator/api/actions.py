@@ -1,12 +1,10 @@
 """`/v1/actions`: what was asked of the channels for a person, and how far it got."""
 
-from dataclasses import asdict
-from datetime import datetime
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import BaseModel, Field
 
 from services.orchestrator.storage import records
 from services.orchestrator.storage.records import StoredAction
@@ -21,34 +19,12 @@ from shared.postgres.transaction import transaction
 router = api_router(tags=["actions"])
 
 
-class ActionView(BaseModel):
-    """One action; `status` is pending, published, retracted, expired, failed or done."""
-
-    action_id: UUID
-    profile_id: UUID
-    rule: str
-    version: int
-    touchpoint_id: UUID | None
-    decision_id: UUID
-    channel: str
-    category: str
-    status: str
-    reason: str | None
-    created_at: datetime
-    due_at: datetime
-    expires_at: datetime
-    published_at: datetime | None
-    message: dict[str, Any] | None = Field(
-        description="What the channel gets or got; null for who may not see personal data."
-    )
-
-
 @router.get("/v1/actions/{action_id}")
 async def get_action(
     action_id: UUID,
     engine: Engine,
     principal: Annotated[Principal, requires(Permission.READ)],
-) -> ActionView:
+) -> StoredAction:
     """One action; its decision says why."""
     async with transaction(engine) as tx:
         found = await records.action(tx, action_id)
@@ -63,7 +39,7 @@ async def list_actions(
     paging: Paged,
     principal: Annotated[Principal, requires(Permission.READ)],
     profile_id: Annotated[UUID, Query()],
-) -> Page[ActionView]:
+) -> Page[StoredAction]:
     """Actions for a person (merged profiles included), newest first."""
     cursor = paging.after(instant, UUID)
     async with transaction(engine) as tx:
@@ -77,8 +53,8 @@ async def list_actions(
     return Page(items=[_view(row, principal) for row in shown], next_cursor=next_cursor)
 
 
-def _view(action: StoredAction, principal: Principal) -> ActionView:
-    view = ActionView(**asdict(action))
-    if not is_allowed(principal.roles, Permission.READ_PERSONAL):
-        view.message = None
-    return view
+def _view(action: StoredAction, principal: Principal) -> StoredAction:
+    """The action; without its message for who may not see personal data."""
+    if is_allowed(principal.roles, Permission.READ_PERSONAL):
+        return action
+    return replace(action, message=None)

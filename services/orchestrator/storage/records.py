@@ -29,7 +29,9 @@ class StoredDecision:
 
 @dataclass(frozen=True, slots=True)
 class StoredAction:
-    """An action and how far it got; `message` is what the channel gets or got."""
+    """An action and how far it got: `status` is pending, published, retracted, expired, failed or
+    done. `message` is what the channel gets or got; null for who may not see personal data.
+    """
 
     action_id: UUID
     profile_id: UUID
@@ -45,7 +47,7 @@ class StoredAction:
     due_at: datetime
     expires_at: datetime
     published_at: datetime | None
-    message: dict[str, Any]
+    message: dict[str, Any] | None
 
 
 _PERSON = text(

@@ -1,12 +1,14 @@
 """Save a template or a channel: a new version, which every worker uses within two seconds."""
 
 from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.orchestrator.storage import configuration, saved
 from services.orchestrator.storage.saved import Body, Kind, Saved
 from services.orchestrator.use_cases.check_configuration import check_saved
+from services.orchestrator.use_cases.save_document import save_document
 from shared import clock
 from shared.postgres import audit
 from shared.postgres.transaction import transaction
@@ -27,26 +29,17 @@ async def save_at_once(
     write. Raises Unprocessable with every mistake of the body.
     """
     check_saved(kind, key, body)
+    now = clock.now()
     async with transaction(engine) as tx:
-        now = clock.now()
-        before = await saved.lock(tx, kind, key)
-        after = None
-        if before is None:
-            may_replace(None)
-            after = await saved.insert(tx, kind, key, body, at=now, by=who.name)
-            if after is None:  # somebody else made it a moment ago
-                before = await saved.lock(tx, kind, key)
-        if after is None:
-            may_replace(None if before is None else before.version)
-            after = await saved.update(tx, kind, key, body, at=now, by=who.name)
-        await configuration.bump_epoch(tx)
-        await audit.append(
+        made = await save_document(
             tx,
+            kind,
+            key,
+            lock=partial(saved.lock, tx, kind, key),
+            insert=partial(saved.insert, tx, kind, key, body, at=now, by=who.name),
+            update=partial(saved.update, tx, kind, key, body, at=now, by=who.name),
+            may_replace=lambda row: may_replace(None if row is None else row.version),
             who=who,
-            kind=kind.value,
-            key=key,
-            action="save",
-            before=None if before is None else before.body,
-            after=after.body,
         )
-        return after
+        await configuration.bump_epoch(tx)
+        return made

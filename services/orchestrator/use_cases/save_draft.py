@@ -1,12 +1,14 @@
 """Save the draft of a rule or a contact policy. What is live stays as it is."""
 
 from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.orchestrator.storage import drafts
 from services.orchestrator.storage.drafts import Body, Draft, Kind
 from services.orchestrator.use_cases.check_configuration import check_draft
+from services.orchestrator.use_cases.save_document import save_document
 from shared import clock
 from shared.postgres import audit
 from shared.postgres.transaction import transaction
@@ -27,25 +29,15 @@ async def save_draft(
     write. Raises Unprocessable with every mistake of the body.
     """
     check_draft(kind, key, body)
+    now = clock.now()
     async with transaction(engine) as tx:
-        now = clock.now()
-        before = await drafts.lock(tx, kind, key)
-        saved = None
-        if before is None:
-            may_replace(None)
-            saved = await drafts.insert(tx, kind, key, body, at=now, by=who.name)
-            if saved is None:  # somebody else made it a moment ago
-                before = await drafts.lock(tx, kind, key)
-        if saved is None:
-            may_replace(None if before is None else before.draft_version)
-            saved = await drafts.update(tx, kind, key, body, at=now, by=who.name)
-        await audit.append(
+        return await save_document(
             tx,
+            kind,
+            key,
+            lock=partial(drafts.lock, tx, kind, key),
+            insert=partial(drafts.insert, tx, kind, key, body, at=now, by=who.name),
+            update=partial(drafts.update, tx, kind, key, body, at=now, by=who.name),
+            may_replace=lambda row: may_replace(None if row is None else row.draft_version),
             who=who,
-            kind=kind.value,
-            key=key,
-            action="save",
-            before=None if before is None else before.body,
-            after=saved.body,
         )
-        return saved
