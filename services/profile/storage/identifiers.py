@@ -60,9 +60,14 @@ async def insert(tx: AsyncConnection, rows: Iterable[NewIdentifier]) -> bool:
     ordered = sorted(rows)
     if not ordered:
         return True
-    ids, types, values, profiles = zip(*ordered, strict=True)
     result = await tx.execute(
-        _INSERT, {"ids": ids, "types": types, "values": values, "profiles": profiles}
+        _INSERT,
+        {
+            "ids": [row.id for row in ordered],
+            "types": [row.type for row in ordered],
+            "values": [row.value for row in ordered],
+            "profiles": [row.profile_id for row in ordered],
+        },
     )
     return result.rowcount == len(ordered)
 

@@ -219,6 +219,8 @@ def upgrade() -> None:
     stream_tables(shared)
     access_tables(shared)
     shared.create_all(op.get_bind())
+    # A frame lives for milliseconds: compressing it would cost more than all other work on it.
+    op.execute("ALTER TABLE outbox ALTER COLUMN frame SET STORAGE EXTERNAL")
 
 
 def downgrade() -> None:

@@ -31,6 +31,8 @@ CREATE = (
     """,
     # A state is small and already compact: compressing it would only cost time.
     "ALTER TABLE profile ALTER COLUMN state SET STORAGE EXTERNAL",
+    # A frame lives for milliseconds: compressing it would cost more than all other work on it.
+    "ALTER TABLE outbox ALTER COLUMN frame SET STORAGE EXTERNAL",
     """
     CREATE TABLE identifier (
         id uuid PRIMARY KEY,
