@@ -35,6 +35,8 @@ LARGEST_BATCH = LARGEST_RECORD + 64 * 1024
 JAVA_OPTIONS = (
     f"-Xms{HEAP}",
     f"-Xmx{HEAP}",
+    # The second compiler would take more of two cores for minutes than its code gives back.
+    "-XX:TieredStopAtLevel=1",
     "-XX:+UseG1GC",
     "-XX:MaxGCPauseMillis=20",
     "-XX:+ExitOnOutOfMemoryError",
