@@ -4,6 +4,8 @@ Keys are sorted and parts that did not change are spliced in as they are. The by
 of the profile and the cause alone: whatever the batch was, the same history gives the same bytes.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from services.profile.domain.consent import consent_list
@@ -21,11 +23,16 @@ from shared.contracts.profile_update import MAX_SNAPSHOT_IDENTIFIERS
 MAX_UPDATE_BYTES = 700_000
 """Above this the cause gives up its properties, then more; the topic takes a mebibyte."""
 
-_CUT_IN_ORDER = ("properties", "context", "traits", "identifiers")
+CONSENT_BYTES, IDENTIFIER_BYTES, TRAIT_BYTES = 100_000, 150_000, 250_000
+"""What each list of a snapshot may take, as encoded; what is beyond is left out and said."""
+MAX_CURRENCIES = 100
+
+_CUT_IN_ORDER = ("properties", "context", "traits", "joined_on", "identifiers")
 _EMPTY: dict[str, bytes] = {
     "properties": b"{}",
     "context": b"{}",
     "traits": b"{}",
+    "joined_on": b"[]",
     "identifiers": b"[]",
 }
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -75,12 +82,12 @@ def update(
 
 
 def cut(cause: bytes, limit: int) -> bytes:
-    """A touchpoint without its properties, and without more where that is not enough."""
+    """A cause without its properties, and without more where that is not enough."""
     fields = _fields.decode(cause)
     for name in _CUT_IN_ORDER:
         if name in fields:
             fields[name] = msgspec.Raw(_EMPTY[name])
-        fields[f"{name}_truncated"] = msgspec.Raw(b"true")
+            fields[f"{name}_truncated"] = msgspec.Raw(b"true")
         cause = _encode(fields)
         if len(cause) <= limit:
             break
@@ -95,7 +102,7 @@ def computed(total: Sums | None) -> str:
     if total.revenue:
         revenue = ",".join(
             f'"{currency}":"{amount_text(currency, total.revenue[currency])}"'
-            for currency in sorted(total.revenue)
+            for currency in sorted(total.revenue)[:MAX_CURRENCIES]
         )
     return (
         f'{{"first_seen_at":"{total.first_seen_at}","last_seen_at":"{total.last_seen_at}",'
@@ -107,27 +114,58 @@ def _head(profile: WorkingProfile, rules: IdentityRules) -> bytes:
     """From the consents to the beginning of `last_seen_at`: who it is."""
     state = profile.state
     listed = strongest_first(state, rules)[:MAX_SNAPSHOT_IDENTIFIERS]
+    identifiers, _ = within([_encode(identifier_of(key)) for key in listed], IDENTIFIER_BYTES)
     return (
-        b',"consents":%b,"created_at":"%b","household":null,"id":"%b","identifiers":%b,'
+        b',"consents":%b,"created_at":"%b","household":null,"id":"%b","identifiers":[%b],'
         b'"identifiers_total":%d,"last_seen_at":"'
         % (
-            _encode(consent_list(state.consents)) if state.consents else b"[]",
+            _consents(profile),
             state.created_at.encode(),
             profile.id.encode(),
-            _encode([identifier_of(key) for key in listed]),
+            identifiers,
             len(state.held),
         )
     )
 
 
+def _consents(profile: WorkingProfile) -> bytes:
+    """What is denied comes first: what is left out counts as not granted, not as not denied."""
+    if not profile.state.consents:
+        return b"[]"
+    consents = consent_list(profile.state.consents)
+    encoded, left_out = within([_encode(consent) for consent in consents], CONSENT_BYTES)
+    if left_out:
+        consents.sort(key=lambda consent: consent.status != "denied")
+        encoded, _ = within([_encode(consent) for consent in consents], CONSENT_BYTES)
+    return b"[%b]" % encoded
+
+
+def within(parts: Sequence[bytes], limit: int) -> tuple[bytes, bool]:
+    """As many of the parts as fit into `limit` bytes, joined by commas; whether some did not."""
+    room = limit
+    for kept, part in enumerate(parts):
+        room -= len(part) + 1
+        if room < 0:
+            return b",".join(parts[:kept]), True
+    return b",".join(parts), False
+
+
 def _tail(profile: WorkingProfile) -> bytes:
     """From the end of `last_seen_at` to the number: what is known of them."""
     best = profile.survivors()
-    zone, traits = b"null", b""
+    zone, traits, left_out = b"null", b"", False
     if best:
         zone = _encode(timezone_of(best))
-        traits = b",".join([b"%b:%b" % (_encode(name), best[name]) for name in shown_traits(best)])
+        named = [b"%b:%b" % (_encode(name), best[name]) for name in shown_traits(best)]
+        traits, left_out = within(named, TRAIT_BYTES)
     return (
-        b'","leaves":{},"persona":null,"segments":[],"status":"%b","timezone":%b,"traits":{%b}},'
-        b'"profile_id":"%b","seq":' % (profile.status.encode(), zone, traits, profile.id.encode())
+        b'","leaves":{},"persona":null,"segments":[],"status":"%b","timezone":%b,"traits":{%b}%b},'
+        b'"profile_id":"%b","seq":'
+        % (
+            profile.status.encode(),
+            zone,
+            traits,
+            b',"traits_truncated":true' if left_out else b"",
+            profile.id.encode(),
+        )
     )

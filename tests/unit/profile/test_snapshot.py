@@ -4,7 +4,13 @@ import msgspec
 import pytest
 
 from services.profile.domain.absorb import Rules
-from services.profile.domain.consent import ConsentChange, Consents, Status, apply_changes
+from services.profile.domain.consent import (
+    ConsentChange,
+    ConsentRecord,
+    Consents,
+    Status,
+    apply_changes,
+)
 from services.profile.domain.profile import StoredProfile, encode_state
 from services.profile.domain.snapshot import cut, update
 from services.profile.domain.working_profile import WorkingProfile
@@ -12,6 +18,8 @@ from shared.contracts.profile_update import (
     snapshot_decoder,
     update_decoder,
 )
+from shared.contracts.topics import max_message_bytes
+from shared.kafka.messages import RECORD_OVERHEAD
 from tests.unit.profile.world import World, arrival, order, touchpoint
 
 USER, MAIL, BROWSER = ("user_id", "u"), ("email", "e@x.y"), ("anonymous_id", "a")
@@ -99,6 +107,51 @@ def test_more_is_cut_where_properties_are_not_enough() -> None:
     found = msgspec.json.decode(cut(msgspec.json.encode(body), 500))
     assert (found["context"], found["traits"], found["identifiers"]) == ({}, {}, [])
     assert found["id"] == body["id"]
+
+
+def test_with_every_limit_at_its_maximum_each_message_still_fits_its_topic() -> None:
+    """Control characters take six bytes each in JSON; each limit alone would let this pass."""
+    world, wide = World(), "\x01"
+    card = ("loyalty_id", "card")
+    browsers = [("anonymous_id", f"{n:04d}" + wide * 505) for n in range(100)]
+    number = 0
+    for start in (0, 50):
+        number += 1
+        world.take(touchpoint(number, card, *browsers[start : start + 50]))
+    for first in range(0, 200, 40):
+        number += 1
+        names = [f"{n:03d}" + wide * 124 for n in range(first, first + 40)]
+        world.take(touchpoint(number, card, traits=dict.fromkeys(names, "v" * 2040)))
+    for currency in range(3_000):
+        number += 1
+        code = "".join(chr(65 + currency // place % 26) for place in (676, 26, 1))
+        world.take(order(number, card, total="999999999.99", currency=code))
+    for other in range(4):
+        number += 2
+        world.take(touchpoint(number, ("email", f"{other}@x.y"), properties={"b": "x" * 200_000}))
+        merging = touchpoint(
+            number + 1, card, *browsers[:78], ("email", f"{other}@x.y"), context={"b": wide * 9_000}
+        )
+        world.take(merging)
+    largest = max(len(message) for _, message in world.messages)
+    assert largest < max_message_bytes("profile.updates") - RECORD_OVERHEAD
+    last = world.updates()[-1]["profile"]
+    assert last["traits_truncated"] is True
+    assert last["identifiers_total"] > len(last["identifiers"]) > 20
+    for _, message in world.messages[-8:]:
+        snapshot_decoder.decode(update_decoder.decode(message).profile)
+
+
+def test_denials_come_first_where_not_all_consents_fit() -> None:
+    stored = _one()
+    for number in range(1_000):
+        status: Status = "denied" if number == 999 else "granted"
+        record = ConsentRecord(status, "2026-11-21T10:00:00.000Z")
+        stored.state.consents[f"purpose-{number:04d}{'x' * 500}\0email"] = record
+    message = update(WorkingProfile(stored, Rules().traits), b"{}", Rules().identity)
+    consents = msgspec.json.decode(message)["profile"]["consents"]
+    assert consents[0]["purpose"].startswith("purpose-0999")
+    assert 100 < len(consents) < 300
 
 
 def test_consents_are_in_the_snapshot_and_a_denial_survives_a_merge() -> None:
