@@ -69,7 +69,7 @@ class Concert:
             await publish(self.stack.kafka, messages[start : start + AT_ONCE])
 
     async def until_done(
-        self, *channels: str, within: float = 120.0, hops: Collection[str] = HOPS
+        self, *channels: str, within: float = 400.0, hops: Collection[str] = HOPS
     ) -> None:
         """Wait until everything published on these channels went the whole way, or these hops."""
         await until_settled(

@@ -64,7 +64,7 @@ async def updates_with(
         return [(record.key, record.value.replace(prefix.encode(), b"")) for record in records]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_batches_of_1_7_and_1000_give_the_same_bytes(
     stack: Stack, migrated: Database, tmp_path: Path
 ) -> None:

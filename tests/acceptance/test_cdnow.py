@@ -30,7 +30,7 @@ INPUT_OF = {
 }
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_profiles_and_revenue_to_the_cent_and_again(own_concert: Concert) -> None:
     await own_concert.start(*WORKERS, "profile-api")
     messages = purchases(own_concert)
@@ -41,7 +41,7 @@ async def test_profiles_and_revenue_to_the_cent_and_again(own_concert: Concert) 
     assert await revenue_by_api(own_concert, messages) == (CUSTOMERS, REVENUE)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_the_same_while_every_worker_is_killed_in_the_middle(own_concert: Concert) -> None:
     await own_concert.start(*WORKERS, "profile-api")
     messages = purchases(own_concert)

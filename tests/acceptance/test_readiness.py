@@ -11,7 +11,7 @@ SECONDS = 10.0
 BACK_SECONDS = 60.0
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("server", ["kafka", "postgres"])
 async def test_readiness_follows_the_servers(own_concert: Concert, server: str) -> None:
     await own_concert.start()

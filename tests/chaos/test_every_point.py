@@ -13,7 +13,7 @@ SEED = 1
 RATE = 150
 
 
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(900)
 async def test_a_kill_at_every_point_of_every_role_changes_nothing(
     stack: Stack, topics: Topics, database: Database, roles: RoleProcesses
 ) -> None:

@@ -26,7 +26,7 @@ BATCH_RECORDS = "20"
 """Small batches make many frames."""
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("relay", ["owner", "mutant"])
 async def test_updates_stay_in_order_only_with_one_owner(
     stack: Stack, topics: Topics, database: Database, roles: RoleProcesses, relay: str

@@ -22,7 +22,7 @@ LEAST_SHARE = 0.2
 SERVICES = ("profile", "orchestrator")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_two_workers_share_and_others_join_and_leave(
     stack: Stack, topics: Topics, database: Database, roles: RoleProcesses
 ) -> None:

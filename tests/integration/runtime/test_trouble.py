@@ -77,7 +77,7 @@ async def publish_header_that_is_no_text(kafka: str, topic: str, *, partition: i
     await producer.stop()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_partitions_claimed_while_kafka_was_away_are_read_when_it_is_back(
     stack: Stack, bare_database: Database, topics: Topics, engine: AsyncEngine
 ) -> None:
