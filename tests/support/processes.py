@@ -19,7 +19,7 @@ from deploy.local.processes import Child, Processes, tail
 from deploy.local.services import Deployment, Role
 from tests.support.eventually import eventually
 
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from tests.support.eventually import eventually
 from tests.support.kafka import partitions_of
 
 HOPS = ("ingest", "profile", "orchestrator")
-SETTLE_SECONDS = 120.0
+SETTLE_SECONDS = 300.0
 
 _PENDING = "SELECT count(*) FROM orchestrator.action WHERE status = 'pending'"
 
