@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import asyncpg
+import httpx
 from aiokafka.structs import ConsumerRecord
 
 from shared.contracts.topics import Topics
@@ -74,6 +75,20 @@ async def updates(bootstrap: str, topics: Topics) -> list[list[Update]]:
         update = Update(body["profile_id"], body["seq"], record.value)
         partitions[record.partition].append(update)
     return list(partitions.values())
+
+
+async def profiles_by_api(api_url: str, token: str) -> list[ExpectedProfile]:
+    """The active profiles as the database holds them, through the profile API."""
+    headers = {"Authorization": f"Bearer {token}"}
+    found: list[ExpectedProfile] = []
+    params: dict[str, str] = {"limit": "200"}
+    async with httpx.AsyncClient(base_url=api_url, headers=headers, timeout=20) as api:
+        while True:
+            page = (await api.get("/v1/profiles", params=params)).raise_for_status().json()
+            found += map(_profile, page["items"])
+            if page["next_cursor"] is None:
+                return found
+            params["cursor"] = page["next_cursor"]
 
 
 async def profiles(

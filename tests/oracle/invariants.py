@@ -3,7 +3,8 @@
 I1 every raw record is applied, a duplicate or dead, exactly once. I2 the profiles equal the
 oracle's. I3 on `profile.updates` each profile's `seq` is contiguous from 1, first occurrences are
 in order and equal `seq` means equal bytes. I4 the actions are the oracle's. I6 positions never go
-back and reach the end of the log. I10 every offset is accounted for in every snapshot.
+back and reach the end of the log. I10 every offset is accounted for in every snapshot, and in the
+end as what became of its record.
 """
 
 from collections import Counter, defaultdict
@@ -48,6 +49,15 @@ class LeaseState:
     deduped: int
     dead: int
     gaps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What became of the records of a topic at one hop; its lease rows have to say the same."""
+
+    applied: int
+    deduped: int
+    dead: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +228,28 @@ def offsets_conserved(snapshots: Iterable[LeaseState]) -> list[str]:
         if state.gaps:
             violations.append(f"{state.gaps} offsets skipped in {state}")
     return _shown(violations)
+
+
+def raw_passed(found: Fates, topics: Iterable[str]) -> dict[str, Passed]:
+    """What the intake must say of its topics: it deduplicates nothing."""
+    valid = Counter(copy.position.topic for all_ in found.events.values() for copy in all_)
+    refused = Counter(place.topic for place in found.refused)
+    return {topic: Passed(valid[topic], 0, refused[topic]) for topic in topics}
+
+
+def counts_equal(rows: Iterable[LeaseState], expected: Mapping[str, Passed]) -> list[str]:
+    """I10, at the end: the counts of each topic, over all its partitions, are the true ones."""
+    said: dict[str, Counter[str]] = {topic: Counter() for topic in expected}
+    for row in rows:
+        counts = said.setdefault(row.topic, Counter())
+        counts.update(applied=row.applied, deduped=row.deduped, dead=row.dead)
+    nothing = Passed(0, 0, 0)
+    return _shown([
+        f"{topic}: the rows say {dict(counts)}, it was {expected.get(topic, nothing)}"
+        for topic, counts in said.items()
+        if Passed(*(counts[name] for name in ("applied", "deduped", "dead")))
+        != expected.get(topic, nothing)
+    ])  # fmt: skip
 
 
 def _shown(violations: list[str]) -> list[str]:

@@ -13,14 +13,17 @@ from tests.oracle.identity import resolve
 from tests.oracle.invariants import (
     DeadLetter,
     LeaseState,
+    Passed,
     Update,
     actions_equal,
+    counts_equal,
     each_record_has_one_fate,
     fates,
     first_copies,
     offsets_conserved,
     positions_advance,
     profiles_equal,
+    raw_passed,
     updates_in_order,
 )
 from tests.oracle.profiles import expected_profiles
@@ -216,3 +219,19 @@ def test_positions_and_conservation_bite() -> None:
     assert offsets_conserved([state]) == []
     assert offsets_conserved([replace(state, applied=4)])
     assert offsets_conserved([replace(state, applied=2, gaps=1)])
+
+
+def test_counts_equal_bites() -> None:
+    found = fates([native(0, ADA), native(0, ADA), native(1, BOB), record(3, b"no json")])
+    expected = raw_passed(found, ["channel.web", "channel.app"])
+    assert expected == {"channel.web": Passed(3, 0, 1), "channel.app": Passed(0, 0, 0)}
+    rows = [
+        LeaseState("g", "channel.web", 0, 0, 3, applied=2, deduped=0, dead=1, gaps=0),
+        LeaseState("g", "channel.web", 1, 0, 1, applied=1, deduped=0, dead=0, gaps=0),
+    ]
+    assert counts_equal(rows, expected) == []
+    lost = replace(rows[0], applied=1, deduped=1)
+    assert offsets_conserved([lost]) == []
+    assert len(counts_equal([lost, rows[1]], expected)) == 1
+    assert len(counts_equal(rows, {})) == 1
+    assert len(counts_equal([], expected)) == 1
