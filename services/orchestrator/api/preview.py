@@ -1,5 +1,6 @@
 """`POST /v1/templates/{key}:preview`: what one customer would read."""
 
+from asyncio import to_thread
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -67,12 +68,12 @@ def preview_router(profiles: ProfileClient) -> APIRouter:
             stored = await saved.find(tx, saved.Kind.TEMPLATE, key)
         if stored is None:
             raise NotFound(f"There is no template {key}.")
-        template = parse_template(stored.body, key=key, version=stored.version)
+        template = await to_thread(parse_template, stored.body, key=key, version=stored.version)
         masked = not is_allowed(principal.roles, Permission.READ_PERSONAL)
         profile = await profiles.read(body.profile_id, masked=masked)
         wanted = body.locale or profile["traits"].get("locale")
         try:
-            content = template.content.render(_facts(profile, body), wanted)
+            content = await to_thread(template.content.render, _facts(profile, body), wanted)
         except ContentFailed as error:
             problem = Problem("content", "render", str(error))
             raise Unprocessable("The template cannot be rendered.", [problem]) from error

@@ -7,12 +7,14 @@ missing renders as the declared fallback, and as nothing without one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
-from liquid import BoundTemplate
 from liquid.exceptions import LiquidError
 
 from services.orchestrator.domain.document import Fields
-from services.orchestrator.domain.liquid_limits import MAX_SOURCE, bounded_environment
+from services.orchestrator.domain.liquid_limits import bounded_environment
+from services.orchestrator.domain.liquid_source import source_problem
+from services.orchestrator.domain.liquid_work import CountedTemplate, Work
 from shared.conditions.facts import Facts, reader
 from shared.conditions.mistakes import Mistakes, shown
 from shared.conditions.operands import read_attribute
@@ -37,7 +39,7 @@ _RENDER_ERRORS = (
 )
 """python-liquid lets some builtin errors of its filters through."""
 
-Node = BoundTemplate | dict[str, "Node"] | list["Node"] | int | float | bool | None
+Node = CountedTemplate | dict[str, "Node"] | list["Node"] | int | float | bool | None
 Locales = dict[str, dict[str, Node]]
 
 
@@ -70,7 +72,7 @@ class Content:
         """The fields, rendered. Raises ContentFailed."""
         scope = self._scope(facts)
         try:
-            rendered = _render(self.locales[self.locale_for(locale)], scope)
+            rendered = _render(self.locales[self.locale_for(locale)], scope, Work())
         except _RENDER_ERRORS as error:
             raise ContentFailed(_first_line(error)) from error
         if not isinstance(rendered, dict) or _characters(rendered) > MAX_CONTENT:
@@ -227,15 +229,13 @@ def _compile(mistakes: Mistakes, value: object, path: str, *, html: bool, depth:
 
 
 def _compile_text(mistakes: Mistakes, source: str, path: str, *, html: bool) -> Node:
-    if len(source) > MAX_SOURCE:
-        mistakes.add(path, "max_length", f"has {len(source)} characters, at most {MAX_SOURCE}")
-        return None
-    if "\x00" in source or any("\ud800" <= letter <= "\udfff" for letter in source):
-        mistakes.add(path, "text", "must not hold U+0000 or half a surrogate pair")
+    problem = source_problem(source)
+    if problem is not None:
+        mistakes.add(path, *problem)
         return None
     environment = _HTML if html else _TEXT
     try:
-        template = environment.from_string(source)
+        template = cast(CountedTemplate, environment.from_string(source))
         used = template.analyze().filters
     except _RENDER_ERRORS as error:
         mistakes.add(path, "liquid", _first_line(error))
@@ -246,13 +246,13 @@ def _compile_text(mistakes: Mistakes, source: str, path: str, *, html: bool) -> 
     return template
 
 
-def _render(node: Node, scope: Mapping[str, object]) -> object:
-    if isinstance(node, BoundTemplate):
-        return str(node.render(**scope))
+def _render(node: Node, scope: Mapping[str, object], work: Work) -> object:
+    if isinstance(node, CountedTemplate):
+        return str(node.fill(scope, work))
     if isinstance(node, dict):
-        return {name: _render(part, scope) for name, part in node.items()}
+        return {name: _render(part, scope, work) for name, part in node.items()}
     if isinstance(node, list):
-        return [_render(part, scope) for part in node]
+        return [_render(part, scope, work) for part in node]
     return node
 
 
