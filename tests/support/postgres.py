@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import anyio
 import asyncpg
 from sqlalchemy.engine import make_url
 
@@ -86,6 +87,18 @@ async def _created(stack: Stack, name: str, template: str = "template0") -> Asyn
             urls = {s: role_url(owner_url, credentials, s) for s in SERVICES}
             yield Database(name, owner_url, urls)
         finally:
-            await owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            await _drop(owner, name)
     finally:
         await owner.close()
+
+
+async def _drop(owner: asyncpg.Connection, name: str) -> None:
+    """Drop a database; a vacuum worker that is just in it may not be ended by us, and soon goes."""
+    for patience in (0.2, 0.5, 1.0, 2.0, 5.0):
+        try:
+            await owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        except (asyncpg.InsufficientPrivilegeError, asyncpg.ObjectInUseError):
+            await anyio.sleep(patience)
+        else:
+            return
+    await owner.execute(f"DROP DATABASE {name} WITH (FORCE)")

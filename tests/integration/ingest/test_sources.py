@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.integration.ingest.conftest import Ingest
+from tests.support.eventually import eventually
 from tests.support.kafka import partitions_of
 
 SOURCE: dict[str, Any] = {"id": "tills", "name": "Tills", "channel": "pos", "default_region": "FR"}
@@ -54,7 +55,10 @@ async def test_sources_in_pages(ingest: Ingest) -> None:
 async def test_a_new_channel_has_its_topic_when_the_answer_comes(ingest: Ingest) -> None:
     body = {**SOURCE, "id": "fridge", "channel": "vending", "offline": True}
     assert (await ingest.admin.post("/v1/sources", json=body)).status_code == 201
-    assert await partitions_of(ingest.stack.kafka, ingest.topics.channel("vending"))
+    topic = ingest.topics.channel("vending")
+    assert await eventually(
+        lambda: partitions_of(ingest.stack.kafka, topic), retrying=(LookupError,)
+    )
 
 
 @pytest.mark.parametrize(
