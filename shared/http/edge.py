@@ -73,7 +73,7 @@ class Edge:
                 await refusal(scope, receive, send_with_headers)
             else:
                 await self._app(scope, self._limited(receive), send_with_headers)
-        except Exception:
+        except Exception:  # the caller gets a 500 with a trace id, the log the stack
             if status:
                 raise  # the answer has begun; the server closes the connection
             logger.exception("request failed", extra={"route": _route(scope)})

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.errors import Misconfigured
-
-MISCONFIGURED = 78
+from shared.runtime.service import MISCONFIGURED
 
 
 @dataclass(frozen=True, slots=True)

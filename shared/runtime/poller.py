@@ -42,7 +42,7 @@ async def poll(fire: Fire, postpone: Postpone, stopping: asyncio.Event) -> None:
             logger.warning("timers: again in %.1f s: %s", pause, error)
             await wait(stopping, pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-        except Exception:
+        except Exception:  # a bug in one timer: it is logged, tried alone, then put off
             metrics.RETRIES.labels(failure="unknown").inc()
             logger.exception("timers: %d together failed", limit)
             failures, limit = failures + 1, 1

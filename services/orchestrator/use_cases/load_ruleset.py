@@ -5,7 +5,6 @@ second, so a change is live everywhere within two seconds.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
@@ -22,6 +21,7 @@ from services.orchestrator.storage.configuration import Stored
 from shared.errors import Infrastructure, Unprocessable
 from shared.observability import metrics
 from shared.postgres.transaction import transaction
+from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +81,7 @@ class LiveRuleSet:
                 await self.refresh()
             except Infrastructure as error:
                 logger.warning("configuration: again in %.1f s: %s", POLL_SECONDS, error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), POLL_SECONDS)
+            await wait(stopping, POLL_SECONDS)
 
 
 def compiled(stored: Stored) -> RuleSet:
