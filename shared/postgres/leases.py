@@ -32,6 +32,7 @@ class Passed(NamedTuple):
     """How one batch moves one partition; `end - start` is the sum of the four counts."""
 
     place: Place
+    start: int
     end: int
     applied: int
     deduped: int
@@ -122,9 +123,11 @@ _ADVANCE = text(
            deduped = l.deduped + w.deduped, dead = l.dead + w.dead, gaps = l.gaps + w.gaps
       FROM unnest(CAST(:topics AS text[]), CAST(:parts AS integer[]), CAST(:ends AS bigint[]),
                   CAST(:applied AS bigint[]), CAST(:deduped AS bigint[]), CAST(:dead AS bigint[]),
-                  CAST(:gaps AS bigint[]))
-           AS w (topic, part, next_offset, applied, deduped, dead, gaps)
+                  CAST(:gaps AS bigint[]), CAST(:epochs AS bigint[]), CAST(:starts AS bigint[]))
+           AS w (topic, part, next_offset, applied, deduped, dead, gaps, epoch, start)
      WHERE l.grp = :grp AND l.topic = w.topic AND l.part = w.part
+       AND l.epoch = w.epoch AND l.next_offset = w.start
+    RETURNING l.topic, l.part
     """
 )
 
@@ -197,9 +200,14 @@ async def lock(tx: AsyncConnection, grp: str, places: Iterable[Place]) -> dict[P
     return {Place(row.topic, row.part): Position(row.epoch, row.next_offset) for row in rows}
 
 
-async def advance(tx: AsyncConnection, grp: str, passed: Sequence[Passed]) -> None:
-    """Move rows past a batch; the table's check refuses counts that do not add up."""
-    await tx.execute(
+async def advance(
+    tx: AsyncConnection, grp: str, passed: Sequence[Passed], epochs: Mapping[Place, int]
+) -> set[Place]:
+    """Move rows past a batch, if they have our epoch and stand where it starts.
+
+    Returns the places that moved. The table's check refuses counts that do not add up.
+    """
+    rows = await tx.execute(
         _ADVANCE,
         {
             "grp": grp,
@@ -210,5 +218,8 @@ async def advance(tx: AsyncConnection, grp: str, passed: Sequence[Passed]) -> No
             "deduped": [row.deduped for row in passed],
             "dead": [row.dead for row in passed],
             "gaps": [row.gaps for row in passed],
+            "epochs": [epochs.get(row.place) for row in passed],
+            "starts": [row.start for row in passed],
         },
     )
+    return {Place(row.topic, row.part) for row in rows}

@@ -5,7 +5,7 @@ the messages are about; so the order of row ids is the order of `seq` for each p
 the relay publishes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.kafka.messages import Message, OutboxBuffer
+from shared.kafka.records import Place
 
 SHARDS = 8
 """Relay ownership is per `partition % SHARDS`, for all topics alike."""
@@ -100,9 +101,20 @@ _READ = text(
 )
 _DELETE = text(
     """
-    DELETE FROM outbox o
-     USING unnest(CAST(:shards AS smallint[]), CAST(:ids AS bigint[])) AS d (shard, id)
-     WHERE o.shard = d.shard AND o.id = d.id
+    WITH ours AS MATERIALIZED (
+        SELECT l.topic, l.part
+          FROM lease l
+          JOIN unnest(CAST(:topics AS text[]), CAST(:parts AS integer[]), CAST(:epochs AS bigint[]))
+               AS w (topic, part, epoch)
+            ON l.grp = :grp AND l.topic = w.topic AND l.part = w.part AND l.epoch = w.epoch
+         ORDER BY l.topic, l.part
+           FOR UPDATE OF l
+    ), deleted AS (
+        DELETE FROM outbox o
+         USING unnest(CAST(:shards AS smallint[]), CAST(:ids AS bigint[])) AS d (shard, id), ours
+         WHERE ours.part = d.shard AND o.shard = d.shard AND o.id = d.id
+    )
+    SELECT topic, part FROM ours
     """
 )
 _BACKLOG = text(
@@ -120,12 +132,27 @@ async def read(tx: AsyncConnection, shards: Iterable[int], frames: int) -> list[
     return [Frame(row.shard, row.id, row.topic, row.part, row.frame) for row in rows]
 
 
-async def delete(tx: AsyncConnection, frames: Sequence[Frame]) -> None:
-    """Remove exactly the rows that were published; never by a range or a cursor."""
-    await tx.execute(
+async def delete(
+    tx: AsyncConnection, frames: Sequence[Frame], grp: str, owned: Mapping[Place, int]
+) -> set[Place]:
+    """Remove exactly the rows that were published, never by a range or a cursor.
+
+    `owned` has the lease of each shard with the epoch we believe in; rows of a shard with another
+    epoch are left to its new owner. Returns the leases that are ours.
+    """
+    places = sorted(owned)
+    rows = await tx.execute(
         _DELETE,
-        {"shards": [frame.shard for frame in frames], "ids": [frame.id for frame in frames]},
+        {
+            "grp": grp,
+            "topics": [place.topic for place in places],
+            "parts": [place.partition for place in places],
+            "epochs": [owned[place] for place in places],
+            "shards": [frame.shard for frame in frames],
+            "ids": [frame.id for frame in frames],
+        },
     )
+    return {Place(row.topic, row.part) for row in rows}
 
 
 async def backlog(tx: AsyncConnection) -> Backlog:

@@ -29,6 +29,22 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
             yield connection
 
 
+def autocommit(engine: AsyncEngine) -> AsyncEngine:
+    """The same pool for `statement`: each statement commits by itself, in one round trip."""
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@asynccontextmanager
+async def statement(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """For one statement that is a transaction of its own; `engine` comes from `autocommit`.
+
+    Raises as `transaction` does.
+    """
+    with database_errors():
+        async with engine.connect() as connection:
+            yield connection
+
+
 class database_errors:  # noqa: N801  a context manager that reads like a statement
     """Turns the driver's transient failures into Infrastructure; everything else passes."""
 

@@ -21,7 +21,7 @@ from shared.kafka.records import Place, Record, Span
 from shared.observability import metrics
 from shared.postgres import leases, outbox
 from shared.postgres.leases import Passed
-from shared.postgres.transaction import transaction
+from shared.postgres.transaction import autocommit, statement, transaction
 from shared.runtime.crash import crash_point
 from shared.runtime.records import Handled
 
@@ -106,7 +106,7 @@ class TransactionalCommit:
             self._dead_letters.add_to(handled, attempts)
             await outbox.append(tx, handled.messages)
             crash_point("runtime.outbox_inserted")
-            await leases.advance(tx, self._group, _passed(spans, handled))
+            await _advance(tx, self._group, _passed(spans, handled), epochs)
             crash_point("runtime.before_commit")
         crash_point("runtime.after_commit")
         self._committed()
@@ -125,7 +125,7 @@ class ProduceThenCommit:
         dead_letters: DeadLetters,
         publisher: Publisher,
     ) -> None:
-        self._engine = engine
+        self._engine = autocommit(engine)
         self._group = group
         self._handler = handler
         self._dead_letters = dead_letters
@@ -144,10 +144,8 @@ class ProduceThenCommit:
         self._dead_letters.add_to(handled, attempts)
         await self._publisher.publish(handled.messages.items())
         crash_point("runtime.produced")
-        async with transaction(self._engine) as tx:
-            await _check(tx, self._group, spans, epochs)
-            await leases.advance(tx, self._group, _passed(spans, handled))
-            crash_point("runtime.before_commit")
+        async with statement(self._engine) as tx:
+            await _advance(tx, self._group, _passed(spans, handled), epochs)
         crash_point("runtime.after_commit")
         _count(spans, handled)
 
@@ -160,6 +158,15 @@ async def _check(tx: AsyncConnection, group: str, spans: Sequence[Span], epochs:
     crash_point("runtime.lease_checked")
 
 
+async def _advance(
+    tx: AsyncConnection, group: str, passed: Sequence[Passed], epochs: Epochs
+) -> None:
+    moved = await leases.advance(tx, group, passed, epochs)
+    for row in passed:
+        if row.place not in moved:
+            raise Fenced(str(row.place))
+
+
 def _passed(spans: Sequence[Span], handled: Handled) -> list[Passed]:
     dead: Counter[Place] = Counter(
         Place(record.topic, record.partition) for record, _ in handled.dead
@@ -167,6 +174,7 @@ def _passed(spans: Sequence[Span], handled: Handled) -> list[Passed]:
     return [
         Passed(
             place=span.place,
+            start=span.start,
             end=span.end,
             applied=len(span.records) - handled.deduped[span.place] - dead[span.place],
             deduped=handled.deduped[span.place],

@@ -18,9 +18,9 @@ from shared.kafka.messages import Message
 from shared.kafka.publisher import Publisher
 from shared.kafka.records import Place
 from shared.observability import metrics
-from shared.postgres import leases, outbox
+from shared.postgres import outbox
 from shared.postgres.outbox import SHARDS, Frame
-from shared.postgres.transaction import transaction
+from shared.postgres.transaction import autocommit, statement, transaction
 from shared.runtime.crash import crash_point
 from shared.runtime.leases import TICK_SECONDS, LeaseKeeper
 from shared.runtime.waiting import wait
@@ -44,6 +44,7 @@ class Relay:
 
     def __init__(self, engine: AsyncEngine, *, keeper: LeaseKeeper, publisher: Publisher) -> None:
         self._engine = engine
+        self._single = autocommit(engine)
         self._keeper = keeper
         self._publisher = publisher
         self._unsure: set[int] = set()
@@ -90,7 +91,7 @@ class Relay:
         shards = sorted(place.partition for place in self._keeper.epochs)
         if not shards:
             return False
-        async with transaction(self._engine) as tx:
+        async with statement(self._single) as tx:
             frames = await outbox.read(tx, shards, FRAMES_A_SHARD)
         if not frames:
             self._unsure.clear()
@@ -119,13 +120,12 @@ class Relay:
     async def _delete(self, frames: list[Frame]) -> None:
         """Delete the rows of shards that are still ours; the others are their new owner's."""
         epochs = self._keeper.epochs
-        places = sorted({shard_place(frame.shard) for frame in frames})
-        async with transaction(self._engine) as tx:
-            rows = await leases.lock(tx, RELAY_GROUP, places)
-            ours = {place.partition for place in places if rows[place].epoch == epochs.get(place)}
-            await outbox.delete(tx, [frame for frame in frames if frame.shard in ours])
-        for place in places:
-            if place.partition not in ours and epochs.pop(place, None) is not None:
+        places = {shard_place(frame.shard) for frame in frames}
+        owned = {place: epochs[place] for place in places if place in epochs}
+        async with statement(self._single) as tx:
+            ours = await outbox.delete(tx, frames, RELAY_GROUP, owned)
+        for place in sorted(owned.keys() - ours):
+            if epochs.pop(place, None) is not None:
                 metrics.FENCED.inc()
                 logger.warning("relay: shard %d belongs to another process", place.partition)
 

@@ -15,8 +15,8 @@ REACHED_SECONDS = 120.0
 MOST_PASSES = 2
 
 STATELESS = (
-    *("runtime.fetched", "runtime.handled", "runtime.produced", "runtime.lease_checked"),
-    *("runtime.before_commit", "runtime.after_commit", "runtime.mirrored"),
+    *("runtime.fetched", "runtime.handled", "runtime.produced"),
+    *("runtime.after_commit", "runtime.mirrored"),
 )
 STATEFUL = tuple(point for point in POINTS if point != "runtime.produced")
 

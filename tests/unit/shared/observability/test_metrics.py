@@ -1,5 +1,7 @@
 """The catalogue: closed label sets, bounded series, SLO edges, and the page that describes it."""
 
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -64,7 +66,15 @@ def test_the_threshold_of_the_decision_slo_is_an_edge() -> None:
 
 
 def test_a_thousand_channels_and_a_whole_api_stay_below_the_limit() -> None:
-    """The worst a role can be made to do: every door, label and route at once."""
+    """In a process of its own: in this one, the series of every role meet."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
+        series, one_more = fresh.submit(the_worst_a_role_can_be_made_to_do).result()
+    assert 1000 < series < SERIES_LIMIT
+    assert one_more == OTHER
+
+
+def the_worst_a_role_can_be_made_to_do() -> tuple[int, str]:
+    """Use every door, label and route; the number of series, and what a late channel is called."""
     metrics.start("orchestrator", "worker", "1.0")
     metrics.start_routes([("GET", f"/v1/things{n}/{{key}}") for n in range(60)])
     for number in range(1000):
@@ -80,11 +90,7 @@ def test_a_thousand_channels_and_a_whole_api_stay_below_the_limit() -> None:
         topic = metrics.topic_label(f"actions.{name}")
         metrics.OUTBOX_PUBLISHED.labels(topic=topic).inc()
         metrics.LAG.note(f"channel.{name}", 0, 1, 1.0)
-    series = sum(len(samples) for samples in scraped().values())
-    for number in range(1000):
-        metrics.LAG.forget(f"channel.channel_{number}", 0)
-    assert 1000 < series < SERIES_LIMIT
-    assert metrics.channel_label("one_more") == OTHER
+    return sum(len(samples) for samples in scraped().values()), metrics.channel_label("one_more")
 
 
 @pytest.mark.parametrize("value", ["ada@b.c", "A B", "x" * 65, "", "web\n"])
