@@ -6,6 +6,8 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from aiokafka.producer.message_accumulator import BatchBuilder
+
 from bench.load import LoadEvent
 from deploy.local.topics import create_topics, delete_topics
 from shared.contracts.topics import DAY_MS, DEAD_LETTER_MAX_BYTES, TopicSpec
@@ -13,7 +15,7 @@ from shared.kafka.factory import build_producer
 
 PARTITIONS = 8
 BATCH = 400
-TICK_SECONDS = 0.01
+TICK_SECONDS = 0.02
 
 
 async def new_topics(bootstrap: str, prefix: str, names: Sequence[str]) -> None:
@@ -63,12 +65,17 @@ async def pace(
     try:
         begun, done = time.time(), 0
         while done < len(events):
-            due = min(len(events), int((time.time() - begun) * rate))
+            due = min(len(events), done + BATCH, int((time.time() - begun) * rate))
+            lanes: dict[int, BatchBuilder] = {}
             for event in events[done:due]:
                 sent(event, begun + done / rate)
                 partition = zlib.crc32(event.key) % PARTITIONS
-                await producer.send(topic, event.value, key=event.key, partition=partition)
+                if partition not in lanes:
+                    lanes[partition] = producer.create_batch()
+                lanes[partition].append(timestamp=None, key=event.key, value=event.value)
                 done += 1
+            for partition, lane in lanes.items():
+                await producer.send_batch(lane, topic, partition=partition)
             await asyncio.sleep(TICK_SECONDS)
         await producer.flush()
     finally:

@@ -28,7 +28,9 @@ from shared.runtime.waiting import wait
 logger = logging.getLogger(__name__)
 
 RELAY_GROUP = "relay"
-POLL_SECONDS = 0.02
+POLL_SECONDS, LONGEST_POLL_SECONDS = 0.02, 0.1
+"""How long to wait for frames that another process committed: longer while there are none, because
+an idle process must cost little. What this process commits wakes the relay at once."""
 FRAMES_A_SHARD = 4
 PAUSE_SECONDS = 0.5
 MEASURE_SECONDS = 1.0
@@ -54,11 +56,15 @@ class Relay:
     async def run(self, stopping: asyncio.Event) -> None:
         """Publish until told to stop; then once more what is there, and give the shards back."""
         await self._ensure_rows(stopping)
+        poll = POLL_SECONDS
         while not stopping.is_set():
             self.wake.clear()
             try:
-                if not await self.step():
-                    await wait(self.wake, POLL_SECONDS)
+                if await self.step():
+                    poll = POLL_SECONDS
+                else:
+                    await wait(self.wake, poll)
+                    poll = min(2 * poll, LONGEST_POLL_SECONDS)
             except Infrastructure as error:
                 metrics.OUTBOX_ERRORS.inc()
                 self._unsure.update(place.partition for place in self._keeper.epochs)

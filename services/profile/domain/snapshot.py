@@ -5,6 +5,8 @@ of the profile and the cause alone: whatever the batch was, the same history giv
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate
 
 import msgspec
 
@@ -37,6 +39,12 @@ _EMPTY: dict[str, bytes] = {
 }
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+@lru_cache(maxsize=10_000)
+def _name(name: str) -> bytes:
+    """A trait's name as it stands before its value; everybody has the same few."""
+    return _encode(name) + b":"
 
 
 def update(
@@ -142,12 +150,12 @@ def _consents(profile: WorkingProfile) -> bytes:
 
 def within(parts: Sequence[bytes], limit: int) -> tuple[bytes, bool]:
     """As many of the parts as fit into `limit` bytes, joined by commas; whether some did not."""
-    room = limit
-    for kept, part in enumerate(parts):
-        room -= len(part) + 1
-        if room < 0:
-            return b",".join(parts[:kept]), True
-    return b",".join(parts), False
+    whole = b",".join(parts)
+    if len(whole) <= limit:
+        return whole, False
+    sizes = accumulate(len(part) + 1 for part in parts)
+    kept = sum(size <= limit + 1 for size in sizes)
+    return b",".join(parts[:kept]), True
 
 
 def _tail(profile: WorkingProfile) -> bytes:
@@ -156,7 +164,7 @@ def _tail(profile: WorkingProfile) -> bytes:
     zone, traits, left_out = b"null", b"", False
     if best:
         zone = _encode(timezone_of(best))
-        named = [b"%b:%b" % (_encode(name), best[name]) for name in shown_traits(best)]
+        named = [_name(name) + best[name] for name in shown_traits(best)]
         traits, left_out = within(named, TRAIT_BYTES)
     return (
         b'","leaves":{},"persona":null,"segments":[],"status":"%b","timezone":%b,"traits":{%b}%b},'
