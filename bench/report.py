@@ -1,6 +1,7 @@
 """Writes docs/benchmarks.md: the figures of one run, with what they mean and how to repeat it."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench import load
 from bench.floor import FloorRun
@@ -10,6 +11,9 @@ from bench.pipeline import HOPS, PipelineRun
 MUST, AIM = 0.15, 0.30
 MUST_MS, AIM_MS = 500, 250
 EXPLAIN_BELOW = 15_000
+PERCENTILES = (0.5, 0.9, 0.95, 0.99, 1.0)
+LEARNED = Path(__file__).with_name("learned.md")
+"""What earlier measurements taught; it ends the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,9 @@ class Figures:
     bare_floor: FloorRun
     pipeline: PipelineRun
     latency: LatencyRun
+    """At half of the load that the first budget's "must" column asks for."""
+    latency_at_half: LatencyRun
+    """At half of what the pipeline took in this run."""
 
     @property
     def floor(self) -> float:
@@ -37,21 +44,27 @@ class Figures:
 
 def summary(figures: Figures) -> str:
     """The result in a few lines for the terminal."""
-    late = figures.latency
-    return (
-        f"floor {figures.floor:,.0f}/s, pipeline {figures.pipeline.rate:,.0f}/s, "
-        f"ratio {figures.ratio:.3f} (must {MUST}, aim {AIM})\n"
-        f"event to action at {late.rate:,.0f}/s: p50 {late.percentile(0.50):.0f} ms, "
-        f"p99 {late.percentile(0.99):.0f} ms (must {MUST_MS}, aim {AIM_MS}), "
-        f"{len(late.milliseconds)} of {late.expected} actions"
+    return "\n".join(
+        [
+            f"floor {figures.floor:,.0f}/s, pipeline {figures.pipeline.rate:,.0f}/s, "
+            f"ratio {figures.ratio:.3f} (must {MUST}, aim {AIM})",
+            *(
+                f"event to action at {late.rate:,.0f}/s: p50 {late.percentile(0.50):.0f} ms, "
+                f"p99 {late.percentile(0.99):.0f} ms (must {MUST_MS}, aim {AIM_MS}), "
+                f"{len(late.milliseconds)} of {late.expected} actions"
+                for late in (figures.latency, figures.latency_at_half)
+            ),
+        ]
     )
 
 
 def kept(figures: Figures) -> bool:
     """Whether both budgets' "must" column is kept, and no action is missing or doubled."""
-    late = figures.latency
-    exact = len(late.milliseconds) == late.expected and not late.unexpected
-    return figures.ratio >= MUST and late.percentile(0.99) <= MUST_MS and exact
+    exact = all(
+        len(late.milliseconds) == late.expected and not late.unexpected
+        for late in (figures.latency, figures.latency_at_half)
+    )
+    return figures.ratio >= MUST and figures.latency.percentile(0.99) <= MUST_MS and exact
 
 
 def render(figures: Figures) -> str:
@@ -71,20 +84,23 @@ def render(figures: Figures) -> str:
             *_pipeline(figures),
             *_latency(figures),
             *_method(figures),
+            LEARNED.read_text(encoding="utf-8"),
         ]
     )
 
 
 def _budget(figures: Figures) -> list[str]:
-    late = figures.latency
+    late, half = figures.latency, figures.latency_at_half
     return [
         "| budget | must | aim | measured |",
         "|---|---|---|---|",
         f"| events/s, channel topic to decision, three services, {load.RULES} rules live | "
         f"{MUST} × floor | {AIM} × floor | **{figures.ratio:.2f} × floor** "
         f"({figures.pipeline.rate:,.0f}/s) |",
-        f"| event → action at half of that load, p99 | {MUST_MS} ms | {AIM_MS} ms | "
-        f"**{late.percentile(0.99):.0f} ms** |",
+        f"| event → action at half of that load ({MUST} × floor), p99 | {MUST_MS} ms | "
+        f"{AIM_MS} ms | **{late.percentile(0.99):.0f} ms** at {late.rate:,.0f}/s |",
+        f"| the same at half of what the pipeline took, p99 | | | "
+        f"{half.percentile(0.99):.0f} ms at {half.rate:,.0f}/s |",
         "",
     ]
 
@@ -150,22 +166,22 @@ def _pipeline(figures: Figures) -> list[str]:
 
 
 def _latency(figures: Figures) -> list[str]:
-    run = figures.latency
+    runs = (figures.latency, figures.latency_at_half)
     return [
         "## Event to action",
         "",
-        f"{run.events:,} events paced at {run.rate:,.0f} a second. Measured from the moment the "
-        "event was due at the publisher to the moment a consumer of the actions topic had the "
-        "action.",
+        "Events paced evenly. Measured from the moment the event was due at the publisher to the "
+        "moment a consumer of the actions topic had the action.",
         "",
-        "| p50 | p90 | p95 | p99 | longest |",
-        "|---|---|---|---|---|",
-        "| "
-        + " | ".join(f"{run.percentile(share):.0f} ms" for share in (0.5, 0.9, 0.95, 0.99, 1.0))
-        + " |",
-        "",
-        f"{len(run.milliseconds):,} of {run.expected:,} expected actions came, {run.unexpected} "
-        f"that were not expected, {run.doubled} twice.",
+        "| events/s | events | p50 | p90 | p95 | p99 | longest | actions | unexpected | twice |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+        *(
+            f"| {run.rate:,.0f} | {run.events:,} | "
+            + " | ".join(f"{run.percentile(share):.0f} ms" for share in PERCENTILES)
+            + f" | {len(run.milliseconds):,} of {run.expected:,} | {run.unexpected} | "
+            f"{run.doubled} |"
+            for run in runs
+        ),
         "",
     ]
 
