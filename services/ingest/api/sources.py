@@ -1,14 +1,14 @@
 """`/v1/sources`: who may publish, and the keys with which they do."""
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import phonenumbers
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from services.ingest.domain.identifiers import is_type
-from services.ingest.domain.source import DEFAULT_TRUST, Source
+from services.ingest.domain.source import DEFAULT_TRUST, Source, Tracking
 from services.ingest.storage import sources
 from services.ingest.storage.registry import Registry
 from services.ingest.storage.sources import StoredKey
@@ -88,6 +88,13 @@ class SourceView(BaseModel):
     default_region: str | None
     subject_as: str | None
     trust: int
+    timezone: str | None
+    device: bool
+    max_age_seconds: int | None
+    mapping: dict[str, Any] | None
+    tracking: Tracking
+    events_per_second: int | None
+    pii: dict[str, str]
     created_at: datetime
     created_by: str
 

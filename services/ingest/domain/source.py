@@ -1,12 +1,14 @@
 """The publisher of an event, and what ingest was told about it."""
 
 from collections.abc import Mapping
+from typing import Any, Literal
 
 import msgspec
 
 from shared.errors import InvalidData
 
-DIALECTS = ("segment", "cloudevents", "native")
+DIALECTS = ("segment", "cloudevents", "native", "webhook")
+Tracking = Literal["off", "warn", "reject"]
 DEFAULT_TRUST = 50
 
 
@@ -16,7 +18,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     `dialect` is what its HTTP calls speak; a Kafka record shows its own. `default_region`
     (ISO 3166, two letters) completes national phone numbers, `subject_as` says which identifier
     type a CloudEvents subject is, `trust` (0 to 100) goes along with every touchpoint when it is
-    not the default.
+    not the default. `timezone` (IANA) is where times without an offset were read, `device` says
+    that its clocks are customers' own, `max_age_seconds` how old an event may be, `mapping` how a
+    webhook's body becomes an event, `tracking` what the tracking plan does to an event that breaks
+    it, `events_per_second` what it may send over HTTP, `pii` which fields are personal data and of
+    what class.
     """
 
     id: str
@@ -27,6 +33,13 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     default_region: str | None = None
     subject_as: str | None = None
     trust: int = DEFAULT_TRUST
+    timezone: str | None = None
+    device: bool = False
+    max_age_seconds: int | None = None
+    mapping: dict[str, Any] | None = None
+    tracking: Tracking = "off"
+    events_per_second: int | None = None
+    pii: dict[str, str] = {}
 
 
 class Sources(msgspec.Struct, frozen=True):

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import text
+import msgspec
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.ingest.domain.source import Source
+from services.ingest.domain.source import Source, Tracking
 
 
 class StoredSource(NamedTuple):
@@ -21,6 +23,13 @@ class StoredSource(NamedTuple):
     default_region: str | None
     subject_as: str | None
     trust: int
+    timezone: str | None
+    device: bool
+    max_age_seconds: int | None
+    mapping: dict[str, Any] | None
+    tracking: Tracking
+    events_per_second: int | None
+    pii: dict[str, str]
     created_at: datetime
     created_by: str
 
@@ -36,31 +45,47 @@ class StoredKey(NamedTuple):
     revoked_at: datetime | None
 
 
-INSERT = text("""
+JSON_PARAMETERS = (
+    bindparam("mapping", type_=JSONB(none_as_null=True)),
+    bindparam("pii", type_=JSONB),
+)
+JSON_COLUMNS: dict[str, type[JSONB]] = {"mapping": JSONB, "pii": JSONB}
+
+INSERT = (
+    text("""
 INSERT INTO source (id, name, channel, offline, dialect, default_region, subject_as, trust,
+                    timezone, device, max_age_seconds, mapping, tracking, events_per_second, pii,
                     created_by)
-VALUES (:id, :name, :channel, :offline, :dialect, :default_region, :subject_as, :trust, :created_by)
+VALUES (:id, :name, :channel, :offline, :dialect, :default_region, :subject_as, :trust, :timezone,
+        :device, :max_age_seconds, :mapping, :tracking, :events_per_second, :pii, :created_by)
 ON CONFLICT (id) DO NOTHING
-RETURNING id, name, channel, offline, dialect, default_region, subject_as, trust, created_at,
-          created_by
+RETURNING id, name, channel, offline, dialect, default_region, subject_as, trust,
+       timezone, device, max_age_seconds, mapping, tracking, events_per_second, pii,
+       created_at, created_by
 """)
+    .bindparams(*JSON_PARAMETERS)
+    .columns(**JSON_COLUMNS)
+)
 
 PAGE = text("""
-SELECT id, name, channel, offline, dialect, default_region, subject_as, trust, created_at,
-       created_by
+SELECT id, name, channel, offline, dialect, default_region, subject_as, trust,
+       timezone, device, max_age_seconds, mapping, tracking, events_per_second, pii,
+       created_at, created_by
   FROM source WHERE id > :after ORDER BY id LIMIT :limit
-""")
+""").columns(**JSON_COLUMNS)
 
 ONE = text("""
-SELECT id, name, channel, offline, dialect, default_region, subject_as, trust, created_at,
-       created_by
+SELECT id, name, channel, offline, dialect, default_region, subject_as, trust,
+       timezone, device, max_age_seconds, mapping, tracking, events_per_second, pii,
+       created_at, created_by
   FROM source WHERE id = :id
-""")
+""").columns(**JSON_COLUMNS)
 
 ALL = text("""
-SELECT id, name, channel, offline, dialect, default_region, subject_as, trust
+SELECT id, name, channel, offline, dialect, default_region, subject_as, trust,
+       timezone, device, max_age_seconds, mapping, tracking, events_per_second, pii
   FROM source ORDER BY id
-""")
+""").columns(**JSON_COLUMNS)
 
 INSERT_KEY = text("""
 INSERT INTO source_key (id, source_id, prefix, key_sha256, created_by)
@@ -84,17 +109,7 @@ LIVE_KEYS = text("SELECT key_sha256, source_id FROM source_key WHERE revoked_at 
 
 async def insert(tx: AsyncConnection, source: Source, *, created_by: str) -> StoredSource | None:
     """Store a source; None when there is one with its id."""
-    values = {
-        "id": source.id,
-        "name": source.name,
-        "channel": source.channel,
-        "offline": source.offline,
-        "dialect": source.dialect,
-        "default_region": source.default_region,
-        "subject_as": source.subject_as,
-        "trust": source.trust,
-        "created_by": created_by,
-    }
+    values = {**msgspec.structs.asdict(source), "created_by": created_by}
     row = (await tx.execute(INSERT, values)).one_or_none()
     return None if row is None else StoredSource(*row)
 
