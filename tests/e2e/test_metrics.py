@@ -1,4 +1,4 @@
-"""What every role shows when it is scraped after the demo is what `docs/metrics.md` says, and never an id."""
+"""What every role shows when it is scraped after the demo: the page, and never an id."""
 
 import re
 from pathlib import Path
