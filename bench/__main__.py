@@ -8,6 +8,7 @@ from pathlib import Path
 import uvloop
 
 from bench import machine, report
+from bench.collecting import CollectRun, run_collecting
 from bench.floor import SNAPSHOT, FloorRun, run_floor
 from bench.latency import LatencyRun, run_latency
 from bench.load import LoadEvent, make_load
@@ -67,6 +68,7 @@ def _measure(
     latency = _latency(stage, progress, "must", report.MUST * floor_rate / 2, seconds)
     at_half = _latency(stage, progress, "half", pipeline.rate / 2, seconds)
     stage.stop_roles()
+    collecting = _collecting(stage, progress, seconds / 3)
     after = _floor(stage, progress, events, "after", SNAPSHOT)
     return Figures(
         machine=machine.describe(),
@@ -77,6 +79,7 @@ def _measure(
         pipeline=pipeline,
         latency=latency,
         latency_at_half=at_half,
+        collecting=collecting,
     )
 
 
@@ -112,6 +115,15 @@ def _latency(stage: Stage, progress: Progress, run: str, rate: float, seconds: i
     events = list(make_load(round(rate * seconds), seed=2, run=run, now=clock.now()))
     progress.say(f"latency: {len(events):,} events at {rate:,.0f}/s")
     return uvloop.run(run_latency(stage, events, rate))
+
+
+def _collecting(stage: Stage, progress: Progress, seconds: float) -> list[CollectRun]:
+    """The collector alone, no worker behind it; its topic keeps what it took."""
+    progress.say("collector: batches, single events, and the bare endpoint")
+    runs = uvloop.run(run_collecting(stage, seconds))
+    for run in runs:
+        progress.say(f"{run.name}: {run.rate:,.0f} events/s")
+    return runs
 
 
 def _say(progress: Progress, what: str) -> Callable[[str], None]:
