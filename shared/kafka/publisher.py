@@ -38,9 +38,8 @@ class Publisher:
         sent: list[Awaitable[RecordMetadata]] = []
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
-                producer = await self._started()
                 for (topic, partition), messages in batches:
-                    sent += await _send(producer, topic, partition, messages)
+                    sent += await _send(await self._started(), topic, partition, messages)
                 await asyncio.gather(*sent)
         except KAFKA_TROUBLE as error:
             await self.close()
