@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.ingest.api.profile_counters import Applied, ProfileCounters
 from services.ingest.api.source_request import SourceRequest
+from services.ingest.domain.balance import balance
 from services.ingest.domain.source import Tracking
 from services.ingest.domain.source_key import Scope
 from services.ingest.storage import counters, sources
@@ -182,7 +183,7 @@ def sources_router(
         return SourceDetail(
             **_shown(stored),
             keys=[_key_view(key) for key in keys],
-            counters=_balanced(published, applied),
+            counters=_counters(published, applied),
         )
 
     @router.post("/v1/sources/{source_id}/keys", status_code=201)
@@ -226,26 +227,23 @@ async def _applied(profiles: ProfileCounters, source_id: str) -> Applied | str:
         return f"The profile service could not be asked for its part: {error.detail}."
 
 
-def _balanced(published: counters.Published, applied: Applied | str) -> Counters:
-    """A touchpoint can be applied before the position behind its record moves. It was received."""
+def _counters(published: counters.Published, applied: Applied | str) -> Counters:
     received, failed = published
-    if isinstance(applied, str):
-        return Counters(
+    if not isinstance(applied, str):
+        account = balance(
             received=received,
-            accepted=None,
-            duplicate=None,
             failed=failed,
-            in_flight=None,
-            detail=applied,
+            accepted=applied.accepted,
+            duplicate=applied.duplicate,
         )
-    known = applied.accepted + applied.duplicate + failed
-    received = max(received, known)
+        return Counters(**account._asdict())
     return Counters(
         received=received,
-        accepted=applied.accepted,
-        duplicate=applied.duplicate,
+        accepted=None,
+        duplicate=None,
         failed=failed,
-        in_flight=received - known,
+        in_flight=None,
+        detail=applied,
     )
 
 
