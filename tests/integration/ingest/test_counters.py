@@ -1,6 +1,6 @@
 """Live counters: each record counts once, with the position that moves past it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -8,14 +8,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.ingest.domain.source import Source
 from services.ingest.storage.counters import Published, advance_and_count, published
 from services.ingest.storage.tables import SCHEMA
+from services.ingest.use_cases.count_published import advance_and_count as count_and_advance
 from services.ingest.use_cases.register_source import register_source
+from shared.contracts.dead_letter import Failure
 from shared.contracts.topics import Topics
-from shared.kafka.records import Place
+from shared.errors import Fenced
+from shared.kafka.messages import PartitionCounts
+from shared.kafka.publisher import Publisher
+from shared.kafka.records import Place, Record, Span
 from shared.postgres import leases
 from shared.postgres.audit import Who
 from shared.postgres.engine import create_engine
 from shared.postgres.leases import Passed
 from shared.postgres.transaction import autocommit, statement, transaction
+from shared.runtime.commit import DeadLetters, ProduceThenCommit
+from shared.runtime.records import Handled
 from tests.integration.ingest.conftest import OPEN, Ingest, native
 from tests.support.eventually import eventually
 from tests.support.kafka import Message, publish
@@ -124,3 +131,38 @@ async def test_a_killed_worker_counts_each_record_once(
     await eventually(lambda: count(engine), until=lambda seen: seen == Published(50, 10), within=60)
     await publish(stack.kafka, [Message(topic, native("tills", "last"))])
     await eventually(lambda: count(engine), until=lambda seen: seen == Published(51, 10), within=60)
+
+
+async def test_a_record_that_no_handler_can_take_counts_as_failed(
+    stack: Stack, topics: Topics, engine: AsyncEngine
+) -> None:
+    """The loop buries it without the handler; a fenced owner's burial counts for nothing."""
+    place = Place(topics.channel("pos"), 0)
+    async with transaction(engine) as tx:
+        await leases.ensure(tx, "g", {place: 0})
+        held = await leases.claim(tx, "g", "me", [place])
+    counts = PartitionCounts()
+    publisher = Publisher(stack.kafka, client_id="test")
+
+    async def never(records: Sequence[Record]) -> Handled:
+        raise AssertionError(f"{len(records)} were handed on")
+
+    commit = ProduceThenCommit(
+        engine,
+        group="g",
+        handler=never,
+        dead_letters=DeadLetters(group="g", topics=topics, counts=counts),
+        publisher=publisher,
+        advance=count_and_advance,
+    )
+    record = Record(*place, 0, 1_763_712_000_123, b"k", native("tills", "odd"), ())
+    span = Span(place, 0, 1, [record])
+    poison = Failure("unknown_error", "a bug")
+    try:
+        with pytest.raises(Fenced):
+            await commit([span], {place: held[place].epoch - 1}, poison, 3)
+        assert await count(engine) == Published(0, 0)
+        await commit([span], {place: held[place].epoch}, poison, 3)
+    finally:
+        await publisher.close()
+    assert await count(engine) == Published(received=1, failed=1)
