@@ -117,7 +117,13 @@ def sources_router(
 ) -> APIRouter:
     """The routes. What they change is known to this process at once, to others within seconds."""
     router = api_router(tags=["sources"])
+    _add_writing(router, registry, open_channel)
+    _add_reading(router, profiles)
+    _add_keys(router, registry)
+    return router
 
+
+def _add_writing(router: APIRouter, registry: Registry, open_channel: OpenChannel) -> None:
     @router.post("/v1/sources", status_code=201)
     async def create_source(
         body: SourceRequest, engine: Engine, response: Response, principal: Operator
@@ -155,6 +161,8 @@ def sources_router(
         response.headers["ETag"] = etag(stored.version)
         return SourceView(**_shown(stored))
 
+
+def _add_reading(router: APIRouter, profiles: ProfileCounters) -> None:
     @router.get("/v1/sources")
     async def list_sources(engine: Engine, paging: Paged, _: Reader) -> Page[SourceView]:
         """All sources in the order of their ids."""
@@ -186,6 +194,8 @@ def sources_router(
             counters=_counters(published, applied),
         )
 
+
+def _add_keys(router: APIRouter, registry: Registry) -> None:
     @router.post("/v1/sources/{source_id}/keys", status_code=201)
     async def create_key(
         source_id: str, engine: Engine, principal: Operator, body: KeyRequest | None = None
@@ -206,8 +216,6 @@ def sources_router(
         await revoke_source_key(engine, source_id, key_id, principal.who)
         registry.forget()
         return Response(status_code=204)
-
-    return router
 
 
 def _shown(stored: StoredSource) -> dict[str, Any]:
