@@ -3,18 +3,21 @@
 import asyncio
 
 from services.ingest.api.app import create_app
+from services.ingest.api.profile_counters import profile_counters
 from services.ingest.settings import IngestSettings
 from services.ingest.storage.registry import Registry
 from services.ingest.storage.tables import MIGRATIONS, SCHEMA
 from services.ingest.use_cases.accept_records import AcceptRecords
+from services.ingest.use_cases.count_published import advance_and_count
 from services.ingest.use_cases.open_channel import OpenChannel
 from services.ingest.use_cases.publish_together import GroupPublisher
+from shared.errors import Misconfigured
 from shared.kafka.records import Place
 from shared.observability.health import Health
 from shared.runtime.assembly import Parts, api_role, migrate_service, parts, stateless_worker
 from shared.runtime.cli import Command
 from shared.runtime.service import Role, run_role
-from shared.settings import load
+from shared.settings import load, read_secret_file
 
 
 async def build_collector(settings: IngestSettings) -> Role:
@@ -22,6 +25,9 @@ async def build_collector(settings: IngestSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="collector")
     health = Health(built.name, built.checks())
     publisher = GroupPublisher(built.publisher, built.counts)
+    if settings.service_token_file is None:
+        raise Misconfigured(["CONCERT_SERVICE_TOKEN_FILE: the profile service asks for a token"])
+    profiles = profile_counters(settings.profile_url, read_secret_file(settings.service_token_file))
     app = create_app(
         built.engine,
         health=health,
@@ -29,8 +35,11 @@ async def build_collector(settings: IngestSettings) -> Role:
         publisher=publisher,
         open_channel=OpenChannel(built.catalogue, built.topics),
         topics=built.topics,
+        profiles=profiles,
     )
-    return api_role(built, health=health, app=app, also={"publisher": publisher.run})
+    role = api_role(built, health=health, app=app, also={"publisher": publisher.run})
+    role.closing.append(profiles.close)
+    return role
 
 
 async def build_worker(settings: IngestSettings) -> Role:
@@ -47,7 +56,14 @@ async def build_worker(settings: IngestSettings) -> Role:
     async def discover() -> set[Place]:
         return channel_partitions(built)
 
-    return stateless_worker(built, health=health, handler=handler, discover=discover, also={})
+    return stateless_worker(
+        built,
+        health=health,
+        handler=handler,
+        discover=discover,
+        also={},
+        advance=advance_and_count,
+    )
 
 
 def channel_partitions(built: Parts) -> set[Place]:

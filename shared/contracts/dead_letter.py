@@ -22,6 +22,8 @@ REASONS = (
     "too_large",
     "empty",
     "unknown_source",
+    "wrong_channel",
+    "too_old",
     "unknown_error",
 )
 """Closed set of reasons; metrics use it as a label."""

@@ -116,8 +116,7 @@ _LOCK = text(
        FOR UPDATE OF l
     """
 )
-_ADVANCE = text(
-    """
+ADVANCE = """
     UPDATE lease l
        SET next_offset = w.next_offset, applied = l.applied + w.applied,
            deduped = l.deduped + w.deduped, dead = l.dead + w.dead, gaps = l.gaps + w.gaps
@@ -128,8 +127,9 @@ _ADVANCE = text(
      WHERE l.grp = :grp AND l.topic = w.topic AND l.part = w.part
        AND l.epoch = w.epoch AND l.next_offset = w.start
     RETURNING l.topic, l.part
-    """
-)
+"""
+"""Moves rows; a service may count in the same statement. Its values are `advance_values`."""
+_ADVANCE = text(ADVANCE)
 
 
 def _columns(places: Iterable[Place]) -> dict[str, list[object]]:
@@ -207,19 +207,23 @@ async def advance(
 
     Returns the places that moved. The table's check refuses counts that do not add up.
     """
-    rows = await tx.execute(
-        _ADVANCE,
-        {
-            "grp": grp,
-            "topics": [row.place.topic for row in passed],
-            "parts": [row.place.partition for row in passed],
-            "ends": [row.end for row in passed],
-            "applied": [row.applied for row in passed],
-            "deduped": [row.deduped for row in passed],
-            "dead": [row.dead for row in passed],
-            "gaps": [row.gaps for row in passed],
-            "epochs": [epochs.get(row.place) for row in passed],
-            "starts": [row.start for row in passed],
-        },
-    )
+    rows = await tx.execute(_ADVANCE, advance_values(grp, passed, epochs))
     return {Place(row.topic, row.part) for row in rows}
+
+
+def advance_values(
+    grp: str, passed: Sequence[Passed], epochs: Mapping[Place, int]
+) -> dict[str, object]:
+    """The parameters of `ADVANCE`."""
+    return {
+        "grp": grp,
+        "topics": [row.place.topic for row in passed],
+        "parts": [row.place.partition for row in passed],
+        "ends": [row.end for row in passed],
+        "applied": [row.applied for row in passed],
+        "deduped": [row.deduped for row in passed],
+        "dead": [row.dead for row in passed],
+        "gaps": [row.gaps for row in passed],
+        "epochs": [epochs.get(row.place) for row in passed],
+        "starts": [row.start for row in passed],
+    }

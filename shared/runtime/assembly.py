@@ -26,6 +26,7 @@ from shared.postgres.migrate import migrate
 from shared.postgres.tokens import ensure_admin_token, ensure_service_token
 from shared.postgres.transaction import transaction
 from shared.runtime.commit import (
+    Advance,
     DeadLetters,
     ProduceThenCommit,
     StatefulHandler,
@@ -151,14 +152,16 @@ def stateless_worker(
     handler: StatelessHandler,
     discover: Callable[[], Awaitable[set[Place]]],
     also: dict[str, Task],
+    advance: Advance | None = None,
 ) -> Role:
-    """A role that only turns messages into messages."""
+    """A role that only turns messages into messages; `advance` may count what it passes."""
     commit = ProduceThenCommit(
         built.engine,
         group=built.group,
         handler=handler,
         dead_letters=DeadLetters(group=built.group, topics=built.topics, counts=built.counts),
         publisher=built.publisher,
+        advance=advance,
     )
     return _role(
         built,

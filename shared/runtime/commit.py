@@ -28,6 +28,9 @@ from shared.runtime.records import Handled
 StatefulHandler = Callable[[Sequence[Record], AsyncConnection], Awaitable[Handled]]
 StatelessHandler = Callable[[Sequence[Record]], Awaitable[Handled]]
 Epochs = Mapping[Place, int]
+Advance = Callable[[AsyncConnection, str, Sequence[Passed], Epochs, Handled], Awaitable[set[Place]]]
+"""Moves the positions of a group past a batch, and counts it, in one statement of its own; which
+places moved."""
 
 
 class DeadLetters:
@@ -106,7 +109,8 @@ class TransactionalCommit:
             self._dead_letters.add_to(handled, attempts)
             await outbox.append(tx, handled.messages)
             crash_point("runtime.outbox_inserted")
-            await _advance(tx, self._group, _passed(spans, handled), epochs)
+            passed = _passed(spans, handled)
+            _check_moved(passed, await leases.advance(tx, self._group, passed, epochs))
             crash_point("runtime.before_commit")
         crash_point("runtime.after_commit")
         self._committed()
@@ -124,12 +128,14 @@ class ProduceThenCommit:
         handler: StatelessHandler,
         dead_letters: DeadLetters,
         publisher: Publisher,
+        advance: Advance | None = None,
     ) -> None:
         self._engine = autocommit(engine)
         self._group = group
         self._handler = handler
         self._dead_letters = dead_letters
         self._publisher = publisher
+        self._advance = _only_move if advance is None else advance
 
     async def __call__(
         self, spans: Sequence[Span], epochs: Epochs, poison: Failure | None, attempts: int
@@ -144,8 +150,9 @@ class ProduceThenCommit:
         self._dead_letters.add_to(handled, attempts)
         await self._publisher.publish(handled.messages.items())
         crash_point("runtime.produced")
+        passed = _passed(spans, handled)
         async with statement(self._engine) as tx:
-            await _advance(tx, self._group, _passed(spans, handled), epochs)
+            _check_moved(passed, await self._advance(tx, self._group, passed, epochs, handled))
         crash_point("runtime.after_commit")
         _count(spans, handled)
 
@@ -158,10 +165,13 @@ async def _check(tx: AsyncConnection, group: str, spans: Sequence[Span], epochs:
     crash_point("runtime.lease_checked")
 
 
-async def _advance(
-    tx: AsyncConnection, group: str, passed: Sequence[Passed], epochs: Epochs
-) -> None:
-    moved = await leases.advance(tx, group, passed, epochs)
+async def _only_move(
+    tx: AsyncConnection, group: str, passed: Sequence[Passed], epochs: Epochs, _: Handled
+) -> set[Place]:
+    return await leases.advance(tx, group, passed, epochs)
+
+
+def _check_moved(passed: Sequence[Passed], moved: set[Place]) -> None:
     for row in passed:
         if row.place not in moved:
             raise Fenced(str(row.place))

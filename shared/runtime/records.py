@@ -12,11 +12,16 @@ from shared.kafka.records import Record as Record
 
 @dataclass(slots=True)
 class Handled:
-    """What a handler says about a batch; a record in neither list was applied."""
+    """What a handler says about a batch; a record in neither list was applied.
+
+    `origins` counts the applied ones by where they lay and who published them, for a service that
+    keeps such counts.
+    """
 
     messages: OutboxBuffer
     dead: list[tuple[Record, Failure]] = field(default_factory=list)
     deduped: Counter[Place] = field(default_factory=Counter)
+    origins: Counter[tuple[Place, str]] = field(default_factory=Counter)
     after_commit: list[Callable[[], None]] = field(default_factory=list)
 
     def dedup(self, record: Record) -> None:

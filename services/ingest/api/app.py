@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.ingest.api.collector import MAX_BODY_BYTES, PATHS, collector_router
+from services.ingest.api.profile_counters import ProfileCounters
 from services.ingest.api.sources import sources_router
 from services.ingest.storage.registry import Registry
 from services.ingest.use_cases.open_channel import OpenChannel
@@ -31,6 +32,7 @@ def create_app(
     publisher: GroupPublisher,
     open_channel: OpenChannel,
     topics: Topics,
+    profiles: ProfileCounters,
 ) -> FastAPI:
     """The application; `publisher.run` has to run beside it."""
     app = http.create_app(
@@ -40,7 +42,7 @@ def create_app(
         engine=engine,
         routers=[
             collector_router(registry=registry, publisher=publisher, topics=topics),
-            sources_router(registry=registry, open_channel=open_channel),
+            sources_router(registry=registry, open_channel=open_channel, profiles=profiles),
         ],
         open_paths=PATHS,
         max_body_bytes=MAX_BODY_BYTES,

@@ -1,80 +1,40 @@
 """`/v1/sources`: who may publish, and the keys with which they do."""
 
-from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+import logging
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Annotated, Any
 
-import phonenumbers
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from services.ingest.domain.identifiers import is_type
-from services.ingest.domain.source import DEFAULT_TRUST, Source, Tracking
-from services.ingest.storage import sources
+from services.ingest.api.profile_counters import Applied, ProfileCounters
+from services.ingest.api.source_request import SourceRequest
+from services.ingest.domain.balance import balance
+from services.ingest.domain.source import Tracking
+from services.ingest.domain.source_key import Scope
+from services.ingest.storage import counters, sources
 from services.ingest.storage.registry import Registry
-from services.ingest.storage.sources import StoredKey
-from services.ingest.use_cases.issue_source_key import issue_source_key
+from services.ingest.storage.sources import StoredKey, StoredSource
+from services.ingest.use_cases.edit_source import edit_source
+from services.ingest.use_cases.issue_source_key import COLLECT, issue_source_key
 from services.ingest.use_cases.open_channel import OpenChannel
 from services.ingest.use_cases.register_source import register_source
 from services.ingest.use_cases.revoke_source_key import revoke_source_key
 from shared.access import Permission
-from shared.contracts.identifiers import RESERVED_TYPE
-from shared.contracts.topics import DEFAULT_CHANNELS
-from shared.errors import NotFound
+from shared.conditions.duration import format_duration
+from shared.errors import Infrastructure, NotFound, Problem, Unprocessable
 from shared.http.auth import Principal, requires
+from shared.http.etag import IfMatch, check_if_match, etag
 from shared.http.pagination import Page, Paged, split_page, words
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres.transaction import transaction
 
+logger = logging.getLogger(__name__)
+
 Reader = Annotated[Principal, requires(Permission.READ)]
 Operator = Annotated[Principal, requires(Permission.OPERATE)]
-SourceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$")]
-
-
-class SourceRequest(BaseModel):
-    """A source to be registered. `offline` follows from a default channel when left out."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: SourceId
-    name: str = Field(min_length=1, max_length=200)
-    channel: str = Field(pattern=r"^[a-z0-9_]{1,64}$")
-    offline: bool | None = None
-    dialect: Literal["segment", "cloudevents", "native"] = "native"
-    default_region: str | None = Field(
-        None, description="ISO 3166, two letters: where phone numbers without country code belong."
-    )
-    subject_as: str | None = Field(
-        None, description="Identifier type that the subject of a CloudEvent is."
-    )
-    trust: int = Field(DEFAULT_TRUST, ge=0, le=100)
-
-    @field_validator("default_region")
-    @classmethod
-    def _a_region(cls, value: str | None) -> str | None:
-        if value is not None and value not in phonenumbers.SUPPORTED_REGIONS:
-            raise ValueError("must be the two capital letters of a country, such as FR")
-        return value
-
-    @field_validator("subject_as")
-    @classmethod
-    def _an_identifier_type(cls, value: str | None) -> str | None:
-        if value is not None and (value == RESERVED_TYPE or not is_type(value)):
-            raise ValueError("must be an identifier type such as user_id")
-        return value
-
-    @model_validator(mode="after")
-    def _offline_is_known(self) -> Self:
-        if self.offline is None and self.channel not in DEFAULT_CHANNELS:
-            raise ValueError("offline is needed for a channel that is not a default one")
-        return self
-
-    def source(self) -> Source:
-        """As the domain knows it."""
-        offline = self.offline
-        if offline is None:
-            offline = DEFAULT_CHANNELS[self.channel] == "offline"
-        return Source(**{**self.model_dump(), "offline": offline})
 
 
 class SourceView(BaseModel):
@@ -90,11 +50,12 @@ class SourceView(BaseModel):
     trust: int
     timezone: str | None
     device: bool
-    max_age_seconds: int | None
+    max_age: str | None
     mapping: dict[str, Any] | None
     tracking: Tracking
     events_per_second: int | None
     pii: dict[str, str]
+    version: int
     created_at: datetime
     created_by: str
 
@@ -104,15 +65,45 @@ class KeyView(BaseModel):
 
     id: str
     prefix: str
+    scopes: list[str]
+    expires_at: datetime | None
     created_at: datetime
     created_by: str
     revoked_at: datetime | None
 
 
+class Counters(BaseModel):
+    """What became of a source's events; received = accepted + duplicate + failed + in_flight.
+
+    `received` were read by ingest, `failed` of them became dead letters, `accepted` and `duplicate`
+    were read by the profile service, `in_flight` are on their way there. The profile service not
+    answering, what it knows is null, and `detail` says so.
+    """
+
+    received: int
+    accepted: int | None
+    duplicate: int | None
+    failed: int
+    in_flight: int | None
+    detail: str | None = None
+
+
 class SourceDetail(SourceView):
-    """A source with its keys, ended ones too."""
+    """A source with its keys, ended ones too, and its live counters."""
 
     keys: list[KeyView]
+    counters: Counters
+
+
+class KeyRequest(BaseModel):
+    """A key to be made; without a body it may collect and does not expire."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    expires_at: AwareDatetime | None = Field(
+        None, description="When it ends by itself, in the future; null: never."
+    )
+    scopes: list[Scope] = Field(list(COLLECT), min_length=1, max_length=1)
 
 
 class NewKey(KeyView):
@@ -121,18 +112,57 @@ class NewKey(KeyView):
     key: str
 
 
-def sources_router(*, registry: Registry, open_channel: OpenChannel) -> APIRouter:
+def sources_router(
+    *, registry: Registry, open_channel: OpenChannel, profiles: ProfileCounters
+) -> APIRouter:
     """The routes. What they change is known to this process at once, to others within seconds."""
     router = api_router(tags=["sources"])
+    _add_writing(router, registry, open_channel)
+    _add_reading(router, profiles)
+    _add_keys(router, registry)
+    return router
 
+
+def _add_writing(router: APIRouter, registry: Registry, open_channel: OpenChannel) -> None:
     @router.post("/v1/sources", status_code=201)
-    async def create_source(body: SourceRequest, engine: Engine, principal: Operator) -> SourceView:
+    async def create_source(
+        body: SourceRequest, engine: Engine, response: Response, principal: Operator
+    ) -> SourceView:
         """Register a source; the topic of its channel is there when this answers."""
         stored = await register_source(engine, body.source(), principal.who)
         registry.forget()
         await open_channel(stored.channel)
-        return SourceView(**stored._asdict())
+        response.headers["ETag"] = etag(stored.version)
+        return SourceView(**_shown(stored))
 
+    @router.put("/v1/sources/{source_id}")
+    async def put_source(
+        source_id: str,
+        body: SourceRequest,
+        engine: Engine,
+        response: Response,
+        principal: Operator,
+        if_match: IfMatch = None,
+    ) -> SourceView:
+        """Change a source; every worker and collector follows within seconds.
+
+        Its `id` and its `channel` stay as they are.
+        """
+        if body.id != source_id:
+            message = (
+                f"is {source_id!r} for good: it is part of the id of every event that this source"
+                " published; register another source"
+            )
+            raise Unprocessable(f"id: {message}.", [Problem("id", "immutable", message)])
+        stored = await edit_source(
+            engine, body.source(), principal.who, may_replace=partial(check_if_match, if_match)
+        )
+        registry.forget()
+        response.headers["ETag"] = etag(stored.version)
+        return SourceView(**_shown(stored))
+
+
+def _add_reading(router: APIRouter, profiles: ProfileCounters) -> None:
     @router.get("/v1/sources")
     async def list_sources(engine: Engine, paging: Paged, _: Reader) -> Page[SourceView]:
         """All sources in the order of their ids."""
@@ -142,22 +172,39 @@ def sources_router(*, registry: Registry, open_channel: OpenChannel) -> APIRoute
                 tx, after="" if after is None else after[0], limit=paging.limit + 1
             )
         shown, cursor = split_page(rows, paging, lambda row: (row.id,))
-        return Page(items=[SourceView(**row._asdict()) for row in shown], next_cursor=cursor)
+        return Page(items=[SourceView(**_shown(row)) for row in shown], next_cursor=cursor)
 
     @router.get("/v1/sources/{source_id}")
-    async def get_source(source_id: str, engine: Engine, _: Reader) -> SourceDetail:
-        """One source and its keys."""
+    async def get_source(
+        source_id: str, engine: Engine, response: Response, _: Reader
+    ) -> SourceDetail:
+        """One source, its keys and its counters; its version is the ETag."""
         async with transaction(engine) as tx:
             stored = await sources.find(tx, source_id)
             if stored is None:
                 raise NotFound(f"There is no source {source_id!r}.")
             keys = await sources.keys(tx, source_id)
-        return SourceDetail(**stored._asdict(), keys=[_key_view(key) for key in keys])
+        applied = await _applied(profiles, source_id)
+        async with transaction(engine) as tx:
+            published = await counters.published(tx, source_id)
+        response.headers["ETag"] = etag(stored.version)
+        return SourceDetail(
+            **_shown(stored),
+            keys=[_key_view(key) for key in keys],
+            counters=_counters(published, applied),
+        )
 
+
+def _add_keys(router: APIRouter, registry: Registry) -> None:
     @router.post("/v1/sources/{source_id}/keys", status_code=201)
-    async def create_key(source_id: str, engine: Engine, principal: Operator) -> NewKey:
-        """Make a key. Keep the answer: the key is stored nowhere."""
-        stored, key = await issue_source_key(engine, source_id, principal.who)
+    async def create_key(
+        source_id: str, engine: Engine, principal: Operator, body: KeyRequest | None = None
+    ) -> NewKey:
+        """Make a key. Keep the answer: the key is stored nowhere. Two can be active at a time."""
+        asked = KeyRequest() if body is None else body
+        stored, key = await issue_source_key(
+            engine, source_id, principal.who, scopes=asked.scopes, expires_at=asked.expires_at
+        )
         registry.forget()
         return NewKey(**_key_view(stored).model_dump(), key=key)
 
@@ -170,13 +217,50 @@ def sources_router(*, registry: Registry, open_channel: OpenChannel) -> APIRoute
         registry.forget()
         return Response(status_code=204)
 
-    return router
+
+def _shown(stored: StoredSource) -> dict[str, Any]:
+    """The fields of a SourceView."""
+    fields = stored._asdict()
+    seconds = fields.pop("max_age_seconds")
+    age = None if seconds is None else format_duration(timedelta(seconds=seconds))
+    return {**fields, "max_age": age}
+
+
+async def _applied(profiles: ProfileCounters, source_id: str) -> Applied | str:
+    """What the profile service counted, or the sentence that says why that is not known."""
+    try:
+        return await profiles.of(source_id)
+    except Infrastructure as error:
+        logger.warning("the counters of %s are incomplete: %s", source_id, error)
+        return f"The profile service could not be asked for its part: {error.detail}."
+
+
+def _counters(published: counters.Published, applied: Applied | str) -> Counters:
+    received, failed = published
+    if not isinstance(applied, str):
+        account = balance(
+            received=received,
+            failed=failed,
+            accepted=applied.accepted,
+            duplicate=applied.duplicate,
+        )
+        return Counters(**account._asdict())
+    return Counters(
+        received=received,
+        accepted=None,
+        duplicate=None,
+        failed=failed,
+        in_flight=None,
+        detail=applied,
+    )
 
 
 def _key_view(stored: StoredKey) -> KeyView:
     return KeyView(
         id=stored.id,
         prefix=stored.prefix,
+        scopes=stored.scopes,
+        expires_at=stored.expires_at,
         created_at=stored.created_at,
         created_by=stored.created_by,
         revoked_at=stored.revoked_at,

@@ -100,7 +100,7 @@ def _read(event: Object, data: Object, arrival: Arrival, source_name: str | None
         type=required_text(event, "type"),
         message_id=required_text(event, "id"),
         body=event,
-        occurred_at=None if time is None else normalise_time(time, "time"),
+        occurred_at=None if time is None else normalise_time(time, "time", source.timezone),
         candidates=candidates,
         traits=data["traits"] if has_traits else {},
         properties={name: value for name, value in data.items() if name not in lifted},

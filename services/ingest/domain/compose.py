@@ -2,8 +2,9 @@
 
 What Concert has to say about an event stands in `context.concert`, and nobody else writes there:
 `extra` (fields of the event that its dialect does not know, kept as they came), `dropped`
-(identifiers that were left out, with the reason), `sent_at`, `trust`. A publisher's own
-`context.concert` moves to `extra`.
+(identifiers that were left out, with the reason), `sent_at`, `trust`, and what was found about its
+time (`clock_skew_ms`, `clamped`, `original_timestamp`, `late`). A publisher's own `context.concert`
+moves to `extra`.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ import orjson
 
 from services.ingest.domain.fields import Object, violation
 from services.ingest.domain.identifiers import Candidate, normalise_all
+from services.ingest.domain.occurrence import occurrence
 from services.ingest.domain.source import DEFAULT_TRUST, Source, Sources
 from shared.contracts.topics import CHANNEL_NAME
 from shared.contracts.touchpoint import RawPosition, Touchpoint
@@ -40,7 +42,8 @@ class Reading(msgspec.Struct, kw_only=True):
     """What a dialect found in an event. Times are normalised, identifiers are not yet.
 
     `message_id` and `id_scope` make the touchpoint's id; without a message id it is `body`, which
-    then has to be what a publisher would send again unchanged.
+    then has to be what a publisher would send again unchanged. `sent_at` is what the sender's clock
+    showed when it sent.
     """
 
     source: Source
@@ -49,6 +52,7 @@ class Reading(msgspec.Struct, kw_only=True):
     body: Object
     occurred_at: str | None
     candidates: list[Candidate]
+    sent_at: str | None = None
     id_scope: str | None = None
     kind: str = "track"
     channel: str | None = None
@@ -66,7 +70,8 @@ class Reading(msgspec.Struct, kw_only=True):
 def compose(reading: Reading, arrival: Arrival) -> Touchpoint:
     """The touchpoint of an event; deterministic in its arguments.
 
-    Raises InvalidData `spec_violation` for a channel that cannot be one, or too many identifiers.
+    Raises InvalidData `spec_violation` for a channel that cannot be one, or too many identifiers,
+    `too_old` for what the source does not take any more.
     """
     source = reading.source
     channel = reading.channel or arrival.channel
@@ -74,6 +79,13 @@ def compose(reading: Reading, arrival: Arrival) -> Touchpoint:
         raise violation("channel", "must be lower-case letters, digits and _")
     message_id = reading.message_id or body_id(reading.body)
     identifiers, dropped = normalise_all(reading.candidates, source.default_region)
+    happened = occurrence(
+        reading.occurred_at,
+        sent_at=reading.sent_at,
+        received_at=arrival.received_at,
+        source=source,
+        historical=reading.historical,
+    )
     return Touchpoint(
         id=touchpoint_id_text(reading.id_scope or source.id, message_id),
         message_id=message_id,
@@ -81,12 +93,12 @@ def compose(reading: Reading, arrival: Arrival) -> Touchpoint:
         channel=channel,
         type=reading.type,
         kind=reading.kind,
-        occurred_at=reading.occurred_at or arrival.received_at,
+        occurred_at=happened.occurred_at,
         received_at=arrival.received_at,
         identifiers=identifiers,
         traits=reading.traits,
         properties=reading.properties,
-        context=_context(reading, reading.dropped + dropped),
+        context=_context(reading, happened.notes, reading.dropped + dropped),
         schema=reading.schema,
         trace=reading.trace or _trace(arrival.headers),
         historical=reading.historical,
@@ -99,12 +111,12 @@ def body_id(body: Object) -> str:
     return f"sha256:{hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()}"
 
 
-def _context(reading: Reading, dropped: list[dict[str, Any]]) -> Object:
-    context, extra, notes = reading.context, reading.extra, reading.notes
+def _context(reading: Reading, of_time: Object, dropped: list[dict[str, Any]]) -> Object:
+    context, extra = reading.context, reading.extra
     if OWN_CONTEXT in context:
         extra = {**extra, f"context.{OWN_CONTEXT}": context[OWN_CONTEXT]}
         context = {name: value for name, value in context.items() if name != OWN_CONTEXT}
-    own: Object = dict(notes)
+    own: Object = {**reading.notes, **of_time}
     if extra:
         own["extra"] = extra
     if dropped:

@@ -33,20 +33,23 @@ _KNOWN = frozenset(
 def read_native(event: Object, arrival: Arrival, source_name: str | None) -> Touchpoint:
     """The touchpoint of a native record; `source_name` is the collector's word, if it came so.
 
-    Raises InvalidData `spec_violation` or `unknown_source`.
+    Raises InvalidData `spec_violation`, `unknown_source`, `wrong_channel` or `too_old`.
     """
     kind = text_at(event, "kind") or "track"
     if kind not in KINDS:
         raise violation("kind", f"must be one of {', '.join(KINDS)}")
     occurred_at = event.get("occurred_at")
+    source = arrival.sources.find(source_name or required_text(event, "source"), arrival.channel)
     reading = Reading(
-        source=arrival.sources.find(source_name or required_text(event, "source"), arrival.channel),
+        source=source,
         type=required_text(event, "type"),
         kind=kind,
         message_id=id_at(event, "id"),
         body=event,
         channel=text_at(event, "channel"),
-        occurred_at=None if occurred_at is None else normalise_time(occurred_at, "occurred_at"),
+        occurred_at=None
+        if occurred_at is None
+        else normalise_time(occurred_at, "occurred_at", source.timezone),
         candidates=read_identifiers(event.get("identifiers")),
         traits=object_at(event, "traits"),
         properties=object_at(event, "properties"),

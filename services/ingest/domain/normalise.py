@@ -1,13 +1,15 @@
 """Times in one fixed width: RFC 3339, UTC, milliseconds, `2026-11-21T10:00:00.123Z`.
 
 So comparing two strings compares the instants. Any year from 1 to 9999 is taken: an old receipt is
-history. Finer fractions are cut off, a time without a zone is UTC, a date alone is its midnight.
+history. Finer fractions are cut off, a time without an offset is in the zone that is given, else
+UTC, a date alone is its midnight. Of an hour that comes twice in autumn, the first is meant.
 """
 
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from services.ingest.domain.fields import kind_of, violation
 from shared.contracts.times import rfc3339
@@ -16,8 +18,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIXED_WIDTH = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 
 
-def normalise_time(value: Any, path: str) -> str:
-    """An ISO 8601 time as RFC 3339 UTC with milliseconds.
+def normalise_time(value: Any, path: str, zone: str | None = None) -> str:
+    """An ISO 8601 time as RFC 3339 UTC with milliseconds; `zone` (IANA) is for one without offset.
 
     Raises InvalidData `spec_violation` for what is no time, or none in the years 1 to 9999.
     """
@@ -29,7 +31,7 @@ def normalise_time(value: Any, path: str) -> str:
             return value
         instant = datetime.fromisoformat(value.strip().upper())
         if instant.tzinfo is None:
-            instant = instant.replace(tzinfo=UTC)
+            instant = instant.replace(tzinfo=UTC if zone is None else ZoneInfo(zone))
         return rfc3339(instant)
     except (ValueError, OverflowError):
         raise violation(path, f"{value[:40]!r} is no RFC 3339 time") from None

@@ -27,8 +27,10 @@ from services.ingest.domain.fields import (
 )
 from services.ingest.domain.identifiers import INVALID, RESERVED, Candidate, is_type
 from services.ingest.domain.normalise import normalise_time
+from services.ingest.domain.source import Source
 from shared.contracts.identifiers import RESERVED_TYPE
 from shared.contracts.touchpoint import Touchpoint
+from shared.errors import InvalidData
 
 KINDS = ("track", "identify", "page", "screen", "group", "alias")
 
@@ -67,7 +69,7 @@ def read_segment(
 
     `source_name` and `kind` come from the collector (key and path); without them the source is
     named as the channel and the kind is the event's `type`. `batch` is what stood beside the list.
-    Raises InvalidData `spec_violation` or `unknown_source`.
+    Raises InvalidData `spec_violation`, `unknown_source`, `wrong_channel` or `too_old`.
     """
     kind = kind or required_text(event, "type")
     if kind not in KINDS:
@@ -77,31 +79,52 @@ def read_segment(
     candidates, dropped = _candidates(event, context, traits)
     if not candidates and not dropped:
         raise violation("userId", "userId or anonymousId is required")
+    source = arrival.sources.find(source_name or arrival.channel, arrival.channel)
+    sent_at = _sent_at(event, batch)
     reading = Reading(
-        source=arrival.sources.find(source_name or arrival.channel, arrival.channel),
+        source=source,
         type=required_text(event, "event") if kind == "track" else kind,
         kind=kind,
         message_id=id_at(event, "messageId"),
         body={name: value for name, value in event.items() if name not in ("sentAt", "writeKey")},
-        occurred_at=_occurred_at(event),
+        occurred_at=_occurred_at(event, source.timezone),
+        sent_at=_clock(sent_at, source),
         candidates=candidates,
         dropped=dropped,
         traits=traits,
         properties=_properties(event, kind, own_traits),
         context={name: value for name, value in context.items() if name != "traits"},
-        notes=_notes(event, batch),
+        notes={} if sent_at is None else {"sent_at": sent_at},
         extra=_extra(event, batch, kind),
     )
     return compose(reading, arrival)
 
 
-def _occurred_at(event: Object) -> str | None:
+def _occurred_at(event: Object, zone: str | None) -> str | None:
     """The event's own time; never that of the batch, which is only when it was sent."""
     for name in ("timestamp", "originalTimestamp"):
         value = event.get(name)
         if value is not None:
-            return normalise_time(value, name)
+            return normalise_time(value, name, zone)
     return None
+
+
+def _sent_at(event: Object, batch: Object) -> Any:
+    """When it was sent, as the sender wrote it; what stands beside the list covers the others."""
+    own = event.get("sentAt")
+    return batch.get("sentAt") if own is None else own
+
+
+def _clock(sent_at: Any, source: Source) -> str | None:
+    """What a device's clock showed when it sent. One that cannot be read corrects nothing: the
+    event is good without it.
+    """
+    if not source.device or sent_at is None:
+        return None
+    try:
+        return normalise_time(sent_at, "sentAt", source.timezone)
+    except InvalidData:
+        return None
 
 
 def _traits(event: Object, kind: str, context: Object) -> tuple[Object, Object]:
@@ -209,8 +232,3 @@ def _extra(event: Object, batch: Object, kind: str) -> Object:
             **object_at(event, "integrations"),
         }
     return extra
-
-
-def _notes(event: Object, batch: Object) -> Object:
-    sent_at = event.get("sentAt", batch.get("sentAt"))
-    return {} if sent_at is None else {"sent_at": sent_at}

@@ -13,12 +13,13 @@ DEFAULT_TRUST = 50
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """A publisher. `id` is part of the id of each of its touchpoints, so it never changes.
+    """A publisher. `id` is part of the id of each of its touchpoints, so it never changes; nor does
+    `channel`, because its records may lie unread on that channel's topic.
 
     `dialect` is what its HTTP calls speak; a Kafka record shows its own. `default_region`
     (ISO 3166, two letters) completes national phone numbers, `subject_as` says which identifier
     type a CloudEvents subject is, `trust` (0 to 100) goes along with every touchpoint when it is
-    not the default. `timezone` (IANA) is where times without an offset were read, `device` says
+    not the default. `timezone` (IANA) is where times without an offset are read, `device` says
     that its clocks are customers' own, `max_age_seconds` how old an event may be, `mapping` how a
     webhook's body becomes an event, `tracking` what the tracking plan does to an event that breaks
     it, `events_per_second` what it may send over HTTP, `pii` which fields are personal data and of
@@ -51,10 +52,17 @@ class Sources(msgspec.Struct, frozen=True):
     def find(self, name: str, channel: str) -> Source:
         """The source called `name`; for an unregistered one, defaults and the given channel.
 
-        Raises InvalidData `unknown_source` when only registered sources may publish.
+        `channel` is the topic's. Raises InvalidData `unknown_source` when only registered sources
+        may publish, `wrong_channel` when the source is registered for another channel.
         """
         known = self.registered.get(name)
         if known is not None:
+            if known.channel != channel:
+                raise InvalidData(
+                    "wrong_channel",
+                    f"the source {name!r} publishes on {known.channel!r}, this is {channel!r}",
+                    "source",
+                )
             return known
         if self.allow_unregistered:
             return Source(id=name, name=name, channel=channel)

@@ -4,10 +4,17 @@ A key has 256 random bits, so a fast hash is enough; nobody can try that many.
 """
 
 import hashlib
+from datetime import datetime
+from typing import Literal
 
 MARK = "csk_"
 SHOWN = 8
 """How many characters after the mark people see, to tell keys apart."""
+MAX_ACTIVE = 2
+"""Active keys of a source at a time: the one in use, and the one that takes over from it."""
+
+Scope = Literal["collect"]
+"""What a key may do. `collect`: publish events over HTTP."""
 
 
 def key_text(secret: str) -> str:
@@ -23,3 +30,8 @@ def key_hash(key: str) -> bytes:
 def key_prefix(key: str) -> str:
     """The beginning of a key, which is no secret."""
     return key[: len(MARK) + SHOWN]
+
+
+def is_active(revoked_at: datetime | None, expires_at: datetime | None, now: datetime) -> bool:
+    """Whether a key is taken at `now`."""
+    return revoked_at is None and (expires_at is None or expires_at > now)

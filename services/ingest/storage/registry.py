@@ -1,18 +1,21 @@
 """What this process knows of sources and keys: a copy of the tables, at most seconds old.
 
 Events must go on when PostgreSQL is away, so a copy that was once read is kept until a newer one
-can be had. A key that the copy does not know is looked up anew before it is refused.
+can be had. A key that the copy does not know is looked up anew before it is refused; one that has
+expired since the copy was read is refused by this process's own clock.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.ingest.domain.source import Source
 from services.ingest.domain.source_key import key_hash
 from services.ingest.storage import sources
+from services.ingest.storage.sources import CollectingKey
 from shared import clock
 from shared.errors import Infrastructure
 from shared.postgres.transaction import transaction
@@ -28,10 +31,11 @@ UNKNOWN_KEY_SECONDS = 0.2
 class Registry:
     """The sources and live keys of one process."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, now: Callable[[], datetime] = clock.now) -> None:
         self._engine = engine
+        self._now = now
         self._sources: Mapping[str, Source] = {}
-        self._keys: Mapping[bytes, str] = {}
+        self._keys: Mapping[bytes, CollectingKey] = {}
         self._read_at: float | None = None
         self._tried_at = 0.0
         self._reading = asyncio.Lock()
@@ -45,7 +49,7 @@ class Registry:
         return self._sources
 
     async def source_of(self, key: str) -> Source | None:
-        """The source that a key belongs to; None for a key that is not known.
+        """The source that a key belongs to; None for a key that is not known or over.
 
         Raises Infrastructure for an unknown key when PostgreSQL cannot be asked about it.
         """
@@ -53,8 +57,10 @@ class Registry:
         await self._refresh(REFRESH_SECONDS)
         if hashed not in self._keys and not await self._refresh(UNKNOWN_KEY_SECONDS):
             raise Infrastructure("postgres", "an unknown key could not be looked up")
-        source_id = self._keys.get(hashed)
-        return None if source_id is None else self._sources[source_id]
+        known = self._keys.get(hashed)
+        if known is None or (known.expires_at is not None and known.expires_at <= self._now()):
+            return None
+        return self._sources[known.source_id]
 
     def forget(self) -> None:
         """Read the tables again at the next use: this process has just changed them."""

@@ -1,7 +1,8 @@
 """Where the schema `ingest` is and what brings it up to date.
 
-`source`      a registered publisher and what ingest was told about it
-`source_key`  what it shows the collector, by hash; ended ones stay for the record
+`source`          a registered publisher and what ingest was told about it
+`source_key`      what it shows the collector, by hash; ended ones stay for the record
+`source_counter`  how many records a source published, and how many of them failed
 """
 
 from pathlib import Path

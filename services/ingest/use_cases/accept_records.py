@@ -17,6 +17,7 @@ from shared.contracts.topics import Topics
 from shared.contracts.touchpoint import RawPosition, Touchpoint, touchpoint_encoder
 from shared.errors import InvalidData
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
+from shared.kafka.records import Place
 from shared.observability import metrics
 from shared.runtime.crash import crash_point
 from shared.runtime.records import Handled, Record
@@ -57,6 +58,7 @@ class AcceptRecords:
                     _key(touchpoint),
                     touchpoint_encoder.encode(touchpoint),
                 )
+                handled.origins[Place(record.topic, record.partition), touchpoint.source] += 1
             except InvalidData as error:
                 handled.reject(record, Failure(error.reason, _detail(error)))
                 failed[channel, error.reason] += 1

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.ingest.api.app import create_app as create_ingest
+from services.ingest.api.profile_counters import profile_counters
 from services.ingest.storage.registry import Registry
 from services.ingest.use_cases.open_channel import OpenChannel
 from services.ingest.use_cases.publish_together import GroupPublisher
@@ -64,6 +65,7 @@ def _ingest(topics: Topics) -> FastAPI:
         publisher=GroupPublisher(publisher, catalogue.counts),
         open_channel=OpenChannel(catalogue, topics),
         topics=topics,
+        profiles=profile_counters("http://127.0.0.1:9", "documents"),
     )
 
 

@@ -76,6 +76,17 @@ class Ingest:
         assert len(found) == count
         return found
 
+    async def touchpoint(self, source: str, message_id: str) -> Touchpoint:
+        """The touchpoint of one event, once it is there."""
+
+        async def read() -> list[Touchpoint]:
+            records = await read_all(self.stack.kafka, self.topics.touchpoints)
+            found = [touchpoint_decoder.decode(record.value) for record in records]
+            return [one for one in found if (one.source, one.message_id) == (source, message_id)]
+
+        (found, *_) = await eventually(read, within=60, what=f"{message_id} of {source}")
+        return found
+
     async def dead_letters(self, channel: str, count: int) -> list[ConsumerRecord]:
         """The dead letters of a channel once there are `count`; fails when there are more."""
         topic = self.topics.dead_letters(self.topics.channel(channel))

@@ -52,7 +52,7 @@ def test_structured_and_binary_are_one_event() -> None:
 
 
 def test_the_subject_becomes_an_identifier_if_the_source_says_which() -> None:
-    source = Source(id="/pos/42", name="Till", channel="pos", subject_as="user_id")
+    source = Source(id="/pos/42", name="Till", channel="web", subject_as="user_id")
     touchpoint = read({}, BINARY, sources=Sources({"/pos/42": source}, False))
     assert pairs(touchpoint) == [("user_id", "user-1")]
 

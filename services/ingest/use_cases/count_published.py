@@ -1,0 +1,30 @@
+"""Moves the ingest worker past a batch and counts, in the same statement, who published it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.ingest.domain.attribution import publisher_of
+from services.ingest.storage import counters
+from shared.kafka.records import Place
+from shared.postgres.leases import Passed
+from shared.runtime.records import Handled
+
+
+async def advance_and_count(
+    tx: AsyncConnection,
+    group: str,
+    passed: Sequence[Passed],
+    epochs: Mapping[Place, int],
+    handled: Handled,
+) -> set[Place]:
+    """The places that moved. A dead letter that names no source counts for none."""
+    failed: Counter[tuple[Place, str]] = Counter()
+    for record, _ in handled.dead:
+        source = publisher_of(record.value, record.headers)
+        if source is not None:
+            failed[Place(record.topic, record.partition), source] += 1
+    return await counters.advance_and_count(
+        tx, group, passed, epochs, accepted=handled.origins, failed=failed
+    )
