@@ -3,25 +3,36 @@
 import asyncio
 
 from services.ingest.api.app import create_app
+from services.ingest.api.peers import peers_at
 from services.ingest.settings import IngestSettings
 from services.ingest.storage.registry import Registry
 from services.ingest.storage.tables import MIGRATIONS, SCHEMA
 from services.ingest.use_cases.accept_records import AcceptRecords
 from services.ingest.use_cases.open_channel import OpenChannel
 from services.ingest.use_cases.publish_together import GroupPublisher
+from services.ingest.use_cases.watch_events import LiveEvents
+from shared.errors import Misconfigured
 from shared.kafka.records import Place
 from shared.observability.health import Health
 from shared.runtime.assembly import Parts, api_role, migrate_service, parts, stateless_worker
 from shared.runtime.cli import Command
 from shared.runtime.service import Role, run_role
-from shared.settings import load
+from shared.settings import load, read_secret_file
 
 
 async def build_collector(settings: IngestSettings) -> Role:
     """HTTP: events from channel systems, and the administration of sources."""
     built = parts(settings, service=SCHEMA, role="collector")
     health = Health(built.name, built.checks())
+    if settings.service_token_file is None:
+        raise Misconfigured(["CONCERT_SERVICE_TOKEN_FILE: receipts ask the other services"])
+    peers = peers_at(
+        profile_url=settings.profile_url,
+        orchestrator_url=settings.orchestrator_url,
+        service_token=read_secret_file(settings.service_token_file),
+    )
     publisher = GroupPublisher(built.publisher, built.counts)
+    live = LiveEvents(settings.kafka, catalogue=built.catalogue, topics=built.topics)
     app = create_app(
         built.engine,
         health=health,
@@ -29,8 +40,14 @@ async def build_collector(settings: IngestSettings) -> Role:
         publisher=publisher,
         open_channel=OpenChannel(built.catalogue, built.topics),
         topics=built.topics,
+        peers=peers,
+        live=live,
     )
-    return api_role(built, health=health, app=app, also={"publisher": publisher.run})
+    role = api_role(built, health=health, app=app, also={"publisher": publisher.run})
+    # Beside the server, not behind it: what is watched has to end for the server to end.
+    role.stages[0] = {**role.stages[0], "live": live.run}
+    role.closing.append(peers.close)
+    return role
 
 
 async def build_worker(settings: IngestSettings) -> Role:
