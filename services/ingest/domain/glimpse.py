@@ -46,14 +46,28 @@ def glimpse(value: bytes | None, headers: Headers) -> Glimpse:
         scope = _header(stated, "ce_source")
         event_id, type_ = _header(stated, "ce_id"), _header(stated, "ce_type")
         return Glimpse(source or scope, scope, event_id, type_)
+    named = _named(value)
+    scope, event_id = _identity(named, source)
+    type_ = _text(named.event) or _text(named.type)
+    return Glimpse(source or _text(named.source), scope, event_id, type_)
+
+
+def identity(value: bytes | None, source: str) -> tuple[str | None, str | None]:
+    """`scope` and `event_id` alone, of a value that the collector put into Kafka for `source`."""
+    return _identity(_named(value), source)
+
+
+def _named(value: bytes | None) -> _Named:
     try:
-        named = _decoder.decode(value or b"")
+        return _decoder.decode(value or b"")
     except _READ_ERRORS:
-        named = _NOTHING
-    own = _text(named.source)
-    scope = own if named.specversion is not None else source or own
-    event_id = _text(named.id if named.messageId is None else named.messageId)
-    return Glimpse(source or own, scope, event_id, _text(named.event) or _text(named.type))
+        return _NOTHING
+
+
+def _identity(named: _Named, source: str | None) -> tuple[str | None, str | None]:
+    is_cloud_event = named.specversion is not None
+    scope = source if source is not None and not is_cloud_event else _text(named.source)
+    return scope, _text(named.id if named.messageId is None else named.messageId)
 
 
 def _header(stated: dict[str, bytes], name: str) -> str | None:

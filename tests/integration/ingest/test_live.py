@@ -157,12 +157,13 @@ async def test_filters_and_what_a_key_may_not_see(ingest: Ingest) -> None:
         assert (seen["type"], seen["source"]) == ("Bought", source)
         for _ in range(2):
             assert (await neighbours.until("touchpoint"))["source"] == neighbour
-    for authorization, query, status in (
+    refusals: list[tuple[str, dict[str, Any], int]] = [
         (f"Bearer {key}", {"source": neighbour}, 403),
         ("Bearer csk_nobody", {}, 401),
         (admin, {"status": "lost"}, 422),
         (admin, {"source": ""}, 422),
-    ):
+    ]
+    for authorization, query, status in refusals:
         async with watching(ingest.url, authorization, ready=False, **query) as refused:
             assert refused.answer.status_code == status
 
@@ -182,8 +183,7 @@ async def test_a_new_channel_s_dead_letters_are_seen_too(ingest: Ingest) -> None
 
 async def test_a_revoked_token_sees_no_more_and_silence_has_heartbeats(ingest: Ingest) -> None:
     viewer, token_id = await token(ingest, "viewer")
-    query = {"source": "nobody"}
-    async with watching(ingest.url, viewer, **query) as stream:
+    async with watching(ingest.url, viewer, source="nobody") as stream:
         assert (await stream.next(HEARTBEAT_SECONDS + 5))[0] == "heartbeat"
         assert (await ingest.admin.delete(f"/v1/tokens/{token_id}")).status_code == 204
         ended = await stream.until("ended", within=2 * CHECK_SECONDS + 5)

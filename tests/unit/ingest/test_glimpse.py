@@ -53,7 +53,7 @@ def message(number: int, *headers: tuple[str, bytes]) -> Message:
 
 
 def test_only_the_last_events_are_remembered() -> None:
-    taken = RecentlyTaken(3)
+    taken = RecentlyTaken(4)
     taken.note([message(1), message(2), message(3), message(1), message(4)])
     found = [n for n in range(1, 5) if taken.source_of("shop", f"m{n}") == "shop"]
     assert found == [1, 3, 4]
