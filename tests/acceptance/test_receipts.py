@@ -3,8 +3,8 @@
 from typing import Any
 
 import httpx
-import pytest
 
+from services.ingest.api.peers import DEADLINE_SECONDS
 from shared import clock
 from tests.acceptance.concert import Concert, put_and_publish
 from tests.acceptance.test_counting import source_key
@@ -163,31 +163,44 @@ async def fail(concert: Concert, *, source: str, event_id: str, message: str) ->
     )
 
 
-@pytest.mark.parametrize("away", ["profile-api", "orchestrator-api"])
-async def test_a_receipt_says_which_part_is_missing(concert: Concert, away: str) -> None:
-    source = f"without-{away}"
-    key = await source_key(concert, source)
+async def test_a_receipt_says_when_nobody_knows_whether_it_was_applied(concert: Concert) -> None:
+    key = await source_key(concert, "unanswered")
+    profiles = concert.running["profile-api"]
     async with concert.api("ingest-collector", token=key) as shop:
         assert (await shop.post("/v1/track", json=track("a-1", "abe"))).is_success
         await until(shop, "a-1", {"status": "applied"})
-        concert.running[away].kill()
+        profiles.freeze()
+        try:
+            asked_at = clock.monotonic_seconds()
+            found = await receipt(shop, "a-1")
+            waited = clock.monotonic_seconds() - asked_at
+            unknown = await shop.get("/v1/events/never-sent")
+        finally:
+            profiles.thaw()
+        assert DEADLINE_SECONDS <= waited < DEADLINE_SECONDS + 2
+        assert found["status"] == "accepted"
+        assert found["missing"] == ["No answer from the profile service: whether it was applied."]
+        assert (unknown.status_code, unknown.headers["retry-after"]) == (503, "1")
+        assert "profile service" in unknown.json()["detail"]
+        await until(shop, "a-1", {"status": "applied"})
+
+
+async def test_a_receipt_says_when_decisions_are_not_known(concert: Concert) -> None:
+    key = await source_key(concert, "undecided")
+    async with concert.api("ingest-collector", token=key) as shop:
+        assert (await shop.post("/v1/track", json=track("a-1", "abe"))).is_success
+        whole = await until(shop, "a-1", {"status": "applied"})
+        concert.running["orchestrator-api"].kill()
         try:
             found = await receipt(shop, "a-1")
             unknown = await shop.get("/v1/events/never-sent")
         finally:
-            concert.restart(away)
-            await concert.running[away].until_ready()
-        if away == "profile-api":
-            assert found["status"] == "accepted"
-            assert found["missing"] == [
-                "No answer from the profile service: whether it was applied."
-            ]
-            assert (unknown.status_code, unknown.headers["retry-after"]) == (503, "1")
-            assert "profile service" in unknown.json()["detail"]
-        else:
-            assert (found["status"], "decisions" in found) == ("applied", False)
-            assert found["missing"] == [
-                "No answer from the orchestrator: which decisions it led to."
-            ]
-            assert unknown.status_code == 404
-        await until(shop, "a-1", {"status": "applied"})
+            extra = {"CONCERT_MEMBER": "orchestrator-api"}
+            restarted = await concert.roles.start_ready("orchestrator", "api", extra=extra)
+            concert.running["orchestrator-api"] = restarted
+        assert found.pop("missing") == [
+            "No answer from the orchestrator: which decisions it led to."
+        ]
+        assert found == {name: each for name, each in whole.items() if name != "decisions"}
+        assert unknown.status_code == 404
+        assert await receipt(shop, "a-1") == whole

@@ -5,6 +5,7 @@ part of it is missing when one of them is away.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable
 from typing import Annotated, TypeVar
 
@@ -27,6 +28,8 @@ from shared.http.strict_json import api_router
 from shared.ids import touchpoint_id_text
 from shared.observability.masking import clean
 from shared.postgres.transaction import transaction
+
+logger = logging.getLogger(__name__)
 
 PATH = "/v1/events/{event_id:path}"
 
@@ -161,7 +164,8 @@ async def _answer(question: Awaitable[T], what: str) -> tuple[T | None, str | No
     """The answer, or None and the sentence that says what is not known for want of it."""
     try:
         return await question, None
-    except Infrastructure:
+    except Infrastructure as error:
+        logger.warning("a receipt is not complete: %s", error)
         return None, f"No answer from {what[0].lower()}{what[1:]}"
 
 

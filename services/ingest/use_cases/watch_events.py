@@ -42,7 +42,9 @@ class Notice(NamedTuple):
 
 
 READY = Notice("ready", {"detail": "Events that arrive from now on are shown."})
-INTERRUPTED = Notice("interrupted", {"detail": "Kafka does not answer; events are missed."})
+INTERRUPTED = Notice(
+    "interrupted", {"detail": "Kafka does not answer; until `ready`, events may be missed."}
+)
 
 
 class Listener:
@@ -140,6 +142,7 @@ class LiveEvents:
                 if self._listeners:
                     await self._read_or_pause(stopping)
                     continue
+                self._reading = False
                 woken = asyncio.ensure_future(self._wake.wait())
                 await asyncio.wait({woken, stopped}, return_when=asyncio.FIRST_COMPLETED)
                 woken.cancel()
@@ -154,25 +157,37 @@ class LiveEvents:
             await self._read(stopping)
         except Infrastructure as error:
             logger.warning("the live stream is interrupted: %s", error)
-            for listener in self._listeners:
-                listener.tell(INTERRUPTED)
+            self._set_reading(False)
             await wait(stopping, RETRY_SECONDS)
 
     async def _read(self, stopping: asyncio.Event) -> None:
         """Read until nobody listens any more or it is told to stop. Raises Infrastructure."""
         tail = Tail(self._bootstrap, client_id="concert-live")
         try:
+            await self._catalogue.check()
             await tail.start(self._places())
-            self._reading = True
-            for listener in self._listeners:
-                listener.tell(READY)
             while self._listeners and not stopping.is_set():
+                self._set_reading(await self._kafka_answers())
                 await tail.follow(self._places())
                 self._show(await tail.poll(AT_ONCE))
                 self._listeners = {one for one in self._listeners if not one.ended}
         finally:
-            self._reading = False
             await tail.stop()
+
+    async def _kafka_answers(self) -> bool:
+        """Whether silence means that nothing came: the consumer itself never says otherwise."""
+        try:
+            await self._catalogue.check()
+        except Infrastructure:
+            return False
+        return True
+
+    def _set_reading(self, reading: bool) -> None:
+        """Tell every listener when what is shown begins, or is no longer everything."""
+        if reading != self._reading:
+            self._reading = reading
+            for listener in self._listeners:
+                listener.tell(READY if reading else INTERRUPTED)
 
     def _places(self) -> list[Place]:
         """The partitions of `touchpoints` and of the dead letters of every channel."""

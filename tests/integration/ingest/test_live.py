@@ -207,6 +207,21 @@ async def test_there_are_twenty_places_and_they_become_free(ingest: Ingest) -> N
     await eventually(is_free, within=15)
 
 
+async def test_a_kafka_that_is_away_is_told_and_nothing_is_missed(ingest: Ingest) -> None:
+    source, key = await ingest.source("web")
+    async with watching(ingest.url, administrator(ingest), source=source) as stream:
+        with ingest.stack.frozen("kafka"):
+            await stream.until("interrupted", within=30)
+        await stream.until("ready", within=60)
+        body = orjson.dumps({"messageId": "l-1", "event": "Seen", "userId": "u"})
+
+        async def is_taken() -> bool:
+            return (await ingest.send("/v1/track", body, key)).status_code == httpx.codes.OK
+
+        await eventually(is_taken, within=60)
+        assert (await stream.until("touchpoint", within=60))["id"] == "l-1"
+
+
 async def test_it_ends_cleanly_with_its_process(ingest: Ingest) -> None:
     port = str(free_port())
     alone = ingest.roles.start("ingest", "collector", extra={"CONCERT_HTTP_PORT": port})
