@@ -109,7 +109,7 @@ class LiveEvents:
         self._catalogue = catalogue
         self._topics = topics
         self._listeners: set[Listener] = set()
-        self._reading = False
+        self._reading: bool | None = None  # None: nobody listens, or it only begins
         self._closed = False
         self._wake = asyncio.Event()
 
@@ -124,8 +124,8 @@ class LiveEvents:
             return None
         listener = Listener(wanted)
         self._listeners.add(listener)
-        if self._reading:
-            listener.tell(READY)
+        if self._reading is not None:
+            listener.tell(READY if self._reading else INTERRUPTED)
         self._wake.set()
         return listener
 
@@ -142,7 +142,7 @@ class LiveEvents:
                 if self._listeners:
                     await self._read_or_pause(stopping)
                     continue
-                self._reading = False
+                self._reading = None
                 woken = asyncio.ensure_future(self._wake.wait())
                 await asyncio.wait({woken, stopped}, return_when=asyncio.FIRST_COMPLETED)
                 woken.cancel()

@@ -6,7 +6,16 @@ import pytest
 
 from services.ingest.domain.live_event import Filter, LiveEvent, failed_event
 from services.ingest.use_cases import watch_events
-from services.ingest.use_cases.watch_events import MOST_EVENTS, Listener, Notice
+from services.ingest.use_cases.watch_events import (
+    INTERRUPTED,
+    MOST_EVENTS,
+    MOST_LISTENERS,
+    Listener,
+    LiveEvents,
+    Notice,
+)
+from shared.contracts.topics import Topics
+from shared.kafka.catalogue import Catalogue
 
 
 def event(number: int, size: int = 1, source: str = "shop") -> LiveEvent:
@@ -81,3 +90,31 @@ def test_a_dead_letter_shows_why_and_never_what_is_in_it() -> None:
     assert (found.body["id"], found.body["reason"]) == ("m1", "spec_violation")
     assert found.body["raw"] == {"topic": "channel.web", "partition": 3, "offset": 12}
     assert "ada@b.c" not in str(found.body)
+
+
+async def test_a_kafka_that_is_away_is_told_and_the_end_ends_everybody() -> None:
+    catalogue = Catalogue("127.0.0.1:9", client_id="test", topics=Topics())
+    live = LiveEvents("127.0.0.1:9", catalogue=catalogue, topics=Topics())
+    stopping = asyncio.Event()
+    running = asyncio.create_task(live.run(stopping))
+    early = live.join(Filter())
+    assert early is not None
+    assert await early.take(5) == [INTERRUPTED]
+    late = live.join(Filter())
+    assert late is not None
+    assert await late.take(5) == [INTERRUPTED]
+    stopping.set()
+    await asyncio.wait_for(running, 5)
+    assert early.ended
+    assert late.ended
+    assert live.join(Filter()) is None
+
+
+async def test_there_is_no_place_for_one_more_until_one_leaves() -> None:
+    catalogue = Catalogue("127.0.0.1:9", client_id="test", topics=Topics())
+    live = LiveEvents("127.0.0.1:9", catalogue=catalogue, topics=Topics())
+    first, *_ = [live.join(Filter()) for _ in range(MOST_LISTENERS)]
+    assert first is not None
+    assert live.join(Filter()) is None
+    live.leave(first)
+    assert live.join(Filter()) is not None
