@@ -3,7 +3,7 @@
 import asyncio
 
 from services.ingest.api.app import create_app
-from services.ingest.api.profile_counters import profile_counters
+from services.ingest.api.peers import peers_at
 from services.ingest.settings import IngestSettings
 from services.ingest.storage.registry import Registry
 from services.ingest.storage.tables import MIGRATIONS, SCHEMA
@@ -11,6 +11,7 @@ from services.ingest.use_cases.accept_records import AcceptRecords
 from services.ingest.use_cases.count_published import advance_and_count
 from services.ingest.use_cases.open_channel import OpenChannel
 from services.ingest.use_cases.publish_together import GroupPublisher
+from services.ingest.use_cases.watch_events import LiveEvents
 from shared.errors import Misconfigured
 from shared.kafka.records import Place
 from shared.observability.health import Health
@@ -24,10 +25,15 @@ async def build_collector(settings: IngestSettings) -> Role:
     """HTTP: events from channel systems, and the administration of sources."""
     built = parts(settings, service=SCHEMA, role="collector")
     health = Health(built.name, built.checks())
-    publisher = GroupPublisher(built.publisher, built.counts)
     if settings.service_token_file is None:
-        raise Misconfigured(["CONCERT_SERVICE_TOKEN_FILE: the profile service asks for a token"])
-    profiles = profile_counters(settings.profile_url, read_secret_file(settings.service_token_file))
+        raise Misconfigured(["CONCERT_SERVICE_TOKEN_FILE: receipts ask the other services"])
+    peers = peers_at(
+        profile_url=settings.profile_url,
+        orchestrator_url=settings.orchestrator_url,
+        service_token=read_secret_file(settings.service_token_file),
+    )
+    publisher = GroupPublisher(built.publisher, built.counts)
+    live = LiveEvents(settings.kafka, catalogue=built.catalogue, topics=built.topics)
     app = create_app(
         built.engine,
         health=health,
@@ -35,10 +41,13 @@ async def build_collector(settings: IngestSettings) -> Role:
         publisher=publisher,
         open_channel=OpenChannel(built.catalogue, built.topics),
         topics=built.topics,
-        profiles=profiles,
+        peers=peers,
+        live=live,
     )
     role = api_role(built, health=health, app=app, also={"publisher": publisher.run})
-    role.closing.append(profiles.close)
+    # Beside the server, not behind it: what is watched has to end for the server to end.
+    role.stages[0] = {**role.stages[0], "live": live.run}
+    role.closing.append(peers.close)
     return role
 
 

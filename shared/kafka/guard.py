@@ -157,7 +157,7 @@ class GuardedConsumer:
     def _span(self, tp: TopicPartition, fetched: list[ConsumerRecord]) -> Span | None:
         place = Place(tp.topic, tp.partition)
         expected = self.expected[place]
-        records = [_record(record) for record in fetched if record.offset >= expected]
+        records = [record_of(record) for record in fetched if record.offset >= expected]
         if not records:
             return None
         if records[0].offset > expected and not self._believed(place, records[0].offset):
@@ -203,7 +203,8 @@ def _tp(place: Place) -> TopicPartition:
     return TopicPartition(place.topic, place.partition)
 
 
-def _record(record: ConsumerRecord) -> Record:
+def record_of(record: ConsumerRecord) -> Record:
+    """A record of the client as ours."""
     return Record(
         record.topic,
         record.partition,

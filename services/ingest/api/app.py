@@ -5,12 +5,15 @@ from typing import Any
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.ingest.api import live as live_stream
+from services.ingest.api import receipts
 from services.ingest.api.collector import MAX_BODY_BYTES, PATHS, collector_router
-from services.ingest.api.profile_counters import ProfileCounters
+from services.ingest.api.peers import Peers
 from services.ingest.api.sources import sources_router
 from services.ingest.storage.registry import Registry
 from services.ingest.use_cases.open_channel import OpenChannel
 from services.ingest.use_cases.publish_together import GroupPublisher
+from services.ingest.use_cases.watch_events import LiveEvents
 from shared.contracts.topics import Topics
 from shared.http import app as http
 from shared.observability.health import Health
@@ -32,9 +35,10 @@ def create_app(
     publisher: GroupPublisher,
     open_channel: OpenChannel,
     topics: Topics,
-    profiles: ProfileCounters,
+    peers: Peers,
+    live: LiveEvents,
 ) -> FastAPI:
-    """The application; `publisher.run` has to run beside it."""
+    """The application; `publisher.run` and `live.run` have to run beside it."""
     app = http.create_app(
         title=TITLE,
         version=VERSION,
@@ -42,9 +46,11 @@ def create_app(
         engine=engine,
         routers=[
             collector_router(registry=registry, publisher=publisher, topics=topics),
-            sources_router(registry=registry, open_channel=open_channel, profiles=profiles),
+            sources_router(registry=registry, open_channel=open_channel, peers=peers),
+            receipts.receipts_router(registry=registry, peers=peers, taken=publisher.taken),
+            live_stream.live_router(registry=registry, live=live),
         ],
-        open_paths=PATHS,
+        open_paths=PATHS | {receipts.PATH, live_stream.PATH},
         max_body_bytes=MAX_BODY_BYTES,
         accepts_gzip=True,
     )

@@ -66,14 +66,14 @@ def _endpoint(
         received_at = clock.now()
         sent = await request.body()
         packed = request.headers.get("content-encoding", "").lower() == "gzip"
-        key = _key_in(request.headers.get("authorization"))
+        key = key_in(request.headers.get("authorization"))
         if key is not None:
-            source = await _source(registry, key)
+            source = await source_of(registry, key)
             caller = Caller(source, received_at, traceparent_of(request))
             body = await _unpacked(sent, packed, caller, publisher, topics)
         else:
             body = inflate(sent, MAX_BODY_BYTES) if packed else sent
-            source = await _source(registry, write_key(body))
+            source = await source_of(registry, write_key(body))
             caller = Caller(source, received_at, traceparent_of(request))
         accepted = await collect(body, kind, caller, topics=topics, publisher=publisher)
         return {"success": True, "accepted": accepted}
@@ -95,7 +95,7 @@ async def _unpacked(
         raise
 
 
-async def _source(registry: Registry, key: str | None) -> Source:
+async def source_of(registry: Registry, key: str | None) -> Source:
     """The source that calls. Raises Unauthenticated without a key that is known."""
     if key is None:
         AUTH_FAILURES_TOTAL.labels(reason="missing").inc()
@@ -107,7 +107,7 @@ async def _source(registry: Registry, key: str | None) -> Source:
     return source
 
 
-def _key_in(header: str | None) -> str | None:
+def key_in(header: str | None) -> str | None:
     """The key in an Authorization header: the Basic user name, or the Bearer token."""
     if header is None:
         return None

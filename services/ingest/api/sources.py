@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from services.ingest.api.profile_counters import Applied, ProfileCounters
+from services.ingest.api.peers import Counted, Peers
 from services.ingest.api.source_request import SourceRequest
 from services.ingest.domain.balance import balance
 from services.ingest.domain.source import Tracking
@@ -112,13 +112,11 @@ class NewKey(KeyView):
     key: str
 
 
-def sources_router(
-    *, registry: Registry, open_channel: OpenChannel, profiles: ProfileCounters
-) -> APIRouter:
+def sources_router(*, registry: Registry, open_channel: OpenChannel, peers: Peers) -> APIRouter:
     """The routes. What they change is known to this process at once, to others within seconds."""
     router = api_router(tags=["sources"])
     _add_writing(router, registry, open_channel)
-    _add_reading(router, profiles)
+    _add_reading(router, peers)
     _add_keys(router, registry)
     return router
 
@@ -162,7 +160,7 @@ def _add_writing(router: APIRouter, registry: Registry, open_channel: OpenChanne
         return SourceView(**_shown(stored))
 
 
-def _add_reading(router: APIRouter, profiles: ProfileCounters) -> None:
+def _add_reading(router: APIRouter, peers: Peers) -> None:
     @router.get("/v1/sources")
     async def list_sources(engine: Engine, paging: Paged, _: Reader) -> Page[SourceView]:
         """All sources in the order of their ids."""
@@ -184,7 +182,7 @@ def _add_reading(router: APIRouter, profiles: ProfileCounters) -> None:
             if stored is None:
                 raise NotFound(f"There is no source {source_id!r}.")
             keys = await sources.keys(tx, source_id)
-        applied = await _applied(profiles, source_id)
+        applied = await _applied(peers, source_id)
         async with transaction(engine) as tx:
             published = await counters.published(tx, source_id)
         response.headers["ETag"] = etag(stored.version)
@@ -226,16 +224,16 @@ def _shown(stored: StoredSource) -> dict[str, Any]:
     return {**fields, "max_age": age}
 
 
-async def _applied(profiles: ProfileCounters, source_id: str) -> Applied | str:
+async def _applied(peers: Peers, source_id: str) -> Counted | str:
     """What the profile service counted, or the sentence that says why that is not known."""
     try:
-        return await profiles.of(source_id)
+        return await peers.counted(source_id)
     except Infrastructure as error:
         logger.warning("the counters of %s are incomplete: %s", source_id, error)
         return f"The profile service could not be asked for its part: {error.detail}."
 
 
-def _counters(published: counters.Published, applied: Applied | str) -> Counters:
+def _counters(published: counters.Published, applied: Counted | str) -> Counters:
     received, failed = published
     if not isinstance(applied, str):
         account = balance(

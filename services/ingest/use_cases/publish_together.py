@@ -7,6 +7,7 @@ after all in-sync replicas have its events. Nothing is kept for later: who is to
 import asyncio
 from typing import NamedTuple
 
+from services.ingest.use_cases.recently_taken import RecentlyTaken
 from shared.errors import Infrastructure
 from shared.kafka.messages import Message, OutboxBuffer, PartitionCounts
 from shared.kafka.publisher import Publisher
@@ -23,7 +24,10 @@ class _Request(NamedTuple):
 
 
 class GroupPublisher:
-    """One for each process; `run` has to run beside the requests."""
+    """One for each process; `run` has to run beside the requests.
+
+    `taken` knows the events that were acknowledged last.
+    """
 
     def __init__(
         self,
@@ -32,6 +36,7 @@ class GroupPublisher:
         *,
         deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
+        self.taken = RecentlyTaken()
         self._publisher = publisher
         self._counts = counts
         self._deadline_seconds = deadline_seconds
@@ -92,6 +97,8 @@ class GroupPublisher:
                 if not request.acknowledged.done():
                     request.acknowledged.set_exception(error)
         else:
+            for messages in places.values():
+                self.taken.note(messages)
             for request in wanted:
                 if not request.acknowledged.done():
                     request.acknowledged.set_result(None)

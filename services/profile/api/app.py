@@ -7,6 +7,7 @@ from services.profile.api.changes import router as changes
 from services.profile.api.profiles import router as profiles
 from services.profile.api.state import ApiState, give
 from services.profile.api.timeline import router as timeline
+from services.profile.api.touchpoints import router as touchpoints
 from services.profile.domain.absorb import Rules
 from shared.contracts.topics import Topics
 from shared.http import app as http
@@ -27,7 +28,7 @@ def create_app(
         version=VERSION,
         health=health,
         engine=engine,
-        routers=[profiles, changes, timeline],
+        routers=[profiles, changes, timeline, touchpoints],
     )
     give(app, ApiState(rules=rules, topics=topics, counts=counts))
     return app

@@ -1,4 +1,4 @@
-"""`/v1/profiles/{id}/merges`, `/consents` and `/v1/touchpoints/{id}`: how it came to be so."""
+"""`/v1/profiles/{id}/merges` and `/consents`: how it came to be so."""
 
 from functools import partial
 from typing import Annotated
@@ -7,23 +7,22 @@ from uuid import UUID
 from fastapi import Response
 
 from services.profile.api.answers import json_answer
-from services.profile.api.masking import may_see
 from services.profile.api.profiles import Masked, Reader, profile_answer
 from services.profile.api.schemas import (
     ConsentsBody,
     ConsentView,
-    FateView,
     MergeView,
     ProfileView,
 )
 from services.profile.api.state import State
 from services.profile.api.views import consents_json, merge_json
 from services.profile.domain.consent import ConsentChange
-from services.profile.use_cases.read_profile import read_fate, read_merges, read_profile
+from services.profile.use_cases.read_profile import read_merges, read_profile
 from services.profile.use_cases.record_consents import record_consents
 from shared.access import Permission
 from shared.http.auth import Principal, requires
 from shared.http.etag import IfMatch, check_if_match, etag
+from shared.http.masking import may_see
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
@@ -86,11 +85,3 @@ async def put_consents(
     )
     hide = not may_see(principal, asked_masked=False)
     return profile_answer(stored, state.rules, provenance=False, masked=hide)
-
-
-@router.get("/v1/touchpoints/{touchpoint_id}")
-async def get_touchpoint(touchpoint_id: UUID, engine: Engine, _: Reader) -> FateView:
-    """What became of a touchpoint; 404 while it has not been applied."""
-    async with transaction(engine) as tx:
-        fate = await read_fate(tx, str(touchpoint_id))
-    return FateView(id=str(touchpoint_id), **fate._asdict())

@@ -6,7 +6,6 @@ from uuid import UUID
 from fastapi import Depends, Path, Query, Response
 
 from services.profile.api.answers import json_answer
-from services.profile.api.masking import mask_identifiers, may_see
 from services.profile.api.schemas import IdentifierView, ProfileView
 from services.profile.api.state import State
 from services.profile.api.views import profile_json
@@ -20,6 +19,7 @@ from shared.contracts.identifier_form import form_of, plain
 from shared.contracts.identifiers import MAX_TYPE, MAX_VALUE
 from shared.http.auth import Principal, requires
 from shared.http.etag import etag
+from shared.http.masking import mask_identifiers, may_see
 from shared.http.pagination import Page, Paged, Paging, split_page, whole
 from shared.http.state import Engine
 from shared.http.strict_json import api_router

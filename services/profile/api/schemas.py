@@ -113,12 +113,23 @@ class MergeView(BaseModel):
 
 
 class FateView(BaseModel):
-    """What became of a touchpoint: the profile it belongs to now, or why it has none."""
+    """What became of a touchpoint: the profile it belongs to now, or why it has none.
+
+    `source` published the copy that was applied, `duplicates` is how many more it sent.
+    """
 
     id: str
     profile_id: str | None
     reason: str | None
     duplicates: int
+    source: str
+
+
+class CountersView(BaseModel):
+    """Of one source: touchpoints that were applied, and further copies of them that it sent."""
+
+    accepted: int
+    duplicate: int
 
 
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^\S+$")]

@@ -8,7 +8,6 @@ from fastapi import Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.api.answers import json_answer
-from services.profile.api.masking import may_see
 from services.profile.api.profiles import Masked, Reader
 from services.profile.api.schemas import TimelineItem
 from services.profile.api.views import Json, consent_json, merge_json, touchpoint_json
@@ -16,6 +15,7 @@ from services.profile.domain.consent import consent_list
 from services.profile.domain.profile import StoredProfile
 from services.profile.use_cases.read_profile import read_merges, read_profile, read_timeline
 from shared.contracts.times import parse_rfc3339, rfc3339
+from shared.http.masking import may_see
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router

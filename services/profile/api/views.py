@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from services.profile.api.masking import mask_merge, mask_profile, mask_touchpoint
+from services.profile.api.masking import mask_merge, mask_profile
 from services.profile.domain.absorb import Rules
 from services.profile.domain.consent import consent_list
 from services.profile.domain.profile import GoldenProfile, StoredProfile, golden, trait_provenance
@@ -16,6 +16,7 @@ from services.profile.storage.merges import LoggedMerge
 from services.profile.storage.touchpoints import StoredTouchpoint
 from shared.contracts.profile_update import Consent
 from shared.contracts.times import rfc3339
+from shared.http.masking import mask_touchpoint
 
 Json = dict[str, Any]
 

@@ -6,6 +6,7 @@ The revisions in `migrations/` are what creates them; a test compares the two.
 `identifier`           (type, value) -> profile; `id` is derived from type and value
 `touchpoint`           deduplication and history in one; `anchor` is the identifier it hangs on
 `touchpoint_duplicate` other raw records that carried the id of a touchpoint
+`touchpoint_counter`   how many of a source were applied and came again, in shards
 `merge`                which profile went into which, why, and which identifiers moved
 """
 
@@ -88,6 +89,16 @@ touchpoint_duplicate = Table(
     Column("raw_offset", BigInteger, nullable=False),
     Column("source", Text, nullable=False),
     PrimaryKeyConstraint("id", "raw_topic", "raw_partition", "raw_offset"),
+)
+
+touchpoint_counter = Table(
+    "touchpoint_counter",
+    metadata,
+    Column("source", Text, nullable=False),
+    Column("shard", Integer, nullable=False),
+    Column("accepted", BigInteger, nullable=False),
+    Column("duplicate", BigInteger, nullable=False),
+    PrimaryKeyConstraint("source", "shard"),
 )
 
 merge = Table(

@@ -3,6 +3,7 @@
 A touchpoint belongs to the profile that owns its anchor, so a merge or a split rewrites nothing.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.contracts.touchpoint import RawPosition
+from shared.contracts.touchpoint import RawPosition, envelope_decoder
 
 
 class NewTouchpoint(NamedTuple):
@@ -94,21 +95,22 @@ _INSERT_DUPLICATES = text(
     SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:topics AS text[]), CAST(:parts AS integer[]),
                          CAST(:offsets AS bigint[]), CAST(:sources AS text[]))
     ON CONFLICT DO NOTHING
+    RETURNING source
     """
 )
 
 
-async def insert_duplicates(tx: AsyncConnection, duplicates: Iterable[Duplicate]) -> int:
-    """Note duplicates, each raw record once; returns how many had not been noted before."""
+async def insert_duplicates(tx: AsyncConnection, duplicates: Iterable[Duplicate]) -> Counter[str]:
+    """Note duplicates, each raw record once; returns how many of each source were new."""
     ordered = sorted(set(duplicates))
     if not ordered:
-        return 0
+        return Counter()
     ids, topics, parts, offsets, sources = zip(*ordered, strict=True)
     result = await tx.execute(
         _INSERT_DUPLICATES,
         {"ids": ids, "topics": topics, "parts": parts, "offsets": offsets, "sources": sources},
     )
-    return result.rowcount
+    return Counter(result.scalars())
 
 
 _ANCHOR = text(
@@ -187,7 +189,7 @@ async def timeline(
 
 _FATE = text(
     """
-    SELECT anchor, reason, profile_id,
+    SELECT body, reason, profile_id,
            (SELECT count(*) FROM touchpoint_duplicate WHERE touchpoint_duplicate.id = touchpoint.id)
       FROM touchpoint LEFT JOIN identifier ON identifier.id = touchpoint.anchor
      WHERE touchpoint.id = CAST(:id AS uuid)
@@ -196,11 +198,15 @@ _FATE = text(
 
 
 class Fate(NamedTuple):
-    """What became of a touchpoint: the profile it belongs to now, or the reason it has none."""
+    """What became of a touchpoint: the profile it belongs to now, or the reason it has none.
+
+    `source` published the copy that was applied.
+    """
 
     profile_id: str | None
     reason: str | None
     duplicates: int
+    source: str
 
 
 async def fate(tx: AsyncConnection, touchpoint_id: str) -> Fate | None:
@@ -208,4 +214,5 @@ async def fate(tx: AsyncConnection, touchpoint_id: str) -> Fate | None:
     row = (await tx.execute(_FATE, {"id": touchpoint_id})).one_or_none()
     if row is None:
         return None
-    return Fate(None if row[2] is None else str(row[2]), row[1], row[3])
+    source = envelope_decoder.decode(row[0]).source
+    return Fate(None if row[2] is None else str(row[2]), row[1], row[3], source)

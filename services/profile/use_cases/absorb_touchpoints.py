@@ -3,6 +3,8 @@
 Everything happens in the transaction that the stream loop opened, in the one lock order: leases
 (the loop), deduplication keys, profiles, identifiers, the rest. Nothing is kept in memory between
 batches: after a rollback the same records must lead to the same result.
+
+The counters of the sources come last, on the shard of a partition whose lease this batch holds.
 """
 
 import re
@@ -18,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.profile.domain.absorb import Rules, absorb
 from services.profile.domain.absorbed import NO_IDENTITY, Absorbed, Arrival, Known
 from services.profile.domain.identity import usable
-from services.profile.storage import identifiers, merges, profiles, touchpoints
+from services.profile.storage import counters, identifiers, merges, profiles, touchpoints
 from services.profile.use_cases.naming import NAMING
 from shared.contracts.topics import Topics
 from shared.contracts.touchpoint import TouchpointEnvelope, envelope_decoder
@@ -84,7 +86,7 @@ class AbsorbTouchpoints:
         incoming = [self._read(record) for record in records]
         crash_point("profile.decoded")
         ids = _Ids({})
-        fresh = await _drop_seen(tx, incoming, ids, handled)
+        fresh, duplicate = await _drop_seen(tx, incoming, ids, handled)
         crash_point("profile.deduped")
         if fresh:
             absorbed = await self._absorb(tx, fresh, ids)
@@ -93,6 +95,12 @@ class AbsorbTouchpoints:
             for profile_id, message in absorbed.messages:
                 handled.messages.add(self._topic, profile_id.encode(), message)
             handled.after_commit.append(partial(_report, absorbed.outcomes))
+        await counters.add(
+            tx,
+            shard=min(record.partition for record in records),
+            accepted=Counter(arrival.touchpoint.source for arrival in fresh),
+            duplicate=duplicate,
+        )
         crash_point("profile.written")
         return handled
 
@@ -128,8 +136,9 @@ class AbsorbTouchpoints:
 
 async def _drop_seen(
     tx: AsyncConnection, incoming: Sequence[_Incoming], ids: _Ids, handled: Handled
-) -> list[Arrival]:
-    """Store the touchpoints, and return those that had not been stored before.
+) -> tuple[list[Arrival], Counter[str]]:
+    """Store the touchpoints, and return those that had not been stored before; and how many
+    duplicates each source sent.
 
     The same raw position again is our own redelivery; another one is a client's duplicate, which
     is noted.
@@ -138,7 +147,7 @@ async def _drop_seen(
     again = [one for one in incoming if first.setdefault(one.arrival.touchpoint.id, one) is not one]
     seen = await touchpoints.insert(tx, [_row(one.arrival, ids) for one in first.values()])
     if not seen and not again:
-        return [one.arrival for one in incoming]
+        return [one.arrival for one in incoming], Counter()
     again += [first[id_] for id_ in seen]
     stored = {id_: one.arrival.touchpoint.raw for id_, one in first.items()}
     if seen:
@@ -148,8 +157,8 @@ async def _drop_seen(
         handled.dedup(one.record)
         if one.arrival.touchpoint.raw != stored[one.arrival.touchpoint.id]:
             duplicates.append(_duplicate(one.arrival.touchpoint))
-    await touchpoints.insert_duplicates(tx, duplicates)
-    return [one.arrival for id_, one in first.items() if id_ not in seen]
+    noted = await touchpoints.insert_duplicates(tx, duplicates)
+    return [one.arrival for id_, one in first.items() if id_ not in seen], noted
 
 
 async def _lock(tx: AsyncConnection, fresh: Sequence[Arrival], ids: _Ids) -> Known | None:

@@ -9,10 +9,11 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.ingest.api.app import create_app as create_ingest
-from services.ingest.api.profile_counters import profile_counters
+from services.ingest.api.peers import Peers
 from services.ingest.storage.registry import Registry
 from services.ingest.use_cases.open_channel import OpenChannel
 from services.ingest.use_cases.publish_together import GroupPublisher
+from services.ingest.use_cases.watch_events import LiveEvents
 from services.orchestrator.api.app import create_app as create_orchestrator
 from services.orchestrator.api.profile_client import ProfileClient
 from services.profile.api.app import create_app as create_profile
@@ -65,7 +66,8 @@ def _ingest(topics: Topics) -> FastAPI:
         publisher=GroupPublisher(publisher, catalogue.counts),
         open_channel=OpenChannel(catalogue, topics),
         topics=topics,
-        profiles=profile_counters("http://127.0.0.1:9", "documents"),
+        peers=Peers(httpx.AsyncClient(), httpx.AsyncClient()),
+        live=LiveEvents(NOWHERE, catalogue=catalogue, topics=topics),
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.profile.storage import identifiers, profiles, touchpoints
+from services.profile.storage import counters, identifiers, profiles, touchpoints
 
 HOT = {
     "insert touchpoints": touchpoints._INSERT,
@@ -16,6 +16,7 @@ HOT = {
     "lock profiles": profiles._LOCK,
     "follow merges": profiles._CURRENT,
     "write profiles": profiles._WRITE,
+    "add to counters": counters._ADD,
     "owners": identifiers._OWNERS,
     "insert identifiers": identifiers._INSERT,
     "move identifiers": identifiers._MOVE,

@@ -142,3 +142,5 @@ async def test_two_workers_on_one_crowd_leave_what_one_alone_would(
     )
     assert {shown_facts(person) for person in await worker.active()} == facts(alone)
     await contiguous(worker)
+    counted = await worker.rows("SELECT sum(accepted), sum(duplicate) FROM touchpoint_counter")
+    assert counted == [(len(bodies), 0)]

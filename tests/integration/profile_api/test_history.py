@@ -1,6 +1,7 @@
 """The timeline, the merges and the consents of a person over HTTP."""
 
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -133,3 +134,23 @@ async def test_consents_that_cannot_be_meant_are_refused(
     assert answer.status_code == 422
     assert answer.json()["errors"]
     assert (await ada(admin))["version"] == person["version"]
+
+
+async def test_the_counters_of_a_source(viewer: httpx.AsyncClient, worker: Worker) -> None:
+    name = "https://shop.example/a b"
+    sent = touchpoint(300, source=name)
+    copy = {**sent, "raw": {"topic": "channel.web", "partition": 0, "offset": 301}}
+    await worker.absorb(sent, sent, copy)
+    url = f"/v1/touchpoint-counters/{quote(name, safe='')}"
+    assert await ok(viewer, url) == {"accepted": 1, "duplicate": 1}
+    assert await ok(viewer, "/v1/touchpoint-counters/nobody") == {"accepted": 0, "duplicate": 0}
+    for wrong, status in (("a%00b", 400), ("x" * 257, 422)):
+        answer = await viewer.get(f"/v1/touchpoint-counters/{wrong}")
+        assert answer.status_code == status
+    assert await ok(viewer, f"/v1/touchpoints/{sent['id']}") == {
+        "id": sent["id"],
+        "profile_id": None,
+        "reason": "no_identity",
+        "duplicates": 1,
+        "source": name,
+    }

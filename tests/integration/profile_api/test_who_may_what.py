@@ -18,6 +18,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/profiles/{profile_id}/consents"): "read",
     ("PUT", "/v1/profiles/{profile_id}/consents"): "privacy",
     ("GET", "/v1/touchpoints/{touchpoint_id}"): "read",
+    ("GET", "/v1/touchpoint-counters/{source}"): "read",
     **ACCESS_ROUTES,
 }
 
@@ -25,7 +26,12 @@ ROUTES: dict[tuple[str, str], str] = {
 def url_of(path: str) -> str:
     nil = str(UUID(int=0))
     return path.format(
-        type="email", value="x@y.z", profile_id=nil, touchpoint_id=nil, token_id="0" * 16
+        type="email",
+        value="x@y.z",
+        profile_id=nil,
+        touchpoint_id=nil,
+        source="a/b",
+        token_id="0" * 16,
     )
 
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from services.ingest.api.profile_counters import Applied, ProfileCounters
+from services.ingest.api.peers import Counted, Peers
 from services.ingest.domain.balance import balance
 from shared.errors import Infrastructure
 
@@ -18,7 +18,7 @@ def test_the_counters_balance_at_every_moment(received: int, in_flight: int, sho
     assert found.received == sum(found[1:])
 
 
-def client(answer: httpx.Response | Exception) -> ProfileCounters:
+def client(answer: httpx.Response | Exception) -> Peers:
     """A client of a service that answers this, and only for the source `a/b`."""
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -28,13 +28,15 @@ def client(answer: httpx.Response | Exception) -> ProfileCounters:
         return answer
 
     transport = httpx.MockTransport(handle)
-    return ProfileCounters(httpx.AsyncClient(base_url="http://profile", transport=transport))
+    return Peers(
+        httpx.AsyncClient(base_url="http://profile", transport=transport), httpx.AsyncClient()
+    )
 
 
 async def test_what_the_profile_service_counted() -> None:
-    profiles = client(httpx.Response(200, json={"accepted": 5, "duplicate": 1, "more": []}))
-    assert await profiles.of("a/b") == Applied(5, 1)
-    await profiles.close()
+    peers = client(httpx.Response(200, json={"accepted": 5, "duplicate": 1, "more": []}))
+    assert await peers.counted("a/b") == Counted(5, 1)
+    await peers.close()
 
 
 @pytest.mark.parametrize(
@@ -47,7 +49,7 @@ async def test_what_the_profile_service_counted() -> None:
     ],
 )
 async def test_a_profile_service_that_does_not_say(answer: httpx.Response | Exception) -> None:
-    profiles = client(answer)
+    peers = client(answer)
     with pytest.raises(Infrastructure):
-        await profiles.of("a/b")
-    await profiles.close()
+        await peers.counted("a/b")
+    await peers.close()

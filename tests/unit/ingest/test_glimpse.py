@@ -1,0 +1,67 @@
+"""What a raw record shows before it is read, and what is remembered of what was just taken."""
+
+import orjson
+import pytest
+
+from services.ingest.domain.glimpse import Glimpse, glimpse
+from services.ingest.use_cases.recently_taken import RecentlyTaken
+from shared.kafka.messages import Message
+
+FROM_SHOP = (("x-concert-source", b"shop"),)
+CLOUD = (("ce_id", b"c1"), ("ce_source", b"/tills/7"), ("ce_type", b"Sold"))
+
+
+@pytest.mark.parametrize(
+    ("value", "headers", "expected"),
+    [
+        (
+            {"messageId": " m1 ", "event": "Seen", "type": "track"},
+            FROM_SHOP,
+            Glimpse("shop", "shop", "m1", "Seen"),
+        ),
+        (
+            {"id": 7, "source": "till", "type": "Sold"},
+            (),
+            Glimpse("till", "till", "7", "Sold"),
+        ),
+        (
+            {"id": "c1", "source": "/tills/7", "specversion": "1.0", "type": "Sold"},
+            FROM_SHOP,
+            Glimpse("shop", "/tills/7", "c1", "Sold"),
+        ),
+        ({}, (*FROM_SHOP, *CLOUD), Glimpse("shop", "/tills/7", "c1", "Sold")),
+        ({}, CLOUD, Glimpse("/tills/7", "/tills/7", "c1", "Sold")),
+        ({"messageId": "x" * 257}, FROM_SHOP, Glimpse("shop", "shop", None, None)),
+        ({"messageId": True, "event": []}, FROM_SHOP, Glimpse("shop", "shop", None, None)),
+        ([1], FROM_SHOP, Glimpse("shop", "shop", None, None)),
+    ],
+)
+def test_every_dialect_shows_its_names(
+    value: object, headers: tuple[tuple[str, bytes], ...], expected: Glimpse
+) -> None:
+    assert glimpse(orjson.dumps(value), headers) == expected
+
+
+@pytest.mark.parametrize("value", [None, b"", b"no json", b'{"id":NaN}', b"[" * 100_000, b'"\xff"'])
+def test_what_cannot_be_read_shows_its_source_alone(value: bytes | None) -> None:
+    assert glimpse(value, FROM_SHOP) == Glimpse("shop", "shop", None, None)
+    assert glimpse(value, (("ce_id", b"\xff"),)).source is None
+
+
+def message(number: int, *headers: tuple[str, bytes]) -> Message:
+    return Message(None, orjson.dumps({"messageId": f"m{number}"}), (*FROM_SHOP, *headers))
+
+
+def test_only_the_last_events_are_remembered() -> None:
+    taken = RecentlyTaken(4)
+    taken.note([message(1), message(2), message(3), message(1), message(4)])
+    found = [n for n in range(1, 5) if taken.source_of("shop", f"m{n}") == "shop"]
+    assert found == [1, 3, 4]
+    assert taken.source_of("tills", "m1") is None
+
+
+def test_what_was_refused_or_shows_no_id_is_not_remembered() -> None:
+    taken = RecentlyTaken()
+    refused = ("x-concert-refused", b"too_large: 9 bytes")
+    taken.note([message(1, refused), Message(None, b"no json", FROM_SHOP)])
+    assert taken.source_of("shop", "m1") is None
