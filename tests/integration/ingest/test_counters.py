@@ -141,7 +141,7 @@ async def test_a_record_that_no_handler_can_take_counts_as_failed(
     async with transaction(engine) as tx:
         await leases.ensure(tx, "g", {place: 0})
         held = await leases.claim(tx, "g", "me", [place])
-    counts = PartitionCounts()
+    counts = PartitionCounts({topics.dead_letters(place.topic): 1})
     publisher = Publisher(stack.kafka, client_id="test")
 
     async def never(records: Sequence[Record]) -> Handled:
