@@ -6,10 +6,12 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.ingest.api.collector import MAX_BODY_BYTES, PATHS, collector_router
+from services.ingest.api.failed_events import failed_events_router
 from services.ingest.api.sources import sources_router
 from services.ingest.storage.registry import Registry
 from services.ingest.use_cases.open_channel import OpenChannel
 from services.ingest.use_cases.publish_together import GroupPublisher
+from services.ingest.use_cases.replay_failed_events import Replayer
 from shared.contracts.topics import Topics
 from shared.http import app as http
 from shared.observability.health import Health
@@ -31,6 +33,7 @@ def create_app(
     publisher: GroupPublisher,
     open_channel: OpenChannel,
     topics: Topics,
+    replayer: Replayer,
 ) -> FastAPI:
     """The application; `publisher.run` has to run beside it."""
     app = http.create_app(
@@ -41,6 +44,7 @@ def create_app(
         routers=[
             collector_router(registry=registry, publisher=publisher, topics=topics),
             sources_router(registry=registry, open_channel=open_channel),
+            failed_events_router(replayer),
         ],
         open_paths=PATHS,
         max_body_bytes=MAX_BODY_BYTES,

@@ -6,13 +6,15 @@ can be had. A key that the copy does not know is looked up anew before it is ref
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.ingest.domain.failed_event import Copy
 from services.ingest.domain.source import Source
 from services.ingest.domain.source_key import key_hash
-from services.ingest.storage import sources
+from services.ingest.storage import failed_events, sources
 from shared import clock
 from shared.errors import Infrastructure
 from shared.postgres.transaction import transaction
@@ -55,6 +57,14 @@ class Registry:
             raise Infrastructure("postgres", "an unknown key could not be looked up")
         source_id = self._keys.get(hashed)
         return None if source_id is None else self._sources[source_id]
+
+    async def received_first(self, copies: Collection[Copy]) -> dict[Copy, datetime]:
+        """When the failed events were received that these replays stand for; of made-up ones none.
+
+        Raises Infrastructure when PostgreSQL cannot be asked.
+        """
+        async with transaction(self._engine) as tx:
+            return await failed_events.originals(tx, copies)
 
     def forget(self) -> None:
         """Read the tables again at the next use: this process has just changed them."""
