@@ -7,7 +7,7 @@ from uuid import UUID
 import orjson
 from pydantic import BaseModel, Field
 
-from services.ingest.domain.fingerprint import normalised
+from services.ingest.domain.fingerprint import unquoted
 from services.ingest.domain.recovery import read_patiently
 from services.ingest.storage.failed_views import FailedEventRow, GroupRow, WholeRow
 from services.ingest.use_cases.replay_failed_events import EXAMPLE_BYTES, Outcome, Trial
@@ -62,7 +62,7 @@ class FailedEventDetail(FailedEventView):
 
 
 class GroupView(BaseModel):
-    """Failed events with the same mistake; `sentence` has no values of any event."""
+    """Failed events with the same mistake; `sentence` quotes no value of any event."""
 
     fingerprint: str
     count: int
@@ -143,7 +143,7 @@ def detail_of(row: WholeRow, *, personal: bool) -> FailedEventDetail:
 def group_of(row: GroupRow) -> GroupView:
     """One group, with a sentence that says what is wrong with all of them."""
     fields = row._asdict()
-    message = clean(normalised(fields.pop("message")))
+    message = clean(unquoted(fields.pop("message")))
     where = "" if row.path is None else f"{row.path}: "
     who = " of ".join(part for part in (row.event_type, row.source) if part)
     count = fields.pop("failures")

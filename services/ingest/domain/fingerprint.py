@@ -6,13 +6,20 @@ import re
 LENGTH = 32
 """Hexadecimal digits; 128 bits are enough for as many groups as there can be."""
 
-_QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|`[^`]*`")
+_QUOTED = re.compile(
+    r"(?<!\w)'(?:[^'\\]|\\.)*(?:'|\Z)|\"(?:[^\"\\]|\\.)*(?:\"|\Z)|`[^`]*(?:`|\Z)", re.DOTALL
+)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
+def unquoted(text: str) -> str:
+    """The text without quoted values, which are an event's own, and without width of spaces."""
+    return " ".join(_QUOTED.sub("'…'", text).split())
+
+
 def normalised(text: str) -> str:
-    """The text without what differs between two events: quoted values, numbers, width of spaces."""
-    return " ".join(_NUMBER.sub("0", _QUOTED.sub("'…'", text)).split())
+    """The text without what differs between two events: quoted values and numbers."""
+    return _NUMBER.sub("0", unquoted(text))
 
 
 def fingerprint(

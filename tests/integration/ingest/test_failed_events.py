@@ -1,7 +1,6 @@
 """Failed events on real Kafka and PostgreSQL: kept once, grouped, corrected, replayed."""
 
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +11,7 @@ import pytest
 from services.ingest.domain.failed_event import failed_event
 from services.ingest.storage import failed_events
 from services.ingest.use_cases.forget_failed_events import forget_failed_events
+from shared import clock
 from shared.contracts.dead_letter import DeadLetter, Failure
 from shared.contracts.topics import Topics
 from shared.ids import touchpoint_id
@@ -28,9 +28,9 @@ WRONG_TIME = [{"op": "replace", "path": "occurred_at", "value": "2025-01-02T03:0
 
 
 @pytest.fixture(scope="module", autouse=True)
-async def failures(ingest: Ingest) -> AsyncIterator[RoleProcess]:
+async def failures(ingest: Ingest) -> RoleProcess:
     """The role that keeps failed events."""
-    yield await ingest.roles.start_ready("ingest", "failures")
+    return await ingest.roles.start_ready("ingest", "failures")
 
 
 async def failed(ingest: Ingest, source: str, count: int, **query: str) -> list[dict[str, Any]]:
@@ -117,7 +117,7 @@ async def test_pages_show_everything_once(ingest: Ingest) -> None:
             if cursor is None:
                 break
         assert len(seen) == len(set(seen)) == expected
-    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()  # noqa: TID251 - a test's own
+    later = (clock.now() + timedelta(hours=1)).isoformat()
     await failed(ingest, "paged", 0, since=later)
     for wrong in ("since=soon", "since=2025-01-01T00:00:00", "source=%00", "cursor=eA=="):
         answer = await ingest.admin.get(f"/v1/failed-events?{wrong}")
@@ -357,6 +357,11 @@ async def test_who_may_see_and_who_may_replay(ingest: Ingest) -> None:
         assert (tried.status_code, dropped.status_code) == (expected, expected), role
 
 
+async def until_dead(process: RoleProcess) -> None:
+    """Wait for the end of a process that kills itself."""
+    await eventually(lambda: process.exit_code() is not None, within=60)
+
+
 async def test_rows_are_kept_once_when_the_process_is_killed(
     stack: Stack, topics: Topics, database: Database, roles: RoleProcesses
 ) -> None:
@@ -365,7 +370,7 @@ async def test_rows_are_kept_once_when_the_process_is_killed(
     await publish(stack.kafka, bad)
     for point in ("runtime.before_commit:1", "runtime.after_commit:1"):
         process = roles.start("ingest", "failures", extra={"CONCERT_CRASH": point})
-        await eventually(lambda dying=process: dying.exit_code() is not None, within=60)
+        await until_dead(process)
     roles.start("ingest", "failures")
     engine = create_engine(database.ingest, schema="ingest", application="test")
 
@@ -375,8 +380,8 @@ async def test_rows_are_kept_once_when_the_process_is_killed(
                 "SELECT count(*), max(attempts), (SELECT sum(applied) FROM lease"
                 " WHERE grp LIKE '%failures') FROM failed_event"
             )
-            count, attempts, applied = rows.one()
-            return count, attempts, applied
+            count, attempts, applied = tuple(rows.one())
+            return int(count), int(attempts or 0), int(applied or 0)
 
     found = await eventually(counted, until=lambda seen: seen[0] >= 40 and seen[2] == 40)
     assert found == (40, 1, 40)
@@ -385,7 +390,7 @@ async def test_rows_are_kept_once_when_the_process_is_killed(
 
 async def test_old_failed_events_are_forgotten_in_batches(database: Database) -> None:
     engine = create_engine(database.ingest, schema="ingest", application="test")
-    now = datetime.now(UTC)  # noqa: TID251 - a test's own
+    now = clock.now()
     async with transaction(engine) as tx:
         for offset, days in enumerate((1, 29, 31, 400)):
             letter = DeadLetter(

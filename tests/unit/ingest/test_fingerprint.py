@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.ingest.domain.fingerprint import LENGTH, fingerprint, normalised
+from services.ingest.domain.fingerprint import LENGTH, fingerprint, normalised, unquoted
 
 
 @pytest.mark.parametrize(
@@ -11,12 +11,20 @@ from services.ingest.domain.fingerprint import LENGTH, fingerprint, normalised
         ("'ada@b.c' is no RFC 3339 time", "'bob@d.e' is no RFC 3339 time"),
         ("301122 bytes; at most 262144", "999 bytes; at most 1"),
         ('the key "a\\"b" appears twice', 'the key "c" appears twice'),
+        ("'ada and cut off", "'bob and cut"),
+        ("the record's year 'ada' is odd", "the record's year 'bob' is odd"),
         ("no JSON: line 1  column 7 (char 12.5)", "no JSON: line 20 column 1 (char 3)"),
     ],
 )
 def test_values_do_not_matter(one: str, other: str) -> None:
     assert normalised(one) == normalised(other)
     assert "ada" not in normalised(one)
+
+
+def test_a_sentence_keeps_its_own_numbers_and_apostrophes() -> None:
+    assert unquoted("the record's  'soon' is no RFC 3339 time") == (
+        "the record's '…' is no RFC 3339 time"
+    )
 
 
 def test_the_index_in_a_list_does_not_matter() -> None:
