@@ -43,6 +43,11 @@ INSERT = text(
     " ON CONFLICT DO NOTHING RETURNING id"
 )
 
+KNOWN_GROUPS = text("""
+SELECT said.fingerprint FROM unnest(CAST(:fingerprints AS text[])) AS said (fingerprint)
+ WHERE EXISTS (SELECT FROM failed_event f WHERE f.fingerprint = said.fingerprint)
+""")
+
 ORIGINALS = text("""
 SELECT f.id, said.replay, f.received_at
   FROM unnest(CAST(:ids AS uuid[]), CAST(:replays AS uuid[])) AS said (id, replay)
@@ -100,6 +105,12 @@ async def insert(tx: AsyncConnection, events: Sequence[FailedEvent]) -> set[UUID
     }
     values["headers"] = [_encoder.encode(event.headers) for event in events]
     return {row.id for row in await tx.execute(INSERT, values)}
+
+
+async def known_groups(tx: AsyncConnection, fingerprints: Collection[str]) -> set[str]:
+    """Those of the fingerprints that a failed event has."""
+    rows = await tx.execute(KNOWN_GROUPS, {"fingerprints": sorted(fingerprints)})
+    return {row.fingerprint for row in rows}
 
 
 async def originals(tx: AsyncConnection, copies: Collection[Copy]) -> dict[Copy, datetime]:

@@ -34,8 +34,8 @@ SELECT {_VIEW} FROM failed_event
 """)  # noqa: S608 - conditions of ours
 
 GROUPS = text(f"""
-SELECT g.fingerprint, g.failures, g.first_seen, g.last_seen, e.id AS example_id, e.channel, e.source,
-       e.event_type, e.reason, e.path, e.message
+SELECT g.fingerprint, g.failures, g.first_seen, g.last_seen, e.id AS example_id, e.channel,
+       e.source, e.event_type, e.reason, e.path, e.message
   FROM (SELECT fingerprint, count(*) AS failures, min(failed_at) AS first_seen,
                max(failed_at) AS last_seen
           FROM failed_event WHERE {CHOSEN} GROUP BY fingerprint

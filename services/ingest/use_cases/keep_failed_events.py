@@ -4,7 +4,9 @@ The rows commit with the position of the dead letters. A dead letter that comes 
 one of a replay belongs to the row that was replayed.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,6 +17,7 @@ from services.ingest.storage.failed_events import Standing
 from shared.contracts.dead_letter import DeadLetter, Failure, read_dead_letter
 from shared.contracts.topics import DEAD_LETTERS, Topics
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
+from shared.observability import metrics
 from shared.runtime.records import Handled, Record
 
 Letter = tuple[Record, FailedEvent]
@@ -34,6 +37,10 @@ class KeepFailedEvents:
         known = await failed_events.originals(tx, _copies(letters))
         again = [one for one in letters if one[1].copy in known]
         new = [one for one in letters if one[1].copy not in known]
+        groups = {event.fingerprint: event.channel for _, event in letters}
+        for seen in await failed_events.known_groups(tx, groups):
+            del groups[seen]
+        handled.after_commit.append(partial(_report, Counter(groups.values())))
         stored = await failed_events.insert(tx, [event for _, event in new])
         for record, event in new:
             if event.id in stored:
@@ -75,6 +82,11 @@ class KeepFailedEvents:
         await failed_events.failed_again(
             tx, [(found, event, times) for found, (event, times) in newest.items()]
         )
+
+
+def _report(groups: Counter[str]) -> None:
+    for channel, count in groups.items():
+        metrics.FAILED_EVENT_GROUPS.labels(channel=metrics.channel_label(channel)).inc(count)
 
 
 def _copies(letters: Iterable[Letter]) -> list[Copy]:

@@ -1,8 +1,8 @@
 """Failed events on real Kafka and PostgreSQL: kept once, grouped, corrected, replayed."""
 
+import re
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import orjson
@@ -14,7 +14,7 @@ from services.ingest.use_cases.forget_failed_events import forget_failed_events
 from shared import clock
 from shared.contracts.dead_letter import DeadLetter, Failure
 from shared.contracts.topics import Topics
-from shared.ids import touchpoint_id
+from shared.ids import random_id, touchpoint_id
 from shared.postgres.engine import create_engine
 from shared.postgres.transaction import transaction
 from tests.integration.ingest.conftest import OPEN, Ingest, native
@@ -103,6 +103,22 @@ async def test_bad_records_become_rows_and_groups(ingest: Ingest) -> None:
     assert times["example_id"] in {row["id"] for row in again}
 
 
+async def test_a_new_mistake_is_counted_once(ingest: Ingest, failures: RoleProcess) -> None:
+    async def counted() -> float:
+        found = re.search(
+            r'failed_event_groups_total{channel="kiosk"} (.+)', await failures.metrics()
+        )
+        assert found is not None
+        return float(found[1])
+
+    before = await counted()
+    await publish_bad(ingest, "mistaken", "1", "2")
+    await failed(ingest, "mistaken", 2)
+    await publish_bad(ingest, "mistaken", "3")
+    await failed(ingest, "mistaken", 3)
+    assert await eventually(counted, until=lambda now: now > before) == before + 1
+
+
 async def test_pages_show_everything_once(ingest: Ingest) -> None:
     await publish_bad(ingest, "paged", *[str(n) for n in range(7)])
     await failed(ingest, "paged", 7)
@@ -122,7 +138,7 @@ async def test_pages_show_everything_once(ingest: Ingest) -> None:
     for wrong in ("since=soon", "since=2025-01-01T00:00:00", "source=%00", "cursor=eA=="):
         answer = await ingest.admin.get(f"/v1/failed-events?{wrong}")
         assert answer.status_code in (400, 422), wrong
-    unknown = await ingest.admin.get(f"/v1/failed-events/{uuid4()}")
+    unknown = await ingest.admin.get(f"/v1/failed-events/{random_id()}")
     assert unknown.status_code == 404
 
 
@@ -247,7 +263,7 @@ async def test_made_up_headers_of_a_replay_change_nothing_else(ingest: Ingest) -
     (row,) = await failed(ingest, "victim", 1)
     headers = (
         ("concert-failed-event", row["id"].encode()),
-        ("concert-replay", str(uuid4()).encode()),
+        ("concert-replay", str(random_id()).encode()),
     )
     topic = ingest.topics.channel("kiosk")
     bad = native("forger", "1", occurred_at="never")
