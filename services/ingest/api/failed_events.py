@@ -7,7 +7,7 @@ filter that names something, and take at most 10,000 events a call, the oldest f
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from services.ingest.api.failed_event_views import (
@@ -44,6 +44,20 @@ StepPath = Annotated[
     str, Field(min_length=1, max_length=MAX_PATH, description="As `properties.items[*].price`.")
 ]
 MAX_IDS = 1000
+
+
+def _listed(
+    source: Annotated[Source | None, Query()] = None,
+    reason: Annotated[Reason | None, Query()] = None,
+    fingerprint: Annotated[Fingerprint | None, Query()] = None,
+    status: Annotated[Status | None, Query()] = None,
+    since: Annotated[AwareDatetime | None, Query(description="Failed then or later.")] = None,
+) -> Chosen:
+    return Chosen(None, source, reason, fingerprint, status, since)
+
+
+Listed = Annotated[Chosen, Depends(_listed)]
+"""What a list is narrowed to."""
 
 
 class Filter(BaseModel):
@@ -150,16 +164,11 @@ def _reading(router: APIRouter) -> None:
     async def list_failed_events(
         engine: Engine,
         paging: Paged,
+        chosen: Listed,
         principal: Reader,
-        source: Annotated[Source | None, Query()] = None,
-        reason: Annotated[Reason | None, Query()] = None,
-        fingerprint: Annotated[Fingerprint | None, Query()] = None,
-        status: Annotated[Status | None, Query()] = None,
-        since: Annotated[AwareDatetime | None, Query(description="Failed then or later.")] = None,
     ) -> Page[FailedEventView]:
         """Failed events without their payloads, the newest failure first."""
         after = paging.after(instant, UUID)
-        chosen = Chosen(None, source, reason, fingerprint, status, since)
         async with transaction(engine) as tx:
             rows = await failed_views.page(
                 tx,
@@ -175,16 +184,11 @@ def _reading(router: APIRouter) -> None:
     async def list_groups(
         engine: Engine,
         paging: Paged,
+        chosen: Listed,
         _: Reader,
-        source: Annotated[Source | None, Query()] = None,
-        reason: Annotated[Reason | None, Query()] = None,
-        fingerprint: Annotated[Fingerprint | None, Query()] = None,
-        status: Annotated[Status | None, Query()] = None,
-        since: Annotated[AwareDatetime | None, Query(description="Failed then or later.")] = None,
     ) -> Page[GroupView]:
         """Failed events with the same mistake together, the one that was last seen first."""
         after = paging.after(instant, words)
-        chosen = Chosen(None, source, reason, fingerprint, status, since)
         async with transaction(engine) as tx:
             rows = await failed_views.groups(
                 tx,
