@@ -321,8 +321,8 @@ async def test_discarded_events_are_not_new_any_more(ingest: Ingest) -> None:
     await failed(ingest, "junk", 2, status="discarded")
     assert (await replay(ingest, filter={"source": "junk"}))["selected"] == 0
     log = (await ingest.admin.get("/v1/audit", params={"kind": "failed_events"})).json()
-    entry = log["items"][0]
-    assert (entry["action"], entry["after"]["discarded"]) == ("discard", 2)
+    entry = next(one for one in log["items"] if one["action"] == "discard")
+    assert entry["after"]["discarded"] == 2
     assert entry["after"]["filter"] == {"source": "junk", "status": "new"}
 
 
