@@ -35,6 +35,7 @@ class Role:
 ROLES = (
     Role("ingest", "collector", api_offset=1),
     Role("ingest", "worker"),
+    Role("ingest", "failures"),
     Role("profile", "worker"),
     Role("profile", "api", api_offset=2),
     Role("orchestrator", "worker"),

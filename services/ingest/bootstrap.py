@@ -1,6 +1,7 @@
 """Wires the roles of ingest; the only place that knows all parts."""
 
 import asyncio
+from datetime import timedelta
 
 from services.ingest.api.app import create_app
 from services.ingest.api.peers import peers_at
@@ -9,13 +10,24 @@ from services.ingest.storage.registry import Registry
 from services.ingest.storage.tables import MIGRATIONS, SCHEMA
 from services.ingest.use_cases.accept_records import AcceptRecords
 from services.ingest.use_cases.count_published import advance_and_count
+from services.ingest.use_cases.forget_failed_events import Retention
+from services.ingest.use_cases.keep_failed_events import KeepFailedEvents
 from services.ingest.use_cases.open_channel import OpenChannel
 from services.ingest.use_cases.publish_together import GroupPublisher
+from services.ingest.use_cases.replay_failed_events import Replayer
 from services.ingest.use_cases.watch_events import LiveEvents
+from shared.contracts.topics import DEAD_LETTERS
 from shared.errors import Misconfigured
 from shared.kafka.records import Place
 from shared.observability.health import Health
-from shared.runtime.assembly import Parts, api_role, migrate_service, parts, stateless_worker
+from shared.runtime.assembly import (
+    Parts,
+    api_role,
+    migrate_service,
+    parts,
+    stateful_worker,
+    stateless_worker,
+)
 from shared.runtime.cli import Command
 from shared.runtime.service import Role, run_role
 from shared.settings import load, read_secret_file
@@ -34,15 +46,24 @@ async def build_collector(settings: IngestSettings) -> Role:
     )
     publisher = GroupPublisher(built.publisher, built.counts)
     live = LiveEvents(settings.kafka, catalogue=built.catalogue, topics=built.topics)
+    registry = Registry(built.engine)
     app = create_app(
         built.engine,
         health=health,
-        registry=Registry(built.engine),
+        registry=registry,
         publisher=publisher,
         open_channel=OpenChannel(built.catalogue, built.topics),
         topics=built.topics,
         peers=peers,
         live=live,
+        replayer=Replayer(
+            built.engine,
+            registry=registry,
+            publisher=publisher,
+            topics=built.topics,
+            allow_unregistered=settings.allow_unregistered_sources,
+            live=timedelta(hours=settings.replay_trigger_hours),
+        ),
     )
     role = api_role(built, health=health, app=app, also={"publisher": publisher.run})
     # Beside the server, not behind it: what is watched has to end for the server to end.
@@ -75,6 +96,32 @@ async def build_worker(settings: IngestSettings) -> Role:
     )
 
 
+async def build_failures(settings: IngestSettings) -> Role:
+    """Kafka: `channel.*.dlq` to the table of failed events."""
+    built = parts(settings, service=SCHEMA, role="failures")
+    health = Health(built.name, built.checks())
+    handler = KeepFailedEvents(topics=built.topics, counts=built.counts)
+    retention = Retention(built.engine, timedelta(days=settings.failed_event_days))
+
+    async def discover() -> set[Place]:
+        return dead_letter_partitions(built)
+
+    return stateful_worker(
+        built, health=health, handler=handler, discover=discover, also={"retention": retention.run}
+    )
+
+
+def dead_letter_partitions(built: Parts) -> set[Place]:
+    """All partitions of the dead letters of all raw topics there are now."""
+    return {
+        Place(topic, partition)
+        for topic, count in built.catalogue.known.items()
+        if topic.endswith(DEAD_LETTERS)
+        and built.topics.channel_of(topic.removesuffix(DEAD_LETTERS)) is not None
+        for partition in range(count)
+    }
+
+
 def channel_partitions(built: Parts) -> set[Place]:
     """All partitions of all raw topics there are now; new channels show up by themselves."""
     return {
@@ -99,6 +146,14 @@ def run_worker() -> int:
     return run_role(settings, service=SCHEMA, role="worker", build=lambda: build_worker(settings))
 
 
+def run_failures() -> int:
+    """The process of the failed events."""
+    settings = load(IngestSettings)
+    return run_role(
+        settings, service=SCHEMA, role="failures", build=lambda: build_failures(settings)
+    )
+
+
 def run_migrate() -> int:
     """Bring the schema up to date, then exit."""
     asyncio.run(migrate_service(load(IngestSettings), service=SCHEMA, folder=MIGRATIONS))
@@ -108,5 +163,6 @@ def run_migrate() -> int:
 COMMANDS = {
     "collector": Command("take events over HTTP and administer sources", run_collector),
     "worker": Command("turn raw records into touchpoints", run_worker),
+    "failures": Command("keep what could not be read, to be browsed and replayed", run_failures),
     "migrate": Command("bring the database schema up to date", run_migrate),
 }

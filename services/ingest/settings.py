@@ -11,3 +11,9 @@ class IngestSettings(Settings):
     allow_unregistered_sources: bool = Field(
         False, description="Whether sources that are not registered may publish on Kafka."
     )
+    failed_event_days: int = Field(
+        30, ge=1, le=3650, description="How long failed events are kept after their last failure."
+    )
+    replay_trigger_hours: float = Field(
+        24.0, gt=0, le=8760, description="Replayed events received longer ago trigger nothing."
+    )

@@ -32,6 +32,8 @@ OWN_MAX_BYTES = MEBIBYTE
 EVENT_MAX_BYTES = 256 * 1024
 """A single event above this is dead-lettered as `too_large`."""
 
+DEAD_LETTERS = ".dlq"
+"""What the topic of a topic's dead letters has behind its name."""
 DAY_MS = 86_400_000
 CHANNEL_NAME = re.compile(r"[a-z0-9_]{1,64}")
 
@@ -81,7 +83,7 @@ class Topics:
 
     def dead_letters(self, topic: str) -> str:
         """The dead-letter topic of a full topic name."""
-        return f"{topic}.dlq"
+        return topic + DEAD_LETTERS
 
     def channel_of(self, topic: str) -> str | None:
         """The channel of a raw topic `channel.<channel>`; None for every other topic."""
@@ -94,7 +96,7 @@ class Topics:
 
 def max_message_bytes(topic: str) -> int:
     """Largest record, in bytes, that a topic of this (full or bare) name takes."""
-    if topic.endswith(".dlq"):
+    if topic.endswith(DEAD_LETTERS):
         return DEAD_LETTER_MAX_BYTES
     if "channel." in topic:
         return CHANNEL_MAX_BYTES
@@ -109,16 +111,16 @@ def channel_topics(channel: str) -> list[TopicSpec]:
     name = f"channel.{channel}"
     return [
         TopicSpec(name, CHANNEL_MAX_BYTES, 7 * DAY_MS, "LogAppendTime"),
-        TopicSpec(f"{name}.dlq", DEAD_LETTER_MAX_BYTES, 7 * DAY_MS),
+        TopicSpec(name + DEAD_LETTERS, DEAD_LETTER_MAX_BYTES, 7 * DAY_MS),
     ]
 
 
 def spec_of(name: str) -> TopicSpec:
     """The spec of a topic that does not exist at start, by its bare name."""
-    family, _, channel = name.removesuffix(".dlq").partition(".")
+    family, _, channel = name.removesuffix(DEAD_LETTERS).partition(".")
     if family == "channel":
         raw, dead = channel_topics(channel)
-        return dead if name.endswith(".dlq") else raw
+        return dead if name.endswith(DEAD_LETTERS) else raw
     return TopicSpec(name, max_message_bytes(name), 35 * DAY_MS)
 
 
@@ -132,5 +134,5 @@ def default_topics() -> list[TopicSpec]:
     specs.append(TopicSpec(PROFILE_UPDATES, OWN_MAX_BYTES, 35 * DAY_MS))
     specs.append(TopicSpec(DECISIONS, OWN_MAX_BYTES, 35 * DAY_MS))
     for own in (TOUCHPOINTS, PROFILE_UPDATES):
-        specs.append(TopicSpec(f"{own}.dlq", DEAD_LETTER_MAX_BYTES, 7 * DAY_MS))
+        specs.append(TopicSpec(own + DEAD_LETTERS, DEAD_LETTER_MAX_BYTES, 7 * DAY_MS))
     return specs

@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from shared.contracts.dead_letter import Headers
+from shared.contracts.dead_letter import TRUNCATED, Headers
 from shared.contracts.topics import max_message_bytes
 from shared.errors import Infrastructure, InvalidData
 
@@ -57,13 +57,19 @@ class OutboxBuffer:
 
         Raises InvalidData `too_large` when the topic would refuse it.
         """
-        size = len(key) + len(value) + _header_bytes(headers)
-        if size > max_message_bytes(topic) - RECORD_OVERHEAD:
-            raise InvalidData("too_large", f"{size} bytes are too many for {topic}")
+        _refuse_too_large(topic, key, value, headers)
         count = self._topic_counts.get(topic)
         if count is None:
             count = self._topic_counts[topic] = self._counts.of(topic)
         self._append((topic, zlib.crc32(key) % count), Message(key, value, headers))
+
+    def add_at(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers
+    ) -> None:
+        """Add a message to a partition of the caller's choice, as `add`; it may have no key."""
+        _refuse_too_large(topic, key or b"", value or b"", headers)
+        place = (topic, partition % self._counts.of(topic))
+        self._append(place, Message(key, value, headers))
 
     def add_dead_letter(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers
@@ -76,7 +82,7 @@ class OutboxBuffer:
         room = max_message_bytes(topic) - RECORD_OVERHEAD
         size = len(key or b"") + len(value or b"") + _header_bytes(headers)
         if size > room:
-            headers = (("x-truncated", str(size).encode()), *headers[:MAX_DEAD_LETTER_HEADERS])
+            headers = ((TRUNCATED, str(size).encode()), *headers[:MAX_DEAD_LETTER_HEADERS])
             headers = tuple((name, content[:1024]) for name, content in headers)
             key = None if key is None else key[:1024]
             value = (value or b"")[: room - 1024 - _header_bytes(headers)]
@@ -94,6 +100,12 @@ class OutboxBuffer:
 
     def __len__(self) -> int:
         return sum(len(messages) for messages in self._messages.values())
+
+
+def _refuse_too_large(topic: str, key: bytes, value: bytes, headers: Headers) -> None:
+    size = len(key) + len(value) + _header_bytes(headers)
+    if size > max_message_bytes(topic) - RECORD_OVERHEAD:
+        raise InvalidData("too_large", f"{size} bytes are too many for {topic}")
 
 
 def _header_bytes(headers: Headers) -> int:

@@ -111,6 +111,13 @@ EVENT_PAYLOAD_BYTES = histogram(
     moves="With every received event.",
     act="A growing tail: a publisher sends whole documents; above 256 KiB they are refused.",
 )
+FAILED_EVENT_GROUPS = counter(
+    "failed_event_groups_total",
+    "New mistakes: failed events whose fingerprint none of those that are kept has.",
+    labels={"channel": CHANNELS},
+    moves="The role `failures` stored the first failed event of a group.",
+    act="Runbook failed-events: one mistake may stand for many events.",
+)
 
 # --- consume: lag, watermark and assignment are read from LAG at each scrape ----------------------
 LAG = Lag(topic_label, REGISTRY)

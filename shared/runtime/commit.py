@@ -54,6 +54,7 @@ class DeadLetters:
                 topic=record.topic,
                 partition=record.partition,
                 offset=record.offset,
+                timestamp=record.timestamp,
                 failure=failure,
                 group=self._group,
                 stage="handle",

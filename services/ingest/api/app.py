@@ -8,11 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.ingest.api import live as live_stream
 from services.ingest.api import receipts
 from services.ingest.api.collector import MAX_BODY_BYTES, PATHS, collector_router
+from services.ingest.api.failed_events import failed_events_router
 from services.ingest.api.peers import Peers
 from services.ingest.api.sources import sources_router
 from services.ingest.storage.registry import Registry
 from services.ingest.use_cases.open_channel import OpenChannel
 from services.ingest.use_cases.publish_together import GroupPublisher
+from services.ingest.use_cases.replay_failed_events import Replayer
 from services.ingest.use_cases.watch_events import LiveEvents
 from shared.contracts.topics import Topics
 from shared.http import app as http
@@ -37,6 +39,7 @@ def create_app(
     topics: Topics,
     peers: Peers,
     live: LiveEvents,
+    replayer: Replayer,
 ) -> FastAPI:
     """The application; `publisher.run` and `live.run` have to run beside it."""
     app = http.create_app(
@@ -49,6 +52,7 @@ def create_app(
             sources_router(registry=registry, open_channel=open_channel, peers=peers),
             receipts.receipts_router(registry=registry, peers=peers, taken=publisher.taken),
             live_stream.live_router(registry=registry, live=live),
+            failed_events_router(replayer),
         ],
         open_paths=PATHS | {receipts.PATH, live_stream.PATH},
         max_body_bytes=MAX_BODY_BYTES,

@@ -16,6 +16,7 @@ import orjson
 from services.ingest.domain.fields import Object, violation
 from services.ingest.domain.identifiers import Candidate, normalise_all
 from services.ingest.domain.occurrence import occurrence
+from services.ingest.domain.replayed import HISTORICAL_HEADER, message_id_before
 from services.ingest.domain.source import DEFAULT_TRUST, Source, Sources
 from shared.contracts.topics import CHANNEL_NAME
 from shared.contracts.touchpoint import RawPosition, Touchpoint
@@ -77,7 +78,8 @@ def compose(reading: Reading, arrival: Arrival) -> Touchpoint:
     channel = reading.channel or arrival.channel
     if channel is not arrival.channel and not CHANNEL_NAME.fullmatch(channel):
         raise violation("channel", "must be lower-case letters, digits and _")
-    message_id = reading.message_id or body_id(reading.body)
+    headers = arrival.headers
+    message_id = reading.message_id or message_id_before(headers) or body_id(reading.body)
     identifiers, dropped = normalise_all(reading.candidates, source.default_region)
     happened = occurrence(
         reading.occurred_at,
@@ -100,8 +102,8 @@ def compose(reading: Reading, arrival: Arrival) -> Touchpoint:
         properties=reading.properties,
         context=_context(reading, happened.notes, reading.dropped + dropped),
         schema=reading.schema,
-        trace=reading.trace or _trace(arrival.headers),
-        historical=reading.historical,
+        trace=reading.trace or _trace(headers),
+        historical=reading.historical or HISTORICAL_HEADER in headers,
         raw=arrival.raw,
     )
 

@@ -57,7 +57,7 @@ def read_touchpoint(
     arrival = Arrival(
         raw=raw,
         channel=channel,
-        received_at=_received_at(known, timestamp, from_collector=source_name is not None),
+        received_at=received_at(known, timestamp, from_collector=source_name is not None),
         headers=known,
         sources=sources,
     )
@@ -89,7 +89,7 @@ def _refuse_the_refused(headers: dict[str, bytes]) -> None:
         raise InvalidData(reason if reason in REASONS else VIOLATION, detail)
 
 
-def _received_at(headers: dict[str, bytes], timestamp: int, *, from_collector: bool) -> str:
+def received_at(headers: dict[str, bytes], timestamp: int, *, from_collector: bool) -> str:
     """When Concert got it: the broker's time of the record, or shortly before, as the collector
     says. Whoever may write to the topic can say so too, but by that shift it by no more.
     """

@@ -7,14 +7,15 @@ expired since the copy was read is refused by this process's own clock.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.ingest.domain.failed_event import Copy
 from services.ingest.domain.source import Source
 from services.ingest.domain.source_key import key_hash
-from services.ingest.storage import sources
+from services.ingest.storage import failed_events, sources
 from services.ingest.storage.sources import CollectingKey
 from shared import clock
 from shared.errors import Infrastructure
@@ -61,6 +62,14 @@ class Registry:
         if known is None or (known.expires_at is not None and known.expires_at <= self._now()):
             return None
         return self._sources[known.source_id]
+
+    async def received_first(self, copies: Collection[Copy]) -> dict[Copy, datetime]:
+        """When the failed events were received that these replays stand for; of made-up ones none.
+
+        Raises Infrastructure when PostgreSQL cannot be asked.
+        """
+        async with transaction(self._engine) as tx:
+            return await failed_events.originals(tx, copies)
 
     def forget(self) -> None:
         """Read the tables again at the next use: this process has just changed them."""

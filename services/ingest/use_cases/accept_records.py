@@ -5,10 +5,12 @@ derived from what was published, so doing a batch again gives the same touchpoin
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
 
 from services.ingest.domain.dialect import read_touchpoint
+from services.ingest.domain.failed_event import Copy, copy_of, milliseconds
 from services.ingest.domain.identifiers import strongest
 from services.ingest.domain.source import Sources
 from services.ingest.storage.registry import Registry
@@ -47,12 +49,13 @@ class AcceptRecords:
         """Read every record. Raises Infrastructure when sources or topics cannot be looked up."""
         sources = Sources(await self._registry.sources(), self._allow_unregistered)
         handled = Handled(OutboxBuffer(self._counts))
+        received = await self._replayed(records)
         channels = {record.topic: self._channel(record.topic) for record in records}
         failed: Counter[tuple[str, str]] = Counter()
         for record in records:
             channel = channels[record.topic]
             try:
-                touchpoint = _read(record, channel, sources)
+                touchpoint = _read(record, channel, sources, received)
                 handled.messages.add(
                     self._topics.touchpoints,
                     _key(touchpoint),
@@ -68,6 +71,11 @@ class AcceptRecords:
         handled.after_commit.append(partial(_report, arrived, failed, sizes))
         return handled
 
+    async def _replayed(self, records: Sequence[Record]) -> dict[Copy, datetime]:
+        """When the failed events were received that some of the records are replays of."""
+        copies = {copy for record in records if (copy := copy_of(record.headers)) is not None}
+        return await self._registry.received_first(copies) if copies else {}
+
     def _channel(self, topic: str) -> str:
         channel = self._topics.channel_of(topic)
         if channel is None:
@@ -75,11 +83,14 @@ class AcceptRecords:
         return channel
 
 
-def _read(record: Record, channel: str, sources: Sources) -> Touchpoint:
+def _read(
+    record: Record, channel: str, sources: Sources, received: Mapping[Copy, datetime]
+) -> Touchpoint:
+    first = received.get(copy) if received and (copy := copy_of(record.headers)) else None
     return read_touchpoint(
         record.value,
         raw=RawPosition(record.topic, record.partition, record.offset),
-        timestamp=record.timestamp,
+        timestamp=record.timestamp if first is None else milliseconds(first),
         headers=record.headers,
         channel=channel,
         sources=sources,

@@ -4,6 +4,8 @@ An application is built as at start, with doors that are never opened: making th
 neither PostgreSQL nor Kafka.
 """
 
+from datetime import timedelta
+
 import httpx
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -13,6 +15,7 @@ from services.ingest.api.peers import Peers
 from services.ingest.storage.registry import Registry
 from services.ingest.use_cases.open_channel import OpenChannel
 from services.ingest.use_cases.publish_together import GroupPublisher
+from services.ingest.use_cases.replay_failed_events import Replayer
 from services.ingest.use_cases.watch_events import LiveEvents
 from services.orchestrator.api.app import create_app as create_orchestrator
 from services.orchestrator.api.profile_client import ProfileClient
@@ -59,15 +62,24 @@ def _ingest(topics: Topics) -> FastAPI:
     engine = _engine("ingest")
     catalogue = Catalogue(NOWHERE, client_id="documents", topics=topics)
     publisher = Publisher(NOWHERE, client_id="documents")
+    registry, rounds = Registry(engine), GroupPublisher(publisher, catalogue.counts)
     return create_ingest(
         engine,
         health=Health("ingest-collector", {}),
-        registry=Registry(engine),
-        publisher=GroupPublisher(publisher, catalogue.counts),
+        registry=registry,
+        publisher=rounds,
         open_channel=OpenChannel(catalogue, topics),
         topics=topics,
         peers=Peers(httpx.AsyncClient(), httpx.AsyncClient()),
         live=LiveEvents(NOWHERE, catalogue=catalogue, topics=topics),
+        replayer=Replayer(
+            engine,
+            registry=registry,
+            publisher=rounds,
+            topics=topics,
+            allow_unregistered=False,
+            live=timedelta(),
+        ),
     )
 
 
