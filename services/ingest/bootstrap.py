@@ -29,6 +29,7 @@ async def build_collector(settings: IngestSettings) -> Role:
         publisher=publisher,
         open_channel=OpenChannel(built.catalogue, built.topics),
         topics=built.topics,
+        origins=settings.origins,
     )
     return api_role(built, health=health, app=app, also={"publisher": publisher.run})
 

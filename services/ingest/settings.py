@@ -11,3 +11,13 @@ class IngestSettings(Settings):
     allow_unregistered_sources: bool = Field(
         False, description="Whether sources that are not registered may publish on Kafka."
     )
+    collector_origins: str = Field(
+        "*",
+        max_length=10_000,
+        description="Origins whose pages may publish, by comma; `*`: all, empty: none (CORS).",
+    )
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """`collector_origins` one by one."""
+        return tuple(one.strip() for one in self.collector_origins.split(",") if one.strip())

@@ -22,6 +22,7 @@ REASONS = (
     "too_large",
     "empty",
     "unknown_source",
+    "adapter",
     "unknown_error",
 )
 """Closed set of reasons; metrics use it as a label."""

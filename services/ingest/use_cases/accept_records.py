@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
-from services.ingest.domain.dialect import read_touchpoint
+from services.ingest.domain.dialect import read_touchpoints
 from services.ingest.domain.identifiers import strongest
 from services.ingest.domain.source import Sources
+from services.ingest.domain.webhook import Reads
 from services.ingest.storage.registry import Registry
 from shared.contracts.dead_letter import Failure
 from shared.contracts.topics import Topics
@@ -47,21 +48,27 @@ class AcceptRecords:
         sources = Sources(await self._registry.sources(), self._allow_unregistered)
         handled = Handled(OutboxBuffer(self._counts))
         channels = {record.topic: self._channel(record.topic) for record in records}
+        arrived: Counter[str] = Counter()
         failed: Counter[tuple[str, str]] = Counter()
         for record in records:
             channel = channels[record.topic]
+            error: InvalidData | None
             try:
-                touchpoint = _read(record, channel, sources)
-                handled.messages.add(
-                    self._topics.touchpoints,
-                    _key(touchpoint),
-                    touchpoint_encoder.encode(touchpoint),
-                )
-            except InvalidData as error:
+                touchpoints, error = _read(record, channel, sources)
+                for touchpoint in touchpoints:
+                    handled.messages.add(
+                        self._topics.touchpoints,
+                        _key(touchpoint),
+                        touchpoint_encoder.encode(touchpoint),
+                    )
+                    arrived[channel] += 1
+            except InvalidData as raised:
+                error = raised
+            if error is not None:
                 handled.reject(record, Failure(error.reason, _detail(error)))
                 failed[channel, error.reason] += 1
+                arrived[channel] += 1
         crash_point("ingest.read")
-        arrived = Counter(channels[record.topic] for record in records)
         sizes = [len(record.value or b"") for record in records]
         handled.after_commit.append(partial(_report, arrived, failed, sizes))
         return handled
@@ -73,8 +80,8 @@ class AcceptRecords:
         return channel
 
 
-def _read(record: Record, channel: str, sources: Sources) -> Touchpoint:
-    return read_touchpoint(
+def _read(record: Record, channel: str, sources: Sources) -> Reads:
+    return read_touchpoints(
         record.value,
         raw=RawPosition(record.topic, record.partition, record.offset),
         timestamp=record.timestamp,
