@@ -155,7 +155,8 @@ def _path(content: Any, place: str) -> Path:
     if content in ("@", "$"):
         return Path(content == "$", ())
     from_body = content.startswith(("$.", "$["))
-    rest = content[1:].removeprefix(".") if from_body else content
+    named = from_body or content.startswith(("@.", "@["))
+    rest = content[1:].removeprefix(".") if named else content
     steps: list[str | int] = []
     position = 0
     while position < len(rest):
