@@ -12,8 +12,9 @@ from fastapi.responses import ORJSONResponse
 
 from services.ingest.api.bodies import accepted, body_of
 from services.ingest.api.callers import key_of, source_of
-from services.ingest.domain.cloudevents import BATCHED, STRUCTURED
+from services.ingest.domain.cloudevents import BATCHED, REQUIRED, STRUCTURED
 from services.ingest.domain.cloudevents_http import open_cloudevents
+from services.ingest.domain.envelope import MAX_EVENTS
 from services.ingest.storage.registry import Registry
 from services.ingest.use_cases.collect import Caller, Door, collect
 from shared import clock
@@ -23,13 +24,20 @@ from shared.http.strict_json import api_router, stated_type_of
 PATH = "/v1/events"
 DIALECT = "cloudevents"
 
+_EVENT: dict[str, Any] = {
+    "type": "object",
+    "required": list(REQUIRED),
+    "properties": {name: {"type": "string", "minLength": 1} for name in REQUIRED},
+}
 _BODY: dict[str, Any] = {
     "requestBody": {
         "description": "One event, a list of events, or the data of an event whose attributes are"
         " in `ce-*` headers; may be packed with gzip.",
         "content": {
-            f"{STRUCTURED}+json": {"schema": {"type": "object"}},
-            f"{BATCHED}+json": {"schema": {"type": "array", "items": {"type": "object"}}},
+            f"{STRUCTURED}+json": {"schema": _EVENT},
+            f"{BATCHED}+json": {
+                "schema": {"type": "array", "maxItems": MAX_EVENTS, "items": {"type": "object"}}
+            },
             "application/json": {"schema": {}},
         },
     },
@@ -41,7 +49,7 @@ _BODY: dict[str, Any] = {
             "schema": {"type": "string"},
             "description": "Needed unless the content type names CloudEvents.",
         }
-        for name in ("id", "source", "specversion", "type")
+        for name in REQUIRED
     ],
     "security": [{"SourceKey": []}, {"WriteKey": []}],
 }

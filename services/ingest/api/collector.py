@@ -16,7 +16,7 @@ from fastapi.responses import ORJSONResponse
 
 from services.ingest.api.bodies import MAX_BODY_BYTES, accepted, body_of, is_packed
 from services.ingest.api.callers import key_of, source_of
-from services.ingest.domain.envelope import segment_records, write_key
+from services.ingest.domain.envelope import MAX_EVENTS, segment_records, write_key
 from services.ingest.domain.segment import KINDS
 from services.ingest.storage.registry import Registry
 from services.ingest.use_cases.collect import Caller, Door, collect
@@ -29,13 +29,10 @@ BATCH = "batch"
 NAMES = (*KINDS, BATCH)
 PATHS = frozenset(path for name in NAMES for path in (f"/v1/{name}", f"/v1/{name[0]}"))
 
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "A Segment call, or `{batch: [...]}`; may be packed with gzip.",
-        "content": {"application/json": {"schema": {"type": "object"}}},
-    },
-    "security": [{"SourceKey": []}, {"WriteKey": []}],
+_CALL: dict[str, Any] = {"type": "object"}
+_CALLS: dict[str, Any] = {
+    "type": "object",
+    "description": f"`batch` is needed: a list of calls, at most {MAX_EVENTS}.",
 }
 
 
@@ -56,9 +53,20 @@ def collector_router(*, registry: Registry, door: Door) -> APIRouter:
                 name=called,
                 summary=summary,
                 response_class=ORJSONResponse,
-                openapi_extra=_BODY,
+                openapi_extra=_described(_CALLS if name == BATCH else _CALL),
             )
     return router
+
+
+def _described(schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "requestBody": {
+            "required": True,
+            "description": "May be packed with gzip, under any content type.",
+            "content": {"application/json": {"schema": schema}},
+        },
+        "security": [{"SourceKey": []}, {"WriteKey": []}],
+    }
 
 
 def _endpoint(

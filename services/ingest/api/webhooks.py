@@ -12,6 +12,7 @@ from fastapi.responses import ORJSONResponse
 
 from services.ingest.api.bodies import accepted, body_of
 from services.ingest.api.callers import key_of, source_of
+from services.ingest.api.sources import SourceId
 from services.ingest.domain.envelope import webhook_records
 from services.ingest.storage.registry import Registry
 from services.ingest.use_cases.collect import Caller, Door, collect
@@ -46,7 +47,7 @@ def webhooks_router(*, registry: Registry, door: Door) -> APIRouter:
     """The route; it checks source keys itself."""
     router = api_router(tags=["collector"])
 
-    async def webhook(source_id: str, request: Request) -> dict[str, Any]:
+    async def webhook(source_id: SourceId, request: Request) -> dict[str, Any]:
         received_at = clock.now()
         key = key_of(request) or request.query_params.get("key") or None
         source = await source_of(registry, key)
