@@ -8,7 +8,7 @@ import logging
 import re
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from shared import clock, ids
@@ -82,6 +82,8 @@ class Edge:
                 await refusal(scope, receive, send_with_headers)
             else:
                 await self._app(scope, incoming.receive, send_with_headers)
+        except ClientDisconnect:
+            logger.info("the client left before its body was there")
         except Exception:  # the caller gets a 500 with a trace id, the log the stack
             if status:
                 raise  # the answer has begun; the server closes the connection

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,6 +15,7 @@ import psutil
 from shared.http.incoming import BODY_SECONDS
 from shared.observability.connection import HEAD_SECONDS, MAX_HEAD_BYTES
 from tests.integration.ingest.conftest import Ingest
+from tests.support.eventually import eventually
 
 MEGABYTE = 1024 * 1024
 TRACK: dict[str, Any] = {"type": "track", "event": "Seen", "userId": "u1"}
@@ -196,6 +198,22 @@ async def test_slow_clients_are_sent_away(ingest: Ingest) -> None:
     for answer, seconds in found[400:]:
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert BODY_SECONDS - 1 < seconds < BODY_SECONDS + 5
+
+
+async def test_who_leaves_in_the_middle_is_no_error(ingest: Ingest) -> None:
+    _, key = await ingest.source()
+
+    async def left() -> float:
+        line = r'concert_http_requests_total{.*route="/v1/batch",status="499".*} (.+)'
+        found = re.search(line, await ingest.collector.metrics())
+        return 0.0 if found is None else float(found[1])
+
+    before = await left()
+    for _ in range(5):
+        async with connected(ingest) as bare:
+            await bare.send(head(key, "Content-Length: 1000") + b"x")
+    assert await eventually(left, until=lambda count: count == before + 5, within=10)
+    assert "request failed" not in ingest.collector.log()
 
 
 async def test_line_breaks_do_not_keep_a_connection(ingest: Ingest) -> None:
