@@ -15,6 +15,7 @@
         ├── Gone                410   it was here and was erased
         ├── PreconditionFailed  412   lost a race: If-Match names another version
         ├── TooLarge            413
+        ├── TooMany             429   more than this caller may send; carries when to come again
         └── Unprocessable       422   understood, but breaks rules: carries one Problem for each
 
 Anything else that is raised is a bug. This module must never import another part of Concert.
@@ -126,6 +127,14 @@ class PreconditionFailed(Refused):
 
 class TooLarge(Refused):
     """The request is larger than the limit."""
+
+
+class TooMany(Refused):
+    """The caller sends more than it may; `retry_after` is in seconds, 1 or more."""
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class Unprocessable(Refused):

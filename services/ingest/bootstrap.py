@@ -64,6 +64,7 @@ async def build_collector(settings: IngestSettings) -> Role:
             allow_unregistered=settings.allow_unregistered_sources,
             live=timedelta(hours=settings.replay_trigger_hours),
         ),
+        origins=settings.origins,
     )
     role = api_role(built, health=health, app=app, also={"publisher": publisher.run})
     # Beside the server, not behind it: what is watched has to end for the server to end.

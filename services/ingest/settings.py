@@ -17,3 +17,13 @@ class IngestSettings(Settings):
     replay_trigger_hours: float = Field(
         24.0, gt=0, le=8760, description="Replayed events received longer ago trigger nothing."
     )
+    collector_origins: str = Field(
+        "*",
+        max_length=10_000,
+        description="Origins whose pages may publish, by comma; `*`: all, empty: none (CORS).",
+    )
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """`collector_origins` one by one."""
+        return tuple(one.strip() for one in self.collector_origins.split(",") if one.strip())

@@ -24,6 +24,7 @@ REASONS = (
     "unknown_source",
     "wrong_channel",
     "too_old",
+    "adapter",
     "unknown_error",
 )
 """Closed set of reasons; metrics use it as a label."""

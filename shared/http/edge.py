@@ -1,18 +1,18 @@
 """The outermost layer of an API: trace id, limits, security headers, metrics, unknown errors.
 
-It counts the bytes of a body but looks at none, and knows no route. The trace id comes from
-`traceparent` (W3C) or is new; it is in every log line, every problem, and `X-Trace-Id`.
+It bounds the bytes of a body and their time but looks at none, and knows no route. The trace id
+comes from `traceparent` (W3C) or is new; it is in every log line, every problem, and `X-Trace-Id`.
 """
 
 import logging
 import re
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from shared import clock, ids
+from shared.http.incoming import Held, Incoming, too_large
 from shared.http.problem import problem_response
 from shared.observability import metrics
 from shared.observability.listener import App, Message, Receive, Scope, Send
@@ -45,6 +45,7 @@ class Edge:
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._accepts_gzip = accepts_gzip
+        self._held = Held()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -55,6 +56,7 @@ class Edge:
         scope.setdefault("state", {}).update(trace=trace, traceparent=traceparent)
         token = TRACE.set(trace)
         started = clock.monotonic_seconds()
+        incoming = Incoming(receive, self._held, max_bytes=self._max_body_bytes)
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -65,14 +67,23 @@ class Edge:
                 for name, value in SECURITY_HEADERS.items():
                     answer.setdefault(name, value)
                 answer["X-Trace-Id"] = trace
+                if incoming.refused:
+                    answer["Connection"] = "close"
+            elif incoming.refused and not message.get("more_body", False):
+                await send({**message, "more_body": True})
+                await incoming.drain()
+                message = {"type": message["type"], "body": b"", "more_body": False}
             await send(message)
 
         try:
             refusal = self._refuse(scope, headers, trace)
             if refusal is not None:
+                incoming.refused = True
                 await refusal(scope, receive, send_with_headers)
             else:
-                await self._app(scope, self._limited(receive), send_with_headers)
+                await self._app(scope, incoming.receive, send_with_headers)
+        except ClientDisconnect:
+            logger.info("the client left before its body was there")
         except Exception:  # the caller gets a 500 with a trace id, the log the stack
             if status:
                 raise  # the answer has begun; the server closes the connection
@@ -80,6 +91,7 @@ class Edge:
             detail = "Something went wrong here; the trace id leads to the log."
             await problem_response(500, detail, trace)(scope, receive, send_with_headers)
         finally:
+            incoming.release()
             _count(scope, status, clock.monotonic_seconds() - started)
             TRACE.reset(token)
 
@@ -91,29 +103,11 @@ class Edge:
         if not length.isdecimal() or len(length) > MAX_LENGTH_DIGITS:
             return problem_response(400, "Content-Length is no number.", trace)
         if int(length) > self._max_body_bytes:
-            return problem_response(413, self._too_large(), trace)
+            return problem_response(413, too_large(self._max_body_bytes), trace)
         encoding = headers.get("content-encoding", "identity").lower()
         if encoding == "identity" or (encoding == "gzip" and self._accepts_gzip):
             return None
         return problem_response(415, f"Content-Encoding {encoding[:20]!r} is not taken.", trace)
-
-    def _limited(self, receive: Receive) -> Receive:
-        """`receive` that stops a body which has no length, or lied about it, at the limit."""
-        received = 0
-
-        async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_body_bytes:
-                # This class, since the framework turns any other into a plain 400.
-                raise HTTPException(413, self._too_large())
-            return message
-
-        return limited
-
-    def _too_large(self) -> str:
-        return f"A body may have {self._max_body_bytes} bytes."
 
 
 def traceparent_of(request: Request) -> str:

@@ -59,6 +59,7 @@ STATUS: Mapping[type[Refused], HTTPStatus] = {
     errors.Gone: HTTPStatus.GONE,
     errors.PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Unprocessable: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
 
@@ -107,7 +108,11 @@ def answer_errors(app: FastAPI) -> None:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)  # noqa: S101 - registered for this class alone
     problems = error.problems if isinstance(error, errors.Unprocessable) else ()
-    headers = CHALLENGE if isinstance(error, errors.Unauthenticated) else None
+    headers: Mapping[str, str] | None = None
+    if isinstance(error, errors.Unauthenticated):
+        headers = CHALLENGE
+    elif isinstance(error, errors.TooMany):
+        headers = {"Retry-After": str(error.retry_after)}
     status = STATUS.get(type(error), HTTPStatus.BAD_REQUEST)
     return problem_response(
         status, error.detail, trace_of(request), problems=problems, headers=headers

@@ -27,6 +27,7 @@ class StrictRequest(Request):
         others = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
         scope = {**request.scope, "headers": [*others, (b"content-type", b"application/json")]}
         super().__init__(scope, request.receive)
+        self.stated_type = request.headers.get("content-type", "")
 
     async def json(self) -> Any:
         """The body. Raises json.JSONDecodeError, which is answered with 400."""
@@ -45,6 +46,12 @@ class StrictRoute(APIRoute):
             return await handle(StrictRequest(request))
 
         return handle_strictly
+
+
+def stated_type_of(request: Request) -> str:
+    """The content type as the caller stated it, empty without one."""
+    assert isinstance(request, StrictRequest)  # noqa: S101 - what every route hands on
+    return request.stated_type
 
 
 def api_router(*, tags: list[str]) -> APIRouter:

@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 
 from shared.errors import Misconfigured
+from shared.observability.connection import Connection
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -52,7 +53,7 @@ async def listening(
         proxy_headers=False,
         lifespan="off",
         ws="none",
-        http="httptools",
+        http=Connection,
         backlog=BACKLOG,
         limit_concurrency=CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

@@ -1,59 +1,47 @@
-"""Who asks after events: a person with a token who may read, or a source with its key."""
+"""Who calls the collector: the source that a key belongs to, wherever the client could put it."""
 
-from typing import Any
+import base64
+import binascii
 
 from fastapi import Request
-from fastapi.security import HTTPAuthorizationCredentials
 
-from services.ingest.api.collector import key_in, source_of
 from services.ingest.domain.source import Source
 from services.ingest.storage.registry import Registry
-from shared.access import Permission
-from shared.errors import Forbidden, Unauthenticated
-from shared.http.auth import Principal, Requires
-from shared.http.masking import may_see
+from shared.errors import Unauthenticated
 from shared.observability.metrics import AUTH_FAILURES_TOTAL
 
-Asker = Principal | Source
-EITHER: dict[str, Any] = {"security": [{"HTTPBearer": []}, {"SourceKey": []}]}
-"""For the OpenAPI document: a route that takes both."""
-
-_may_read = Requires(Permission.READ)
+KEY_HEADER = "x-write-key"
 
 
-async def asker_of(request: Request, registry: Registry) -> Asker:
-    """The holder of the token or key in the Authorization header.
+def key_of(request: Request) -> str | None:
+    """The key in the headers: the Basic user name, the Bearer token, or `X-Write-Key`."""
+    authorization = request.headers.get("authorization")
+    key = None if authorization is None else _authorized(authorization)
+    return key or request.headers.get(KEY_HEADER, "").strip() or None
 
-    Raises Unauthenticated, Forbidden without a role that may read, or Infrastructure when what was
-    shown cannot be looked up.
-    """
-    shown = key_in(request.headers.get("authorization"))
-    if shown is None:
+
+async def source_of(registry: Registry, key: str | None) -> Source:
+    """The source that calls. Raises Unauthenticated without a key that is known."""
+    if key is None:
         AUTH_FAILURES_TOTAL.labels(reason="missing").inc()
-        raise Unauthenticated("A token (Bearer) or a source key (Basic user name) is needed.")
-    if shown.startswith("cst_"):
-        return await _may_read(
-            request, HTTPAuthorizationCredentials(scheme="Bearer", credentials=shown)
+        raise Unauthenticated(
+            "A source key is needed: Basic user name, Bearer, `X-Write-Key` or `writeKey`."
         )
-    return await source_of(registry, shown)
+    source = await registry.source_of(key)
+    if source is None:
+        AUTH_FAILURES_TOTAL.labels(reason="unknown").inc()
+        raise Unauthenticated("This source key is not known, or it was revoked.")
+    return source
 
 
-def owner_of(asker: Asker) -> str | None:
-    """The source whose events alone the asker may see; None for one who may see all."""
-    return asker.id if isinstance(asker, Source) else None
-
-
-def sees_personal_data(asker: Asker) -> bool:
-    """Whether personal data is shown. Never to a key: many a page carries one in its source."""
-    return isinstance(asker, Principal) and may_see(asker, asked_masked=False)
-
-
-def own_source(asker: Asker, source: str | None) -> str | None:
-    """The source to look at: the one that is asked for, a key's own without that.
-
-    Raises Forbidden when a key asks for another's.
-    """
-    owner = owner_of(asker)
-    if owner is None or source in (None, owner):
-        return owner or source
-    raise Forbidden(f"This key is of the source {owner!r}, and sees nothing of others.")
+def _authorized(header: str) -> str | None:
+    scheme, _, value = header.partition(" ")
+    if scheme.lower() == "bearer":
+        return value.strip() or None
+    if scheme.lower() != "basic":
+        return None
+    try:
+        decoded = base64.b64decode(value.strip(), validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return decoded.partition(":")[0] or None

@@ -13,7 +13,7 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from services.ingest.api.callers import EITHER, asker_of, own_source, sees_personal_data
+from services.ingest.api.askers import EITHER, asker_of, own_source, sees_personal_data
 from services.ingest.domain.fields import MAX_TEXT
 from services.ingest.domain.live_event import Filter, LiveEvent, Outcome
 from services.ingest.storage.registry import Registry

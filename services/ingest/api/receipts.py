@@ -14,7 +14,7 @@ from fastapi.responses import ORJSONResponse
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.ingest.api.callers import EITHER, Asker, asker_of, owner_of, sees_personal_data
+from services.ingest.api.askers import EITHER, Asker, asker_of, owner_of, sees_personal_data
 from services.ingest.api.peers import Peers
 from services.ingest.domain.fields import MAX_TEXT
 from services.ingest.domain.receipt import Failed, Known, Status, receipt

@@ -1,13 +1,14 @@
 """What people say about a source, and the rules for each field."""
 
 from functools import cache
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
 import phonenumbers
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from services.ingest.domain.identifiers import is_type
+from services.ingest.domain.mapping import parse_mapping
 from services.ingest.domain.source import DEFAULT_TRUST, Source, Tracking
 from shared.conditions.duration import parse_duration
 from shared.contracts.identifiers import RESERVED_TYPE
@@ -31,7 +32,7 @@ class SourceRequest(BaseModel):
     name: str = Field(min_length=1, max_length=200)
     channel: str = Field(pattern=r"^[a-z0-9_]{1,64}$")
     offline: bool | None = None
-    dialect: Literal["segment", "cloudevents", "native"] = "native"
+    dialect: Literal["segment", "cloudevents", "native", "webhook"] = "native"
     default_region: str | None = Field(
         None, description="ISO 3166, two letters: where phone numbers without country code belong."
     )
@@ -39,6 +40,9 @@ class SourceRequest(BaseModel):
         None, description="Identifier type that the subject of a CloudEvent is."
     )
     trust: int = Field(DEFAULT_TRUST, ge=0, le=100)
+    mapping: dict[str, Any] | None = Field(
+        None, description="How a webhook's body becomes events; docs/webhooks.md has its words."
+    )
     timezone: str | None = Field(
         None, description="IANA zone in which times without an offset are read; UTC without it."
     )
@@ -94,8 +98,16 @@ class SourceRequest(BaseModel):
             raise ValueError("offline is needed for a channel that is not a default one")
         return self
 
+    @model_validator(mode="after")
+    def _a_webhook_has_a_mapping(self) -> Self:
+        if (self.dialect == "webhook") != (self.mapping is not None):
+            raise ValueError("mapping is needed for the dialect webhook, and only for it")
+        return self
+
     def source(self) -> Source:
-        """As the domain knows it."""
+        """As the domain knows it. Raises InvalidData with the place of a mapping's mistake."""
+        if self.mapping is not None:
+            parse_mapping(self.mapping)
         offline = self.offline
         if offline is None:
             offline = DEFAULT_CHANNELS[self.channel] == "offline"

@@ -10,6 +10,7 @@ closely. This module must never let an event through that a later reader cannot 
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -65,10 +66,18 @@ def _refuse_repeated_keys(value: bytes, decoded: Any, *, escaped: bool) -> None:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = _first_repeated(name for name, _ in pairs)
         raise InvalidData(MALFORMED, f"the key {twice[:100]!r} appears twice in one object")
     return found
+
+
+def _first_repeated(names: Iterable[str]) -> str:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    raise ValueError("no name is repeated")
 
 
 def _children(node: Any) -> list[Any]:

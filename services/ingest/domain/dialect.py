@@ -18,6 +18,7 @@ from services.ingest.domain.native import read_native
 from services.ingest.domain.normalise import normalise_time, time_of_milliseconds
 from services.ingest.domain.segment import looks_like_segment, read_segment
 from services.ingest.domain.source import DIALECTS, Sources
+from services.ingest.domain.webhook import Reads, read_webhook
 from shared.contracts.dead_letter import REASONS, Headers
 from shared.contracts.touchpoint import RawPosition, Touchpoint
 from shared.errors import InvalidData
@@ -35,7 +36,7 @@ LONGEST_WAY_MS = 60_000
 """A collector answers long before; its word on when it got an event holds for no longer."""
 
 
-def read_touchpoint(
+def read_touchpoints(
     value: bytes | None,
     *,
     raw: RawPosition,
@@ -43,8 +44,10 @@ def read_touchpoint(
     headers: Headers,
     channel: str,
     sources: Sources,
-) -> Touchpoint:
-    """The touchpoint that a raw record stands for. `timestamp` is the record's, in milliseconds.
+) -> Reads:
+    """The touchpoints that a raw record stands for: one, or for a webhook the events of its body.
+
+    `timestamp` is the record's, in milliseconds.
 
     Raises InvalidData with one of the reasons of dead letters, and nothing else, whatever the
     bytes are.
@@ -63,6 +66,15 @@ def read_touchpoint(
     )
     if dialect is not None and dialect not in DIALECTS:
         raise violation(DIALECT_HEADER, f"must be one of {', '.join(DIALECTS)}")
+    if dialect == "webhook":
+        return read_webhook(value, arrival, source_name)
+    return Reads([_read_one(value, arrival, source_name, dialect)])
+
+
+def _read_one(
+    value: bytes | None, arrival: Arrival, source_name: str | None, dialect: str | None
+) -> Touchpoint:
+    known = arrival.headers
     if known and dialect in (None, "cloudevents"):
         if is_structured(known):
             return read_structured(value, arrival, source_name)

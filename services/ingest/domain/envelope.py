@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from services.ingest.domain.decode import MALFORMED
+from services.ingest.domain.dialect import BATCH_HEADER, KIND_HEADER
+from shared.contracts.dead_letter import Headers
 from shared.contracts.identifiers import MAX_VALUE, names_nobody
 from shared.errors import InvalidData, TooLarge
 
@@ -36,6 +38,13 @@ class Envelope(NamedTuple):
     beside: bytes | None
 
 
+class RawRecords(NamedTuple):
+    """Records for the topic of a channel, as (key, value), and the headers that all of them get."""
+
+    records: list[tuple[bytes, bytes]]
+    headers: Headers = ()
+
+
 class _Batch(msgspec.Struct):
     batch: list[msgspec.Raw]
     context: msgspec.Raw | None = None
@@ -49,6 +58,8 @@ class _Who(msgspec.Struct):
 
 
 _batch_decoder = msgspec.json.Decoder(_Batch)
+_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_any_decoder = msgspec.json.Decoder()
 _object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _who_decoder = msgspec.json.Decoder(_Who)
 _READ_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -82,8 +93,7 @@ def open_batch(body: bytes) -> Envelope:
             opened = Envelope([bytes(event) for event in parts.batch], _json_object(beside))
     else:
         opened = _open_leniently(body)
-    if len(opened.events) > MAX_EVENTS:
-        raise TooLarge(f"{len(opened.events)} events in one request; at most {MAX_EVENTS}")
+    check_count(len(opened.events))
     beside_bytes = len(opened.beside or b"")
     if beside_bytes > MAX_BESIDE:
         raise TooLarge(f"more than {MAX_BESIDE} bytes beside the events")
@@ -93,6 +103,46 @@ def open_batch(body: bytes) -> Envelope:
             f" {MAX_REPEATED}; send fewer events, or their context with each"
         )
     return opened._replace(events=[hide_write_key(event) for event in opened.events])
+
+
+def open_list(body: bytes) -> list[bytes]:
+    """The elements of a JSON list, each in its own bytes, also if one of them is no JSON.
+
+    Raises InvalidData `malformed_payload` for no list.
+    """
+    try:
+        return [bytes(element) for element in _list_decoder.decode(body)]
+    except _READ_ERRORS:
+        return list(_elements(body.strip(), b"["))
+
+
+def check_count(count: int) -> None:
+    """Raises TooLarge for more events than one request may have."""
+    if count > MAX_EVENTS:
+        raise TooLarge(f"{count} events in one request; at most {MAX_EVENTS}")
+
+
+def segment_records(body: bytes, kind: str | None) -> RawRecords:
+    """The records of a Segment call, `kind` None for a batch. Raises as `open_batch`."""
+    opened = open_batch(body) if kind is None else open_single(body)
+    headers: list[tuple[str, bytes]] = []
+    if kind is not None:
+        headers.append((KIND_HEADER, kind.encode()))
+    if opened.beside is not None:
+        headers.append((BATCH_HEADER, opened.beside))
+    return RawRecords([(partition_key(event), event) for event in opened.events], tuple(headers))
+
+
+def webhook_records(body: bytes, source_id: str) -> RawRecords:
+    """The one record of a webhook call, in the bytes that came: the mapping is applied later.
+
+    Calls of one source stay in order. Raises InvalidData `malformed_payload` for no JSON.
+    """
+    try:
+        _any_decoder.decode(body)
+    except _READ_ERRORS as error:
+        raise InvalidData(MALFORMED, f"the body is no JSON: {error}") from None
+    return RawRecords([(source_id.encode(), body)])
 
 
 def write_key(body: bytes) -> str | None:
@@ -111,12 +161,17 @@ def partition_key(event: bytes) -> bytes:
     try:
         who = _who_decoder.decode(event)
     except _READ_ERRORS:
-        return b"%08x" % zlib.crc32(event)
+        return hashed_key(event)
     for type_, value in (("user_id", who.userId), ("anonymous_id", who.anonymousId)):
         named = str(value).strip() if isinstance(value, str | int) else ""
         if len(named) <= MAX_VALUE and not names_nobody(named):
             return f"{type_}:{named}".encode()
-    return b"%08x" % zlib.crc32(event)
+    return hashed_key(event)
+
+
+def hashed_key(content: bytes) -> bytes:
+    """The key of an event that names nobody: equal ones meet."""
+    return b"%08x" % zlib.crc32(content)
 
 
 def _open_leniently(body: bytes) -> Envelope:

@@ -44,10 +44,14 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sources(msgspec.Struct, frozen=True):
-    """The registered sources by id, and whether others may publish on Kafka."""
+    """The registered sources by id, and whether others may publish on Kafka.
+
+    `missed` collects the names that were asked for and are not registered.
+    """
 
     registered: Mapping[str, Source]
     allow_unregistered: bool
+    missed: set[str] = msgspec.field(default_factory=set)
 
     def find(self, name: str, channel: str) -> Source:
         """The source called `name`; for an unregistered one, defaults and the given channel.
@@ -64,6 +68,7 @@ class Sources(msgspec.Struct, frozen=True):
                     "source",
                 )
             return known
+        self.missed.add(name)
         if self.allow_unregistered:
             return Source(id=name, name=name, channel=channel)
         raise InvalidData("unknown_source", f"no source {name!r} is registered", "source")

@@ -49,6 +49,12 @@ class Registry:
         await self._refresh(REFRESH_SECONDS)
         return self._sources
 
+    async def reread(self) -> Mapping[str, Source]:
+        """All registered sources by id, as they are now. Raises Infrastructure."""
+        if not await self._refresh(0.0):
+            raise Infrastructure("postgres", "an unknown source could not be looked up")
+        return self._sources
+
     async def source_of(self, key: str) -> Source | None:
         """The source that a key belongs to; None for a key that is not known or over.
 

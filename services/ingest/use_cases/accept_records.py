@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
-from services.ingest.domain.dialect import read_touchpoint
+from services.ingest.domain.dialect import read_touchpoints
 from services.ingest.domain.failed_event import Copy, copy_of, milliseconds
 from services.ingest.domain.identifiers import strongest
 from services.ingest.domain.source import Sources
+from services.ingest.domain.webhook import Reads
 from services.ingest.storage.registry import Registry
 from shared.contracts.dead_letter import Failure
 from shared.contracts.topics import Topics
@@ -27,10 +28,12 @@ from shared.runtime.records import Handled, Record
 DOOR = "kafka"
 CRASH_POINTS = ("ingest.read",)
 """Points of this handler at which a test may kill the process."""
+MAX_STRANGERS = 10_000
+"""Names of unregistered sources that are remembered, so as not to be looked up each time."""
 
 
 class AcceptRecords:
-    """The handler; keeps nothing but its wiring and the registry's copy of the sources."""
+    """The handler; keeps its wiring, the registry's copy of the sources, and strangers' names."""
 
     def __init__(
         self,
@@ -44,29 +47,59 @@ class AcceptRecords:
         self._counts = counts
         self._registry = registry
         self._allow_unregistered = allow_unregistered
+        self._strangers: set[str] = set()
 
     async def __call__(self, records: Sequence[Record]) -> Handled:
-        """Read every record. Raises Infrastructure when sources or topics cannot be looked up."""
-        sources = Sources(await self._registry.sources(), self._allow_unregistered)
-        handled = Handled(OutboxBuffer(self._counts))
+        """Read every record. Raises Infrastructure when sources or topics cannot be looked up.
+
+        The copy of the sources is seconds old, and a source may publish as soon as it is
+        registered: a name that is met for the first time is looked up before it is judged.
+        """
         received = await self._replayed(records)
+        sources = Sources(await self._registry.sources(), self._allow_unregistered)
+        handled = self._read_all(records, sources, received)
+        unheard = sources.missed - self._strangers
+        if unheard:
+            registered = await self._registry.reread()
+            if not unheard.isdisjoint(registered):
+                sources = Sources(registered, self._allow_unregistered)
+                handled = self._read_all(records, sources, received)
+            self._remember(sources.missed)
+        crash_point("ingest.read")
+        return handled
+
+    def _remember(self, strangers: set[str]) -> None:
+        if len(self._strangers) + len(strangers) > MAX_STRANGERS:
+            self._strangers.clear()
+        self._strangers |= strangers
+
+    def _read_all(
+        self, records: Sequence[Record], sources: Sources, received: Mapping[Copy, datetime]
+    ) -> Handled:
+        handled = Handled(OutboxBuffer(self._counts))
         channels = {record.topic: self._channel(record.topic) for record in records}
+        arrived: Counter[str] = Counter()
         failed: Counter[tuple[str, str]] = Counter()
         for record in records:
             channel = channels[record.topic]
+            place = Place(record.topic, record.partition)
+            error: InvalidData | None
             try:
-                touchpoint = _read(record, channel, sources, received)
-                handled.messages.add(
-                    self._topics.touchpoints,
-                    _key(touchpoint),
-                    touchpoint_encoder.encode(touchpoint),
-                )
-                handled.origins[Place(record.topic, record.partition), touchpoint.source] += 1
-            except InvalidData as error:
+                touchpoints, error = _read(record, channel, sources, received)
+                for touchpoint in touchpoints:
+                    handled.messages.add(
+                        self._topics.touchpoints,
+                        _key(touchpoint),
+                        touchpoint_encoder.encode(touchpoint),
+                    )
+                    arrived[channel] += 1
+                    handled.origins[place, touchpoint.source] += 1
+            except InvalidData as raised:
+                error = raised
+            if error is not None:
                 handled.reject(record, Failure(error.reason, _detail(error)))
                 failed[channel, error.reason] += 1
-        crash_point("ingest.read")
-        arrived = Counter(channels[record.topic] for record in records)
+                arrived[channel] += 1
         sizes = [len(record.value or b"") for record in records]
         handled.after_commit.append(partial(_report, arrived, failed, sizes))
         return handled
@@ -85,9 +118,9 @@ class AcceptRecords:
 
 def _read(
     record: Record, channel: str, sources: Sources, received: Mapping[Copy, datetime]
-) -> Touchpoint:
+) -> Reads:
     first = received.get(copy) if received and (copy := copy_of(record.headers)) else None
-    return read_touchpoint(
+    return read_touchpoints(
         record.value,
         raw=RawPosition(record.topic, record.partition, record.offset),
         timestamp=record.timestamp if first is None else milliseconds(first),

@@ -5,31 +5,24 @@ ingest worker reads them as it reads everything else. A body that cannot be take
 too, marked as refused, so that its dead letter has a place and nothing that arrived is lost.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from services.ingest.domain.dialect import (
-    BATCH_HEADER,
     DIALECT_HEADER,
-    KIND_HEADER,
     RECEIVED_HEADER,
     REFUSED_HEADER,
     SOURCE_HEADER,
 )
-from services.ingest.domain.envelope import (
-    Envelope,
-    hide_write_key,
-    open_batch,
-    open_single,
-    partition_key,
-)
+from services.ingest.domain.envelope import RawRecords, hide_write_key
 from services.ingest.domain.source import Source
 from services.ingest.use_cases.publish_together import GroupPublisher
+from services.ingest.use_cases.rate_limit import RateLimit
 from shared.contracts.dead_letter import Headers
 from shared.contracts.times import rfc3339
 from shared.contracts.topics import CHANNEL_MAX_BYTES, Topics
 from shared.errors import InvalidData, Malformed
-from shared.kafka.messages import OutboxBuffer
 from shared.observability import metrics
 
 DOOR = "http"
@@ -39,69 +32,76 @@ KEPT_BYTES = CHANNEL_MAX_BYTES - 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request, when it came, and the W3C trace context of what it causes."""
+    """Who sent a request in which dialect, when it came, and the W3C trace context it causes."""
 
     source: Source
+    dialect: str
     received_at: datetime
     traceparent: str
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where events of HTTP go in: what every request of this process shares."""
+
+    topics: Topics
+    publisher: GroupPublisher
+    rate_limit: RateLimit
+
+
 async def collect(
-    body: bytes, kind: str | None, caller: Caller, *, topics: Topics, publisher: GroupPublisher
+    body: bytes, take_apart: Callable[[bytes], RawRecords], caller: Caller, door: Door
 ) -> int:
-    """Publish the events of a Segment call, `kind` None for a batch; how many there were.
+    """Publish the events of a request; how many there were.
 
     Raises Malformed for a body that cannot be taken apart (after it was put among the dead
-    letters), TooLarge beyond the limits, Infrastructure when Kafka does not take them.
+    letters), TooLarge beyond the limits, TooMany before anything is published, Infrastructure when
+    Kafka does not take them.
     """
     try:
-        opened = open_batch(body) if kind is None else open_single(body)
+        opened = take_apart(body)
     except InvalidData as error:
-        await refuse(body, error, caller, topics=topics, publisher=publisher)
-        raise Malformed(f"{error.detail}. The body is kept among the failed events.") from None
-    if opened.events:
-        messages = publisher.buffer()
-        _fill(messages, opened, kind, caller, topics.channel(caller.source.channel))
-        await publisher.publish(messages)
-    _report(caller.source.channel, [len(event) for event in opened.events])
-    return len(opened.events)
+        await refuse(body, error, caller, door)
+        place = "" if error.path is None else f"{error.path}: "
+        raise Malformed(
+            f"{place}{error.detail}. The body is kept among the failed events."
+        ) from None
+    records = opened.records
+    if records:
+        door.rate_limit.admit(caller.source, len(records))
+        await _publish(records, (*_headers(caller), *opened.headers), caller, door)
+    return len(records)
 
 
-async def refuse(
-    body: bytes, error: InvalidData, caller: Caller, *, topics: Topics, publisher: GroupPublisher
-) -> None:
-    """Put a body that cannot be read among the failed events. Raises Infrastructure."""
+async def refuse(body: bytes, error: InvalidData, caller: Caller, door: Door) -> None:
+    """Put a body that cannot be read among the failed events. Raises TooMany, Infrastructure."""
+    door.rate_limit.admit(caller.source, 1)
     content = hide_write_key(body)[:KEPT_BYTES]
-    headers = (*_headers(caller), _refusal(error.reason, error.detail))
-    messages = publisher.buffer()
-    topic = topics.channel(caller.source.channel)
-    messages.add(topic, caller.source.id.encode(), content, headers)
-    await publisher.publish(messages)
-    _report(caller.source.channel, [len(body)])
+    detail = error.detail if error.path is None else f"{error.path}: {error.detail}"
+    headers = (*_headers(caller), _refusal(error.reason, detail))
+    await _publish([(caller.source.id.encode(), content)], headers, caller, door)
 
 
-def _fill(
-    messages: OutboxBuffer, opened: Envelope, kind: str | None, caller: Caller, topic: str
+async def _publish(
+    records: list[tuple[bytes, bytes]], headers: Headers, caller: Caller, door: Door
 ) -> None:
-    headers = _headers(caller)
-    if kind is not None:
-        headers = (*headers, (KIND_HEADER, kind.encode()))
-    if opened.beside is not None:
-        headers = (*headers, (BATCH_HEADER, opened.beside))
-    for event in opened.events:
-        key = partition_key(event)
+    topic = door.topics.channel(caller.source.channel)
+    messages = door.publisher.buffer()
+    for key, event in records:
         if len(event) <= KEPT_BYTES:
             messages.add(topic, key, event, headers)
         else:
             detail = f"{len(event)} bytes; the first {KEPT_BYTES} are kept"
             refused = (*headers, _refusal("too_large", detail))
             messages.add(topic, key, event[:KEPT_BYTES], refused)
+    await door.publisher.publish(messages)
+    _report(caller.source.channel, [len(event) for _, event in records])
 
 
 def _headers(caller: Caller) -> Headers:
     return (
         (SOURCE_HEADER, caller.source.id.encode()),
-        (DIALECT_HEADER, b"segment"),
+        (DIALECT_HEADER, caller.dialect.encode()),
         (RECEIVED_HEADER, rfc3339(caller.received_at).encode()),
         ("traceparent", caller.traceparent.encode()),
     )

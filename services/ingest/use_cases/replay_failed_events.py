@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.ingest.domain.dialect import REFUSED_HEADER, read_touchpoint
+from services.ingest.domain.dialect import REFUSED_HEADER, read_touchpoints
 from services.ingest.domain.failed_event import milliseconds
 from services.ingest.domain.recovery import Step, corrected, id_before
 from services.ingest.domain.replayed import (
@@ -190,7 +190,7 @@ class Replayer:
         except InvalidData as error:
             return Trial(kept, None, (), error)
         try:
-            touchpoint = read_touchpoint(
+            reads = read_touchpoints(
                 None if kept.raw is None and not value else value,
                 raw=RawPosition(kept.topic, kept.part, 0),
                 timestamp=milliseconds(kept.received_at),
@@ -200,7 +200,11 @@ class Replayer:
             )
         except InvalidData as error:
             return Trial(kept, value, headers, error)
-        before = id_before(kept.raw, value, touchpoint.message_id)
+        if reads.failure is not None:
+            return Trial(kept, value, headers, reads.failure)
+        before = None
+        if len(reads.touchpoints) == 1:
+            before = id_before(kept.raw, value, reads.touchpoints[0].message_id)
         if before is not None:
             headers = (*headers, (MESSAGE_ID_HEADER, before.encode()))
         return Trial(kept, value, headers, None)

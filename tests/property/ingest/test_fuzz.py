@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.ingest.domain.decode import decode_json
-from services.ingest.domain.dialect import read_touchpoint
+from services.ingest.domain.dialect import read_touchpoints
 from services.ingest.domain.envelope import MAX_EVENTS, hide_write_key, open_batch, partition_key
 from services.ingest.domain.identifiers import normalise
 from services.ingest.domain.normalise import normalise_time
@@ -48,7 +48,15 @@ header_values = st.one_of(
     st.binary(max_size=20),
     st.sampled_from(
         (
-            *(b"segment", b"native", b"cloudevents", b"1.0", b"track", b"application/json"),
+            *(
+                b"segment",
+                b"native",
+                b"cloudevents",
+                b"webhook",
+                b"1.0",
+                b"track",
+                b"application/json",
+            ),
             *(b"application/cloudevents+json", b'{"context":{}}', b"2026-01-01T00:00:00Z"),
         )
     ),
@@ -59,7 +67,7 @@ headers = st.lists(st.tuples(header_names, header_values), max_size=8).map(tuple
 def verdict(value: bytes | None, given_headers: tuple[tuple[str, bytes], ...] = ()) -> str | None:
     """The reason of the refusal; None for a touchpoint, which then has to survive the wire."""
     try:
-        touchpoint = read_touchpoint(
+        reads = read_touchpoints(
             value,
             raw=RAW,
             timestamp=1_763_712_000_123,
@@ -69,6 +77,8 @@ def verdict(value: bytes | None, given_headers: tuple[tuple[str, bytes], ...] = 
         )
     except InvalidData as error:
         return REASONS[REASONS.index(error.reason)]
+    assert reads.failure is None, "only a webhook's list has items that fail alone"
+    (touchpoint,) = reads.touchpoints
     encoded = touchpoint_encoder.encode(touchpoint)
     assert touchpoint_encoder.encode(touchpoint_decoder.decode(encoded)) == encoded
     assert b"\\u0000" not in encoded.replace(b"\\\\", b"")

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from services.ingest.domain.dialect import read_touchpoint
+from services.ingest.domain.dialect import read_touchpoints
 from services.ingest.domain.source import Source, Sources
 from shared.contracts.touchpoint import RawPosition, Touchpoint
 from shared.errors import InvalidData
@@ -36,9 +36,12 @@ def read(
         (name, content.encode() if isinstance(content, str) else content)
         for name, content in (headers or {}).items()
     )
-    return read_touchpoint(
+    reads = read_touchpoints(
         value, raw=RAW, timestamp=timestamp, headers=pairs, channel=channel, sources=sources
     )
+    (touchpoint,) = reads.touchpoints
+    assert reads.failure is None
+    return touchpoint
 
 
 def refusal(

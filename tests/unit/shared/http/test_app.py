@@ -49,6 +49,7 @@ FAILURES: Mapping[str, Exception] = {
     "gone": errors.Gone("erased"),
     "raced": errors.PreconditionFailed("at version 4"),
     "large": errors.TooLarge("over 1 MiB"),
+    "many": errors.TooMany("5 a second", 7),
     "rules": Unprocessable("two mistakes", [Problem("a.b", "unknown_field", "did you mean `c`?")]),
     "data": InvalidData("not_json", "cut off", "value"),
     "away": Infrastructure("postgres", "host 10.0.0.7 refused ada"),
@@ -136,7 +137,14 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     ("name", "status"),
     [
         *(("malformed", 400), ("missing", 404), ("conflict", 409), ("gone", 410), ("raced", 412)),
-        *(("large", 413), ("rules", 422), ("data", 422), ("away", 503), ("bug", 500)),
+        *(
+            ("large", 413),
+            ("many", 429),
+            ("rules", 422),
+            ("data", 422),
+            ("away", 503),
+            ("bug", 500),
+        ),
     ],
 )
 async def test_every_failure_is_a_problem_that_shows_nothing_inside(
@@ -167,6 +175,10 @@ async def test_broken_rules_are_listed_with_path_rule_and_message(
 async def test_a_database_that_is_away_says_try_again(client: httpx.AsyncClient) -> None:
     answer = await client.get("/v1/failures/away")
     assert answer.headers["retry-after"] == "1"
+
+
+async def test_who_sends_too_much_hears_when_to_come_again(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/v1/failures/many")).headers["retry-after"] == "7"
 
 
 async def test_validation_names_the_path_in_the_body(client: httpx.AsyncClient) -> None:
