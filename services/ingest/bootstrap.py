@@ -3,6 +3,7 @@
 import asyncio
 
 from services.ingest.api.app import create_app
+from services.ingest.load.command import HELP, add_arguments, run_load
 from services.ingest.settings import IngestSettings
 from services.ingest.storage.registry import Registry
 from services.ingest.storage.tables import MIGRATIONS, SCHEMA
@@ -12,7 +13,7 @@ from services.ingest.use_cases.publish_together import GroupPublisher
 from shared.kafka.records import Place
 from shared.observability.health import Health
 from shared.runtime.assembly import Parts, api_role, migrate_service, parts, stateless_worker
-from shared.runtime.cli import Command
+from shared.runtime.cli import Command, Tool
 from shared.runtime.service import Role, run_role
 from shared.settings import load
 
@@ -80,8 +81,9 @@ def run_migrate() -> int:
     return 0
 
 
-COMMANDS = {
+COMMANDS: dict[str, Command | Tool] = {
     "collector": Command("take events over HTTP and administer sources", run_collector),
     "worker": Command("turn raw records into touchpoints", run_worker),
     "migrate": Command("bring the database schema up to date", run_migrate),
+    "load": Tool(HELP, add_arguments, run_load),
 }
