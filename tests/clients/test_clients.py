@@ -97,7 +97,8 @@ async def timeline(concert: Concert, user: str) -> list[dict[str, Any]]:
     async with concert.api("profile-api") as api:
         profile = await api.get(f"/v1/profiles/by/user_id/{user}")
         assert profile.status_code == 200, profile.text
-        path, cursor = f"/v1/profiles/{profile.json()['id']}/timeline", ""
+        path = f"/v1/profiles/{profile.json()['id']}/timeline"
+        cursor: str | None = ""
         while cursor is not None:
             query = {"limit": "500"} | ({"cursor": cursor} if cursor else {})
             page = (await api.get(path, params=query)).raise_for_status().json()
