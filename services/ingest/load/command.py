@@ -224,8 +224,11 @@ def _mapping(path: Path | None) -> tuple[RowMapping | None, str]:
 
 def _check_columns(file: BatchFile, form: FileFormat, mapping: RowMapping | None) -> None:
     """Raises Misconfigured for columns of the mapping that the file does not have."""
-    with open_rows(file, form) as rows:
-        columns = rows.columns
+    try:
+        with open_rows(file, form) as rows:
+            columns = rows.columns
+    except Unreadable as error:
+        raise Misconfigured([f"{file.path}: {error}"]) from None
     if columns is None or mapping is None:
         return
     missing = [

@@ -11,6 +11,8 @@ from services.ingest.load.files import BatchFile, Unreadable, open_bytes
 from services.ingest.load.parquet_rows import ParquetRows
 from services.ingest.load.text_rows import FileRow, csv_header, csv_rows, json_rows
 
+BREAKS_OFF = (EOFError, BadGzipFile, zlib.error, OSError)
+
 
 class Rows(NamedTuple):
     """An open file. `columns` is None where rows name their own; `done` is from 0 to 1."""
@@ -40,8 +42,10 @@ def open_rows(
             rows = json_rows(stream, position, number)
         else:
             delimiter = form.delimiter or ("\t" if ".tsv" in file.path.suffixes else ",")
-            with _readable(0):
+            try:
                 columns, begin = csv_header(stream, form, delimiter)
+            except BREAKS_OFF as error:
+                raise _unreadable(0, error) from None
             start = max(position, begin)
             rows = csv_rows(stream, columns, form, delimiter, start, number)
         yield Rows(columns, _guarded(rows, number), lambda: read_bytes() / max(file.size, 1))
@@ -54,18 +58,13 @@ def _noting(rows: Iterator[FileRow], at: list[int]) -> Iterator[FileRow]:
 
 
 def _guarded(rows: Iterator[FileRow], number: int) -> Iterator[FileRow]:
-    while True:
-        with _readable(number):
-            row = next(rows, None)
-        if row is None:
-            return
-        number = row.number
-        yield row
-
-
-@contextmanager
-def _readable(number: int) -> Iterator[None]:
     try:
-        yield
-    except (EOFError, BadGzipFile, zlib.error, OSError) as error:
-        raise Unreadable(f"the file cannot be read behind row {number}: {error}") from None
+        for row in rows:
+            number = row.number
+            yield row
+    except BREAKS_OFF as error:
+        raise _unreadable(number, error) from None
+
+
+def _unreadable(number: int, error: Exception) -> Unreadable:
+    return Unreadable(f"the file cannot be read behind row {number}: {error}")

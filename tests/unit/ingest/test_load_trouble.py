@@ -17,7 +17,13 @@ from services.ingest.load.load import Load
 from services.ingest.load.prepare import RowReader
 from services.ingest.load.progress import Progress
 from services.ingest.load.rows import open_rows
-from services.ingest.load.state import LoadState, read_state, rejected_path, state_path
+from services.ingest.load.state import (
+    LoadState,
+    read_state,
+    rejected_path,
+    state_path,
+    write_state,
+)
 from shared.errors import Infrastructure, Misconfigured
 from shared.kafka.messages import Message, PartitionCounts
 from shared.kafka.publisher import Publisher
@@ -98,7 +104,7 @@ def test_the_state_of_another_load_is_not_believed(tmp_path: Path) -> None:
     path = tmp_path / "state"
     assert read_state(path, fresh()) is None
     load = fresh(row=7)
-    loading.write_state(path, load)
+    write_state(path, load)
     assert read_state(path, fresh()) == load
     for field, other in (("content", "x"), ("source", "x"), ("mapping", "x"), ("live", True)):
         assert read_state(path, fresh(**{field: other})) is None
