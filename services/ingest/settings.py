@@ -11,9 +11,3 @@ class IngestSettings(Settings):
     allow_unregistered_sources: bool = Field(
         False, description="Whether sources that are not registered may publish on Kafka."
     )
-
-
-class LoadSettings(Settings):
-    """The settings of the loader, which needs no database."""
-
-    database_url: str = Field("", repr=False, description="Not used.")

@@ -44,19 +44,17 @@ def run(code: Code, folder: Path, replaced: Mapping[str, str]) -> None:
     if code.language == "python":
         file, command = folder / "client.py", [str(clients / "bin" / "python")]
     elif code.language == "js":
-        file, command = NODE / "client.run.mjs", ["node"]
+        (folder / "node_modules").symlink_to(NODE / "node_modules")
+        file, command = folder / "client.mjs", ["node"]
     else:
         file, command = folder / "client.sh", ["sh", "-eu"]
     file.write_text(text, encoding="utf-8")
-    try:
-        done = subprocess.run(
-            [*command, str(file)],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-    finally:
-        file.unlink()
+    done = subprocess.run(
+        [*command, str(file)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
     assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -22,8 +22,8 @@ from services.ingest.load.prepare import RowReader
 from services.ingest.load.progress import Progress
 from services.ingest.load.registered import registered_source
 from services.ingest.load.rows import open_rows
+from services.ingest.load.settings import LoadSettings
 from services.ingest.load.state import LoadState, read_state, rejected_path, state_path
-from services.ingest.settings import LoadSettings
 from shared import clock
 from shared.contracts.topics import Topics
 from shared.contracts.touchpoint import touchpoint_encoder
