@@ -78,13 +78,12 @@ async def source_key(concert: Concert, client: str, channel: str, dialect: str) 
 async def each_is_there_once(concert: Concert, client: str) -> None:
     """The timeline of the page's customer has the orders o-1 to o-1000, and nothing else."""
     await concert.until_done("web", "pos", hops=("ingest", "profile"))
-    found = await eventually(
-        lambda: timeline(concert, f"u-{client}"),
-        until=lambda items: len(items) >= EVENTS,
-        within=120,
-        retrying=(AssertionError,),
-        what=f"{EVENTS} events of {client}",
-    )
+
+    async def count() -> int:
+        return len(await timeline(concert, f"u-{client}"))
+
+    await eventually(count, until=lambda seen: seen >= EVENTS, within=60, every=1.0)
+    found = await timeline(concert, f"u-{client}")
     orders = Counter(item["touchpoint"]["properties"]["order_id"] for item in found)
     assert orders == Counter({f"o-{number}": 1 for number in range(1, EVENTS + 1)})
     assert {item["touchpoint"]["type"] for item in found} == {"Order Completed"}
