@@ -19,6 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 PURE_TESTS := tests/unit tests/property tests/oracle
+NODE_CLIENTS := tests/clients/node
 TEST_OPTIONS ?=
 
 .PHONY: help
@@ -64,6 +65,10 @@ test-integration: $(VENV)/dev.txt ## Tests of one part on real Kafka and Postgre
 test-e2e: $(VENV)/dev.txt ## Tests of all services together
 	$(BIN)/python -m pytest tests/e2e $(TEST_OPTIONS)
 
+.PHONY: test-clients
+test-clients: $(VENV)/dev.txt $(VENV)/clients.txt $(NODE_CLIENTS)/node_modules/made kcat ## Real clients (Python, Node.js, kcat) run the code of docs/clients
+	CONCERT_CLIENTS=$(abspath $(VENV)/clients) $(BIN)/python -m pytest tests/clients $(TEST_OPTIONS)
+
 .PHONY: chaos
 chaos: $(VENV)/dev.txt ## Kills and freezes at every crash point, with more seeds than `make test`
 	CHAOS_SEEDS=$${CHAOS_SEEDS:-20} $(BIN)/python -m pytest tests/chaos $(TEST_OPTIONS)
@@ -95,6 +100,7 @@ format: $(VENV)/dev.txt ## Rewrite the code in ruff's format
 locks: $(VENV)/dev.txt ## Resolve the dependencies of pyproject.toml anew (UPGRADE=1: to the newest)
 	$(COMPILE) --extra local --extra dev --output-file requirements/dev.txt
 	$(COMPILE) --extra local --constraints requirements/dev.txt --output-file requirements/run.txt
+	$(COMPILE:pyproject.toml=requirements/clients.in) --output-file requirements/clients.txt
 
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate $(if $(UPGRADE),--upgrade)
@@ -112,6 +118,24 @@ if cmp -s requirements/$(1).txt $(VENV)/$(1).txt; then touch $(VENV)/$(1).txt; e
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/$(1).txt || exit 1; \
 	cp requirements/$(1).txt $(VENV)/$(1).txt; fi
 endef
+
+# The clients of `make test-clients`, apart from everything else: they are what users have.
+$(VENV)/clients.txt: requirements/clients.txt $(VENV)/made
+	@echo "installing requirements/clients.txt into $(VENV)/clients …"
+	@$(PYTHON) -m venv --clear $(VENV)/clients
+	@$(VENV)/clients/bin/python -m pip install --quiet --require-hashes -r $<
+	@cp $< $@
+
+$(NODE_CLIENTS)/node_modules/made: $(NODE_CLIENTS)/package-lock.json
+	@command -v npm >/dev/null || { echo "make test-clients needs Node.js 20 or newer with npm" >&2; exit 1; }
+	@echo "installing $< …"
+	@cd $(NODE_CLIENTS) && npm ci --silent
+	@touch $@
+
+.PHONY: kcat
+kcat:
+	@command -v kcat >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -qq -y kcat >/dev/null; } || \
+		{ echo "make test-clients needs kcat: apt install kcat, or brew install kcat" >&2; exit 1; }
 
 $(VENV)/made:
 	@if [ -z "$(PYTHON)" ]; then \

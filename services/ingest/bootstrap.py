@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from services.ingest.api.app import create_app
 from services.ingest.api.peers import peers_at
+from services.ingest.load.command import HELP, add_arguments, run_load
 from services.ingest.settings import IngestSettings
 from services.ingest.storage.registry import Registry
 from services.ingest.storage.tables import MIGRATIONS, SCHEMA
@@ -28,7 +29,7 @@ from shared.runtime.assembly import (
     stateful_worker,
     stateless_worker,
 )
-from shared.runtime.cli import Command
+from shared.runtime.cli import Command, Tool
 from shared.runtime.service import Role, run_role
 from shared.settings import load, read_secret_file
 
@@ -161,9 +162,10 @@ def run_migrate() -> int:
     return 0
 
 
-COMMANDS = {
+COMMANDS: dict[str, Command | Tool] = {
     "collector": Command("take events over HTTP and administer sources", run_collector),
     "worker": Command("turn raw records into touchpoints", run_worker),
     "failures": Command("keep what could not be read, to be browsed and replayed", run_failures),
     "migrate": Command("bring the database schema up to date", run_migrate),
+    "load": Tool(HELP, add_arguments, run_load),
 }

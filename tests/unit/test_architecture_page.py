@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from services.profile import bootstrap as profile
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "architecture.md").read_text(encoding="utf-8")
-COMMANDS = {
+COMMANDS: Mapping[str, Collection[str]] = {
     "ingest": ingest.COMMANDS,
     "profile": profile.COMMANDS,
     "orchestrator": orchestrator.COMMANDS,

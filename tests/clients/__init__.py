@@ -1,0 +1,1 @@
+"""Real clients against the running service, through a proxy that makes them retry."""
