@@ -3,12 +3,15 @@
 import asyncio
 
 from services.ingest.api.app import create_app
+from services.ingest.domain.discovery import Discovery
 from services.ingest.settings import IngestSettings
 from services.ingest.storage.registry import Registry
 from services.ingest.storage.tables import MIGRATIONS, SCHEMA
 from services.ingest.use_cases.accept_records import AcceptRecords
+from services.ingest.use_cases.load_tracking_plan import LiveTrackingPlan
 from services.ingest.use_cases.open_channel import OpenChannel
 from services.ingest.use_cases.publish_together import GroupPublisher
+from services.ingest.use_cases.write_discoveries import WriteDiscoveries
 from shared.kafka.records import Place
 from shared.observability.health import Health
 from shared.runtime.assembly import Parts, api_role, migrate_service, parts, stateless_worker
@@ -37,17 +40,29 @@ async def build_worker(settings: IngestSettings) -> Role:
     """Kafka: `channel.*` to `touchpoints`."""
     built = parts(settings, service=SCHEMA, role="worker")
     health = Health(built.name, built.checks())
+    plan, discovery = LiveTrackingPlan(built.engine), Discovery()
     handler = AcceptRecords(
         topics=built.topics,
         counts=built.counts,
         registry=Registry(built.engine),
         allow_unregistered=settings.allow_unregistered_sources,
+        plan=plan,
+        discovery=discovery,
     )
 
     async def discover() -> set[Place]:
         return channel_partitions(built)
 
-    return stateless_worker(built, health=health, handler=handler, discover=discover, also={})
+    return stateless_worker(
+        built,
+        health=health,
+        handler=handler,
+        discover=discover,
+        also={
+            "tracking-plan": plan.run,
+            "discoveries": WriteDiscoveries(built.engine, discovery).run,
+        },
+    )
 
 
 def channel_partitions(built: Parts) -> set[Place]:

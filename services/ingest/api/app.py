@@ -6,6 +6,8 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.ingest.api.collector import MAX_BODY_BYTES, PATHS, collector_router
+from services.ingest.api.event_schemas import event_schemas_router
+from services.ingest.api.event_types import event_types_router
 from services.ingest.api.sources import sources_router
 from services.ingest.storage.registry import Registry
 from services.ingest.use_cases.open_channel import OpenChannel
@@ -41,6 +43,8 @@ def create_app(
         routers=[
             collector_router(registry=registry, publisher=publisher, topics=topics),
             sources_router(registry=registry, open_channel=open_channel),
+            event_schemas_router(),
+            event_types_router(),
         ],
         open_paths=PATHS,
         max_body_bytes=MAX_BODY_BYTES,

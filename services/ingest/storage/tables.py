@@ -2,6 +2,8 @@
 
 `source`      a registered publisher and what ingest was told about it
 `source_key`  what it shows the collector, by hash; ended ones stay for the record
+`event_schema`, `event_schema_version`        the tracking plan: drafts, and what was published
+`discovered_type`, `discovered_property`      which events and properties were seen
 """
 
 from pathlib import Path

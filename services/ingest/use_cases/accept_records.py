@@ -5,12 +5,14 @@ derived from what was published, so doing a batch again gives the same touchpoin
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from services.ingest.domain.dialect import read_touchpoint
+from services.ingest.domain.discovery import Discovery
 from services.ingest.domain.identifiers import strongest
 from services.ingest.domain.source import Sources
+from services.ingest.domain.tracking_plan import TrackingPlan
 from services.ingest.storage.registry import Registry
 from shared.contracts.dead_letter import Failure
 from shared.contracts.topics import Topics
@@ -27,7 +29,7 @@ CRASH_POINTS = ("ingest.read",)
 
 
 class AcceptRecords:
-    """The handler; keeps nothing but its wiring and the registry's copy of the sources."""
+    """The handler; keeps nothing but its wiring; what it discovers is written by others."""
 
     def __init__(
         self,
@@ -36,22 +38,35 @@ class AcceptRecords:
         counts: PartitionCounts,
         registry: Registry,
         allow_unregistered: bool,
+        plan: Callable[[], TrackingPlan],
+        discovery: Discovery,
     ) -> None:
         self._topics = topics
         self._counts = counts
         self._registry = registry
         self._allow_unregistered = allow_unregistered
+        self._plan = plan
+        self._discovery = discovery
 
     async def __call__(self, records: Sequence[Record]) -> Handled:
-        """Read every record. Raises Infrastructure when sources or topics cannot be looked up."""
+        """Read every record.
+
+        Raises Infrastructure when sources, topics or the tracking plan cannot be looked up.
+        """
         sources = Sources(await self._registry.sources(), self._allow_unregistered)
+        plan = self._plan()
         handled = Handled(OutboxBuffer(self._counts))
         channels = {record.topic: self._channel(record.topic) for record in records}
         failed: Counter[tuple[str, str]] = Counter()
+        read: list[Touchpoint] = []
         for record in records:
             channel = channels[record.topic]
             try:
                 touchpoint = _read(record, channel, sources)
+                read.append(touchpoint)
+                source = sources.registered.get(touchpoint.source)
+                if source is not None and source.tracking != "off":
+                    plan.hold(touchpoint, source.tracking)
                 handled.messages.add(
                     self._topics.touchpoints,
                     _key(touchpoint),
@@ -64,6 +79,7 @@ class AcceptRecords:
         arrived = Counter(channels[record.topic] for record in records)
         sizes = [len(record.value or b"") for record in records]
         handled.after_commit.append(partial(_report, arrived, failed, sizes))
+        handled.after_commit.append(partial(self._discovery.note_all, read))
         return handled
 
     def _channel(self, topic: str) -> str:
