@@ -39,7 +39,7 @@ def decode_json(value: bytes | None) -> Any:
         raise InvalidData(MALFORMED, f"no JSON: {error}") from None
     except RecursionError:
         raise _too_deep() from None
-    if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _deeper_than(decoded, MAX_DEPTH):
+    if value.count(b"{") + value.count(b"[") > MAX_DEPTH and deeper_than(decoded, MAX_DEPTH):
         raise _too_deep()
     escaped = b"\\" in value and b"\\u" in value
     if escaped and _holds_nul(decoded):
@@ -77,7 +77,8 @@ def _children(node: Any) -> list[Any]:
     return node if isinstance(node, list) else []
 
 
-def _deeper_than(decoded: Any, limit: int) -> bool:
+def deeper_than(decoded: Any, limit: int) -> bool:
+    """Whether objects and lists stand in one another more than `limit` times."""
     level = [decoded]
     for _ in range(limit):
         level = [

@@ -5,6 +5,7 @@ bounded, whatever comes: names beyond the limits are not listed, and their event
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from shared.contracts.touchpoint import Touchpoint
@@ -73,7 +74,7 @@ class _Property:
 class _Type:
     """What is known of a type of a source."""
 
-    __slots__ = ("at", "places", "root", "source", "type")
+    __slots__ = ("at", "events", "first_seen", "last_seen", "places", "root", "source", "type")
 
     def __init__(self, source: str, type_: str) -> None:
         self.source = source
@@ -82,6 +83,17 @@ class _Type:
         self.root.kinds.add(dict)
         self.places = 0
         self.at = ""
+        self.events = 0
+        self.first_seen = ""
+        self.last_seen = ""
+
+    def count(self, first_seen: str, last_seen: str, events: int) -> None:
+        """Add events to those that are not written yet."""
+        if not self.events or first_seen < self.first_seen:
+            self.first_seen = first_seen
+        if not self.events or last_seen > self.last_seen:
+            self.last_seen = last_seen
+        self.events += events
 
 
 class Discovery:
@@ -91,7 +103,7 @@ class Discovery:
         self._types: dict[tuple[str, str], _Type] = {}
         self._of_source: dict[str, int] = {}
         self._places = 0
-        self._counted: dict[tuple[str, str], SeenType] = {}
+        self._counted: dict[tuple[str, str], _Type] = {}
         self._new: list[SeenProperty] = []
 
     def note(self, touchpoint: Touchpoint) -> None:
@@ -103,7 +115,8 @@ class Discovery:
             if known is None:
                 return
         at = known.at = touchpoint.received_at
-        self._count(SeenType(*key, at, at, 1))
+        known.count(at, at, 1)
+        self._counted[key] = known
         if touchpoint.properties:
             self._look(known, known.root, touchpoint.properties)
 
@@ -114,29 +127,24 @@ class Discovery:
 
     def take(self, most: int) -> Seen:
         """Hand out at most so many types and properties for writing."""
-        keys = list(self._counted)[:most]
-        types = [self._counted.pop(key) for key in keys]
+        keys = list(islice(self._counted, most))
+        counted = [self._counted.pop(key) for key in keys]
+        types = [
+            SeenType(one.source, one.type, one.first_seen, one.last_seen, one.events)
+            for one in counted
+        ]
+        for one in counted:
+            one.events = 0
         properties, self._new = self._new[:most], self._new[most:]
         return Seen(types, properties)
 
     def put_back(self, seen: Seen) -> None:
         """What was taken could not be written; it is handed out again."""
         for each in seen.types:
-            self._count(each)
+            key = (each.source, each.type)
+            known = self._counted[key] = self._types[key]
+            known.count(each.first_seen, each.last_seen, each.events)
         self._new = seen.properties + self._new
-
-    def _count(self, seen: SeenType) -> None:
-        key = (seen.source, seen.type)
-        before = self._counted.get(key)
-        if before is None:
-            self._counted[key] = seen
-        else:
-            self._counted[key] = SeenType(
-                *key,
-                min(before.first_seen, seen.first_seen),
-                max(before.last_seen, seen.last_seen),
-                before.events + seen.events,
-            )
 
     def _open(self, key: tuple[str, str]) -> _Type | None:
         source, _ = key

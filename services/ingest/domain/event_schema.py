@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 import orjson
 
+from services.ingest.domain.decode import deeper_than
 from shared.conditions.mistakes import Mistakes, did_you_mean, shown
 from shared.errors import Problem
 
@@ -88,10 +89,10 @@ def schema_mistakes(schema: object) -> list[Problem]:
     mistakes = Mistakes()
     if not isinstance(schema, dict):
         mistakes.add("schema", "type", f"must be an object, not {shown(schema)}")
+    elif deeper_than(schema, MAX_DEPTH):
+        mistakes.add("schema", "max_depth", f"is nested deeper than {MAX_DEPTH} levels")
     elif len(orjson.dumps(schema)) > MAX_BYTES:
         mistakes.add("schema", "max_bytes", f"is larger than {MAX_BYTES} bytes")
-    elif _deeper_than(schema, MAX_DEPTH):
-        mistakes.add("schema", "max_depth", f"is nested deeper than {MAX_DEPTH} levels")
     else:
         for name, part in _parts(schema).items():
             _check_part(part, "schema" if name == PARTS[0] else f"schema.{name}", mistakes)
@@ -266,17 +267,3 @@ def _more_values_than(value: Any, limit: int) -> bool:
             seen += len(node)
             waiting.extend(node.values() if isinstance(node, dict) else node)
     return seen > limit
-
-
-def _deeper_than(value: object, limit: int) -> bool:
-    level = [value]
-    for _ in range(limit):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node)  # type: ignore[attr-defined]
-            if isinstance(child, dict | list)
-        ]
-        if not level:
-            return False
-    return True

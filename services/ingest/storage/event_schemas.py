@@ -12,15 +12,15 @@ KIND = "event_schema"
 HEADS = text("SELECT key, live_version FROM event_schema WHERE status = 'live'")
 
 IN_FORCE = text("""
-SELECT some.key, some.version, some.version = event_schema.live_version AS newest,
+SELECT published.key, published.version, published.version = event_schema.live_version AS newest,
        COALESCE(live.body ->> 'version_policy' = 'pin', false) AS pinned,
-       (some.body -> 'schema')::text AS schema
+       (published.body -> 'schema')::text AS schema
   FROM event_schema
   JOIN event_schema_version live ON live.key = event_schema.key AND live.version = live_version
-  JOIN event_schema_version some ON some.key = event_schema.key
+  JOIN event_schema_version published ON published.key = event_schema.key
  WHERE status = 'live'
-   AND (some.version = live_version OR live.body ->> 'version_policy' = 'pin')
- ORDER BY some.key, some.version
+   AND (published.version = live_version OR live.body ->> 'version_policy' = 'pin')
+ ORDER BY published.key, published.version
 """)
 
 COUNT = text("SELECT count(*) FROM event_schema")

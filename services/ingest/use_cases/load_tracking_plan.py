@@ -18,7 +18,7 @@ from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 1.0
+POLL_SECONDS = 0.5
 """So that what is published holds everywhere within two seconds."""
 
 

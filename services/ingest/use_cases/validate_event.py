@@ -2,10 +2,11 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.ingest.domain.decode import MAX_DEPTH, deeper_than
 from services.ingest.domain.event_schema import PARTS, compile_schema
 from services.ingest.storage.event_schemas import KIND
 from services.ingest.use_cases.save_event_schema import check_event_schema
-from shared.errors import NotFound, Unprocessable
+from shared.errors import NotFound, Problem, Unprocessable
 from shared.postgres import drafts
 from shared.postgres.drafts import Body, Draft, Version
 from shared.postgres.transaction import transaction
@@ -33,6 +34,9 @@ async def validate_event(
     check_event_schema(key, {"schema": schema})
     if event is None:
         return
+    if deeper_than(event, MAX_DEPTH):
+        problem = Problem("event", "max_depth", f"is nested deeper than {MAX_DEPTH} levels")
+        raise Unprocessable("The event is nested too deeply.", [problem])
     parts = {name: event.get(name) or {} for name in PARTS}
     problems = compile_schema(key, version or DRAFT, schema).errors(parts)
     if problems:
