@@ -50,9 +50,10 @@ WITH given AS (
      WHERE (source, type) IN (SELECT source, type FROM given)
 ), fresh AS (
     SELECT source, type, path, row_number() OVER (PARTITION BY source, type ORDER BY path)
-           + (SELECT count(*) FROM known WHERE known.source = unlisted.source AND known.type = unlisted.type)
-           AS place
-      FROM (SELECT source, type, path FROM given EXCEPT SELECT source, type, path FROM known) unlisted
+           + (SELECT count(*) FROM known
+               WHERE known.source = unlisted.source AND known.type = unlisted.type) AS place
+      FROM (SELECT source, type, path FROM given
+            EXCEPT SELECT source, type, path FROM known) unlisted
 )
 INSERT INTO discovered_property (source, type, path, json_type, first_seen)
 SELECT source, type, path, json_type, given.first_seen
