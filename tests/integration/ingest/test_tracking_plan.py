@@ -173,7 +173,7 @@ async def test_validate_names_path_and_rule(ingest: Ingest, type_: str) -> None:
         ("Seen ", {}, "key"),
         ("x/versions", {}, "key"),
         ("x:publish", {}, "key"),
-        ("a\0b", {}, "path.key"),
+        ("a\ab", {}, "path.key"),
         ("x" * 257, {}, "path.key"),
     ],
 )
@@ -282,7 +282,7 @@ async def test_new_types_and_properties_are_listed(ingest: Ingest, type_: str) -
         "products[]": ["object"],
         "products[].sku": ["string"],
     }
-    assert (await ingest.admin.get("/v1/event-types?source=a%00b")).status_code == 422
+    assert (await ingest.admin.get("/v1/event-types?source=a%00b")).status_code == 400
 
 
 async def test_types_in_pages(ingest: Ingest, engine: AsyncEngine) -> None:
