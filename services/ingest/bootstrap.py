@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from services.ingest.api.app import create_app
 from services.ingest.api.peers import peers_at
+from services.ingest.domain.discovery import Discovery
 from services.ingest.load.command import HELP, add_arguments, run_load
 from services.ingest.settings import IngestSettings
 from services.ingest.storage.registry import Registry
@@ -13,10 +14,12 @@ from services.ingest.use_cases.accept_records import AcceptRecords
 from services.ingest.use_cases.count_published import advance_and_count
 from services.ingest.use_cases.forget_failed_events import Retention
 from services.ingest.use_cases.keep_failed_events import KeepFailedEvents
+from services.ingest.use_cases.load_tracking_plan import LiveTrackingPlan
 from services.ingest.use_cases.open_channel import OpenChannel
 from services.ingest.use_cases.publish_together import GroupPublisher
 from services.ingest.use_cases.replay_failed_events import Replayer
 from services.ingest.use_cases.watch_events import LiveEvents
+from services.ingest.use_cases.write_discoveries import WriteDiscoveries
 from shared.contracts.topics import DEAD_LETTERS
 from shared.errors import Misconfigured
 from shared.kafka.records import Place
@@ -78,11 +81,14 @@ async def build_worker(settings: IngestSettings) -> Role:
     """Kafka: `channel.*` to `touchpoints`."""
     built = parts(settings, service=SCHEMA, role="worker")
     health = Health(built.name, built.checks())
+    plan, discovery = LiveTrackingPlan(built.engine), Discovery()
     handler = AcceptRecords(
         topics=built.topics,
         counts=built.counts,
         registry=Registry(built.engine),
         allow_unregistered=settings.allow_unregistered_sources,
+        plan=plan,
+        discovery=discovery,
     )
 
     async def discover() -> set[Place]:
@@ -93,7 +99,10 @@ async def build_worker(settings: IngestSettings) -> Role:
         health=health,
         handler=handler,
         discover=discover,
-        also={},
+        also={
+            "tracking-plan": plan.run,
+            "discoveries": WriteDiscoveries(built.engine, discovery).run,
+        },
         advance=advance_and_count,
     )
 

@@ -19,6 +19,7 @@ class Failure(NamedTuple):
 REASONS = (
     "malformed_payload",
     "spec_violation",
+    "schema",
     "too_large",
     "empty",
     "unknown_source",

@@ -12,6 +12,8 @@ from services.ingest.api.bodies import MAX_BODY_BYTES
 from services.ingest.api.cloudevents import cloudevents_router
 from services.ingest.api.collector import collector_router
 from services.ingest.api.cors import CollectorCors
+from services.ingest.api.event_schemas import event_schemas_router
+from services.ingest.api.event_types import event_types_router
 from services.ingest.api.failed_events import failed_events_router
 from services.ingest.api.peers import Peers
 from services.ingest.api.sources import sources_router
@@ -74,6 +76,8 @@ def create_app(
             receipts.receipts_router(registry=registry, peers=peers, taken=publisher.taken),
             live_stream.live_router(registry=registry, live=live),
             failed_events_router(replayer),
+            event_schemas_router(),
+            event_types_router(),
         ],
         open_paths=OPEN_PATHS,
         max_body_bytes=MAX_BODY_BYTES,

@@ -5,14 +5,16 @@ derived from what was published, so doing a batch again gives the same touchpoin
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
 from services.ingest.domain.dialect import read_touchpoints
+from services.ingest.domain.discovery import Discovery
 from services.ingest.domain.failed_event import Copy, copy_of, milliseconds
 from services.ingest.domain.identifiers import strongest
 from services.ingest.domain.source import Sources
+from services.ingest.domain.tracking_plan import TrackingPlan
 from services.ingest.domain.webhook import Reads
 from services.ingest.storage.registry import Registry
 from shared.contracts.dead_letter import Failure
@@ -42,11 +44,15 @@ class AcceptRecords:
         counts: PartitionCounts,
         registry: Registry,
         allow_unregistered: bool,
+        plan: Callable[[], TrackingPlan],
+        discovery: Discovery,
     ) -> None:
         self._topics = topics
         self._counts = counts
         self._registry = registry
         self._allow_unregistered = allow_unregistered
+        self._plan = plan
+        self._discovery = discovery
         self._strangers: set[str] = set()
 
     async def __call__(self, records: Sequence[Record]) -> Handled:
@@ -76,32 +82,41 @@ class AcceptRecords:
     def _read_all(
         self, records: Sequence[Record], sources: Sources, received: Mapping[Copy, datetime]
     ) -> Handled:
+        plan = self._plan()
         handled = Handled(OutboxBuffer(self._counts))
         channels = {record.topic: self._channel(record.topic) for record in records}
         arrived: Counter[str] = Counter()
         failed: Counter[tuple[str, str]] = Counter()
+        read: list[Touchpoint] = []
         for record in records:
             channel = channels[record.topic]
             place = Place(record.topic, record.partition)
             error: InvalidData | None
             try:
                 touchpoints, error = _read(record, channel, sources, received)
-                for touchpoint in touchpoints:
+            except InvalidData as raised:
+                touchpoints, error = [], raised
+            read += touchpoints
+            for touchpoint in touchpoints:
+                try:
+                    _hold(touchpoint, sources, plan)
                     handled.messages.add(
                         self._topics.touchpoints,
                         _key(touchpoint),
                         touchpoint_encoder.encode(touchpoint),
                     )
+                except InvalidData as raised:
+                    error = error or raised
+                else:
                     arrived[channel] += 1
                     handled.origins[place, touchpoint.source] += 1
-            except InvalidData as raised:
-                error = raised
             if error is not None:
                 handled.reject(record, Failure(error.reason, _detail(error)))
                 failed[channel, error.reason] += 1
                 arrived[channel] += 1
         sizes = [len(record.value or b"") for record in records]
         handled.after_commit.append(partial(_report, arrived, failed, sizes))
+        handled.after_commit.append(partial(self._discovery.note_all, read))
         return handled
 
     async def _replayed(self, records: Sequence[Record]) -> dict[Copy, datetime]:
@@ -114,6 +129,13 @@ class AcceptRecords:
         if channel is None:
             raise ValueError(f"{topic} is not the topic of a channel")
         return channel
+
+
+def _hold(touchpoint: Touchpoint, sources: Sources, plan: TrackingPlan) -> None:
+    """Hold the touchpoint against the tracking plan, as its source wants it. Raises InvalidData."""
+    source = sources.registered.get(touchpoint.source)
+    if source is not None and source.tracking != "off":
+        plan.hold(touchpoint, source.tracking)
 
 
 def _read(

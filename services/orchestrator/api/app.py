@@ -10,7 +10,8 @@ from services.orchestrator.api.drafts import draft_router
 from services.orchestrator.api.preview import preview_router
 from services.orchestrator.api.profile_client import ProfileClient
 from services.orchestrator.api.saved import saved_router
-from services.orchestrator.storage import drafts, saved
+from services.orchestrator.storage import saved
+from services.orchestrator.storage.draft_kind import Kind
 from shared.http import app as http
 from shared.observability.health import Health
 
@@ -28,8 +29,8 @@ def create_app(
         health=health,
         engine=engine,
         routers=[
-            draft_router(drafts.Kind.RULE, "/v1/rules"),
-            draft_router(drafts.Kind.CONTACT_POLICY, "/v1/contact-policies"),
+            draft_router(Kind.RULE, "/v1/rules"),
+            draft_router(Kind.CONTACT_POLICY, "/v1/contact-policies"),
             saved_router(saved.Kind.TEMPLATE, "/v1/templates"),
             preview_router(profiles),
             saved_router(saved.Kind.CHANNEL, "/v1/channels"),

@@ -10,21 +10,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from services.orchestrator.api.configuration_body import (
-    NEWEST,
-    Checked,
     Document,
-    DraftView,
     Key,
     OptionalDocument,
     PublishRequest,
-    VersionView,
-    document_of,
-    draft_view,
-    listed_draft,
-    version_view,
 )
-from services.orchestrator.storage import drafts
-from services.orchestrator.storage.drafts import Draft, Kind
+from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.change_status import change_status
 from services.orchestrator.use_cases.publish_draft import publish_draft
 from services.orchestrator.use_cases.save_draft import save_draft
@@ -32,10 +23,22 @@ from services.orchestrator.use_cases.validate_draft import validate_draft
 from shared.access import Permission
 from shared.errors import NotFound
 from shared.http.auth import Principal, requires
+from shared.http.drafts import (
+    NEWEST,
+    Checked,
+    DraftView,
+    VersionView,
+    document_of,
+    draft_view,
+    listed_draft,
+    version_view,
+)
 from shared.http.etag import IfMatch, check_if_match
 from shared.http.pagination import Page, Paged, split_page, whole, words
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
+from shared.postgres import drafts
+from shared.postgres.drafts import Draft
 from shared.postgres.transaction import transaction
 
 Reader = Annotated[Principal, requires(Permission.READ)]

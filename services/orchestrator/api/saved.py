@@ -7,12 +7,10 @@ from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.api.configuration_body import (
-    NEWEST,
     Document,
     Key,
     SavedView,
     default_channel_view,
-    document_of,
     saved_view,
 )
 from services.orchestrator.domain.channel import default_channels
@@ -22,6 +20,7 @@ from services.orchestrator.use_cases.save_at_once import save_at_once
 from shared.access import Permission
 from shared.errors import NotFound
 from shared.http.auth import Principal, requires
+from shared.http.drafts import NEWEST, document_of
 from shared.http.etag import IfMatch, check_if_match, etag
 from shared.http.pagination import Page, Paged, split_page, whole, words
 from shared.http.state import Engine

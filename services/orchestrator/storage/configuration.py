@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.storage import drafts, saved
+from services.orchestrator.storage import saved
+from services.orchestrator.storage.draft_kind import Kind
+from shared.postgres import drafts
 
 _EPOCH = text("SELECT epoch FROM config_epoch")
 _BUMP = text("UPDATE config_epoch SET epoch = epoch + 1 RETURNING epoch")
@@ -48,8 +50,8 @@ async def load(tx: AsyncConnection) -> Stored:
     await tx.execute(_SNAPSHOT)
     return Stored(
         epoch=await epoch(tx),
-        rules=await drafts.live(tx, drafts.Kind.RULE),
-        policies=await drafts.live(tx, drafts.Kind.CONTACT_POLICY),
+        rules=await drafts.live(tx, Kind.RULE),
+        policies=await drafts.live(tx, Kind.CONTACT_POLICY),
         templates=await saved.everything(tx, saved.Kind.TEMPLATE),
         channels=await saved.everything(tx, saved.Kind.CHANNEL),
     )

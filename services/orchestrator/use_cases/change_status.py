@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.orchestrator.storage import configuration, drafts
-from services.orchestrator.storage.drafts import Draft, Kind, Status
+from services.orchestrator.storage import configuration
+from services.orchestrator.storage.draft_kind import Kind
 from shared import clock
 from shared.errors import Conflict, NotFound
-from shared.postgres import audit
+from shared.postgres import audit, drafts
+from shared.postgres.drafts import Draft, Status
 from shared.postgres.transaction import transaction
 
 ALLOWED: Mapping[str, tuple[frozenset[Status], Status]] = {

@@ -11,21 +11,22 @@ from services.orchestrator.domain.contact_policy import parse_policy
 from services.orchestrator.domain.content import parse_template
 from services.orchestrator.domain.rule import Rule
 from services.orchestrator.domain.rule_document import parse_rule
-from services.orchestrator.storage import drafts, saved
-from services.orchestrator.storage.drafts import Body
+from services.orchestrator.storage import saved
+from services.orchestrator.storage.draft_kind import Kind
 from shared.conditions.mistakes import did_you_mean, shown
 from shared.errors import Problem, Unprocessable
+from shared.postgres.drafts import Body
 
 UNPUBLISHED = 0
 """The version under which a body is parsed that is only checked."""
 
 
-def check_draft(kind: drafts.Kind, key: str, body: Body) -> None:
+def check_draft(kind: Kind, key: str, body: Body) -> None:
     """Raises Unprocessable with every mistake of a rule or a contact policy."""
     match kind:
-        case drafts.Kind.RULE:
+        case Kind.RULE:
             parse_rule(body, key=key, version=UNPUBLISHED)
-        case drafts.Kind.CONTACT_POLICY:
+        case Kind.CONTACT_POLICY:
             parse_policy(body, key=key, version=UNPUBLISHED)
 
 
@@ -38,7 +39,7 @@ def check_saved(kind: saved.Kind, key: str, body: Body) -> None:
             parse_channel(body, key=key, version=UNPUBLISHED)
 
 
-async def check_references(tx: AsyncConnection, kind: drafts.Kind, key: str, body: Body) -> None:
+async def check_references(tx: AsyncConnection, kind: Kind, key: str, body: Body) -> None:
     """Raises Unprocessable with every channel and template that `body` names and is not there.
 
     The body must have passed `check_draft`.
@@ -46,10 +47,10 @@ async def check_references(tx: AsyncConnection, kind: drafts.Kind, key: str, bod
     channels = {channel.key for channel in await saved.everything(tx, saved.Kind.CHANNEL)}
     channels |= default_channels().keys()
     match kind:
-        case drafts.Kind.RULE:
+        case Kind.RULE:
             rule = parse_rule(body, key=key, version=UNPUBLISHED)
             problems = await _rule_references(tx, rule, channels)
-        case drafts.Kind.CONTACT_POLICY:
+        case Kind.CONTACT_POLICY:
             policy = parse_policy(body, key=key, version=UNPUBLISHED)
             problems = [
                 _unknown(f"caps[{place}].scope.channel", "channel", cap.channel, channels)

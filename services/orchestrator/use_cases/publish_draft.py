@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.orchestrator.storage import configuration, drafts
-from services.orchestrator.storage.drafts import Draft, Kind, Status
+from services.orchestrator.storage import configuration
+from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.check_configuration import check_draft, check_references
-from shared import clock
 from shared.errors import NotFound
-from shared.postgres import audit
+from shared.postgres import audit, drafts
+from shared.postgres.documents import publish_document
+from shared.postgres.drafts import Draft
 from shared.postgres.transaction import transaction
 
 
@@ -34,20 +35,6 @@ async def publish_draft(
         may_replace(draft.draft_version)
         check_draft(kind, key, draft.body)
         await check_references(tx, kind, key, draft.body)
-        now = clock.now()
-        was_live = await drafts.version(tx, kind, key, draft.live_version)
-        version = await drafts.insert_version(tx, kind, key, at=now, by=who.name)
-        published = await drafts.set_status(
-            tx, kind, key, Status.LIVE, version=version.version, at=now, by=who.name
-        )
+        published = await publish_document(tx, kind, draft, who=who)
         await configuration.bump_epoch(tx)
-        await audit.append(
-            tx,
-            who=who,
-            kind=kind.value,
-            key=key,
-            action="publish",
-            before=None if was_live is None else {"version": was_live.version, **was_live.body},
-            after={"version": version.version, **version.body},
-        )
         return published

@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.orchestrator.storage import configuration, saved
 from services.orchestrator.storage.saved import Body, Kind, Saved
 from services.orchestrator.use_cases.check_configuration import check_saved
-from services.orchestrator.use_cases.save_document import save_document
 from shared import clock
 from shared.postgres import audit
+from shared.postgres.documents import save_document
 from shared.postgres.transaction import transaction
 
 

@@ -5,12 +5,12 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.orchestrator.storage import drafts
-from services.orchestrator.storage.drafts import Body, Draft, Kind
+from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.check_configuration import check_draft
-from services.orchestrator.use_cases.save_document import save_document
 from shared import clock
-from shared.postgres import audit
+from shared.postgres import audit, drafts
+from shared.postgres.documents import save_document
+from shared.postgres.drafts import Body, Draft
 from shared.postgres.transaction import transaction
 
 

@@ -2,10 +2,11 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.orchestrator.storage import drafts
-from services.orchestrator.storage.drafts import Body, Kind
+from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.check_configuration import check_draft, check_references
 from shared.errors import NotFound
+from shared.postgres import drafts
+from shared.postgres.drafts import Body
 from shared.postgres.transaction import transaction
 
 

@@ -4,19 +4,21 @@ from typing import Any
 
 import pytest
 
-from services.orchestrator.storage import configuration, drafts, saved
+from services.orchestrator.storage import configuration, saved
+from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.storage.timers import count
 from services.orchestrator.use_cases.load_ruleset import LiveRuleSet
 from shared import clock
 from shared.errors import Infrastructure
+from shared.postgres import drafts
 from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.stage import Stage
 from tests.unit.orchestrator.build import rule_json
 
-RULE, POLICY = drafts.Kind.RULE, drafts.Kind.CONTACT_POLICY
+RULE, POLICY = Kind.RULE, Kind.CONTACT_POLICY
 
 
-async def publish(stage: Stage, kind: drafts.Kind, key: str, body: dict[str, Any]) -> None:
+async def publish(stage: Stage, kind: Kind, key: str, body: dict[str, Any]) -> None:
     """Store a version and make it live, without the checks of the API."""
     now = clock.now()
     async with transaction(stage.engine) as tx:

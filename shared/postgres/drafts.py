@@ -1,14 +1,15 @@
-"""Rules and contact policies as they are edited and published.
+"""Configuration as it is edited and published.
 
 A draft is edited freely; publishing copies it into an immutable version, and at most one version
-of a key is live. Both kinds have the same two tables (`rule`, `rule_version`, and the same for
-`contact_policy`), so the statements are written once. Nothing here may look into a body.
+of a key is live. Every kind has the same two tables (`rule` and `rule_version`, and the same for
+the others), so the statements are written once. A kind is the name of its first table: a word of
+the program, never of a caller. Nothing here may look into a body.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -16,18 +17,6 @@ from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 Body = dict[str, Any]
-
-
-class Kind(StrEnum):
-    """What is drafted and published; the value is the name of its table."""
-
-    RULE = "rule"
-    CONTACT_POLICY = "contact_policy"
-
-    @property
-    def words(self) -> str:
-        """The kind in a sentence."""
-        return self.value.replace("_", " ")
 
 
 class Status(StrEnum):
@@ -69,113 +58,103 @@ _DRAFT = """key, draft::text AS draft, draft_version, status, live_version, crea
 _VERSION = "key, version, body::text AS body, published_at, published_by"
 
 
-def _statements(sql: str) -> Mapping[Kind, TextClause]:
-    """The statement for each kind; its placeholders stand for tables and columns, never values."""
-    return {
-        kind: text(sql.format(kind=kind.value, draft=_DRAFT, published=_VERSION)) for kind in Kind
-    }
+@lru_cache
+def _statement(sql: str, kind: str) -> TextClause:
+    """The statement for a kind; its placeholders stand for tables and columns, never values."""
+    return text(sql.format(kind=kind, draft=_DRAFT, published=_VERSION))
 
 
-_FIND = _statements("SELECT {draft} FROM {kind} WHERE key = :key")
-_LOCK = _statements("SELECT {draft} FROM {kind} WHERE key = :key FOR UPDATE")
-_PAGE = _statements("SELECT {draft} FROM {kind} WHERE key > :after ORDER BY key LIMIT :limit")
-_INSERT = _statements(
-    """
+_FIND = "SELECT {draft} FROM {kind} WHERE key = :key"
+_LOCK = "SELECT {draft} FROM {kind} WHERE key = :key FOR UPDATE"
+_PAGE = "SELECT {draft} FROM {kind} WHERE key > :after ORDER BY key LIMIT :limit"
+_INSERT = """
     INSERT INTO {kind} (key, draft, draft_version, status, created_at, updated_at, updated_by)
     VALUES (:key, CAST(:body AS jsonb), 1, 'draft', :at, :at, :by)
     ON CONFLICT (key) DO NOTHING
     RETURNING {draft}
     """
-)
-_UPDATE = _statements(
-    """
+_UPDATE = """
     UPDATE {kind}
        SET draft = CAST(:body AS jsonb), draft_version = draft_version + 1,
            updated_at = :at, updated_by = :by
      WHERE key = :key
     RETURNING {draft}
     """
-)
-_INSERT_VERSION = _statements(
-    """
+_INSERT_VERSION = """
     INSERT INTO {kind}_version (key, version, body, published_at, published_by)
     SELECT key, 1 + COALESCE((SELECT max(version) FROM {kind}_version WHERE key = :key), 0),
            draft, :at, :by
       FROM {kind} WHERE key = :key
     RETURNING {published}
     """
-)
-_SET_STATUS = _statements(
-    """
+_SET_STATUS = """
     UPDATE {kind}
        SET status = :status, live_version = COALESCE(CAST(:version AS integer), live_version),
            updated_at = :at, updated_by = :by
      WHERE key = :key
     RETURNING {draft}
     """
-)
-_VERSIONS = _statements(
-    """
+_VERSIONS = """
     SELECT {published} FROM {kind}_version
      WHERE key = :key AND version < :before ORDER BY version DESC LIMIT :limit
     """
-)
-_ONE_VERSION = _statements(
-    "SELECT {published} FROM {kind}_version WHERE key = :key AND version = :version"
-)
-_LIVE = _statements(
-    """
+_ONE_VERSION = "SELECT {published} FROM {kind}_version WHERE key = :key AND version = :version"
+_LIVE = """
     SELECT {published} FROM {kind} JOIN {kind}_version USING (key)
      WHERE status = 'live' AND version = live_version ORDER BY key
     """
-)
 
 
-async def find(tx: AsyncConnection, kind: Kind, key: str) -> Draft | None:
+async def find(tx: AsyncConnection, kind: str, key: str) -> Draft | None:
     """The draft of `key`, without a lock."""
-    row = (await tx.execute(_FIND[kind], {"key": key})).one_or_none()
+    row = (await tx.execute(_statement(_FIND, kind), {"key": key})).one_or_none()
     return None if row is None else _draft(row)
 
 
-async def lock(tx: AsyncConnection, kind: Kind, key: str) -> Draft | None:
+async def lock(tx: AsyncConnection, kind: str, key: str) -> Draft | None:
     """The draft of `key`; nobody else can change it until the transaction ends."""
-    row = (await tx.execute(_LOCK[kind], {"key": key})).one_or_none()
+    row = (await tx.execute(_statement(_LOCK, kind), {"key": key})).one_or_none()
     return None if row is None else _draft(row)
 
 
-async def page(tx: AsyncConnection, kind: Kind, *, after: str, limit: int) -> list[Draft]:
+async def page(tx: AsyncConnection, kind: str, *, after: str, limit: int) -> list[Draft]:
     """At most `limit` drafts whose key sorts behind `after`, by key."""
-    return [_draft(row) for row in await tx.execute(_PAGE[kind], {"after": after, "limit": limit})]
+    return [
+        _draft(row)
+        for row in await tx.execute(_statement(_PAGE, kind), {"after": after, "limit": limit})
+    ]
 
 
 async def insert(
-    tx: AsyncConnection, kind: Kind, key: str, body: Body, *, at: datetime, by: str
+    tx: AsyncConnection, kind: str, key: str, body: Body, *, at: datetime, by: str
 ) -> Draft | None:
     """The first draft of `key`; None when there is one already."""
     values = {"key": key, "body": _json(body), "at": at, "by": by}
-    row = (await tx.execute(_INSERT[kind], values)).one_or_none()
+    row = (await tx.execute(_statement(_INSERT, kind), values)).one_or_none()
     return None if row is None else _draft(row)
 
 
 async def update(
-    tx: AsyncConnection, kind: Kind, key: str, body: Body, *, at: datetime, by: str
+    tx: AsyncConnection, kind: str, key: str, body: Body, *, at: datetime, by: str
 ) -> Draft:
     """Replace the draft of `key`, which has to be locked; what is live stays as it is."""
     values = {"key": key, "body": _json(body), "at": at, "by": by}
-    return _draft((await tx.execute(_UPDATE[kind], values)).one())
+    return _draft((await tx.execute(_statement(_UPDATE, kind), values)).one())
 
 
 async def insert_version(
-    tx: AsyncConnection, kind: Kind, key: str, *, at: datetime, by: str
+    tx: AsyncConnection, kind: str, key: str, *, at: datetime, by: str
 ) -> Version:
     """Copy the draft of `key`, which has to be locked, into its next version."""
-    row = (await tx.execute(_INSERT_VERSION[kind], {"key": key, "at": at, "by": by})).one()
+    row = (
+        await tx.execute(_statement(_INSERT_VERSION, kind), {"key": key, "at": at, "by": by})
+    ).one()
     return _version(row)
 
 
 async def set_status(
     tx: AsyncConnection,
-    kind: Kind,
+    kind: str,
     key: str,
     status: Status,
     *,
@@ -185,26 +164,28 @@ async def set_status(
 ) -> Draft:
     """Change the status of `key`, which has to be locked; `version` becomes the live one."""
     values = {"key": key, "status": status.value, "version": version, "at": at, "by": by}
-    return _draft((await tx.execute(_SET_STATUS[kind], values)).one())
+    return _draft((await tx.execute(_statement(_SET_STATUS, kind), values)).one())
 
 
-async def version(tx: AsyncConnection, kind: Kind, key: str, number: int | None) -> Version | None:
+async def version(tx: AsyncConnection, kind: str, key: str, number: int | None) -> Version | None:
     """One version of `key`; None when there is none of that number."""
-    row = (await tx.execute(_ONE_VERSION[kind], {"key": key, "version": number})).one_or_none()
+    row = (
+        await tx.execute(_statement(_ONE_VERSION, kind), {"key": key, "version": number})
+    ).one_or_none()
     return None if row is None else _version(row)
 
 
 async def versions(
-    tx: AsyncConnection, kind: Kind, key: str, *, before: int, limit: int
+    tx: AsyncConnection, kind: str, key: str, *, before: int, limit: int
 ) -> list[Version]:
     """At most `limit` versions of `key` with a number below `before`, newest first."""
     values = {"key": key, "before": before, "limit": limit}
-    return [_version(row) for row in await tx.execute(_VERSIONS[kind], values)]
+    return [_version(row) for row in await tx.execute(_statement(_VERSIONS, kind), values)]
 
 
-async def live(tx: AsyncConnection, kind: Kind) -> list[Version]:
+async def live(tx: AsyncConnection, kind: str) -> list[Version]:
     """The live version of every key whose status is `live`, by key."""
-    return [_version(row) for row in await tx.execute(_LIVE[kind])]
+    return [_version(row) for row in await tx.execute(_statement(_LIVE, kind))]
 
 
 def _json(body: Body) -> str:

@@ -1,15 +1,17 @@
-"""Save a document under its key: the first time or again, audited, with nobody in between.
+"""Saves a document under its key, the first time or again, and makes a draft a version: audited,
+with nobody in between.
 
-Drafts and what is live on saving have this in common; the verbs are `save_draft`, `save_at_once`.
+What the kinds of configuration have in common; the verbs with their checks are use cases.
 """
 
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.postgres import audit
+from shared import clock
+from shared.postgres import audit, drafts
+from shared.postgres.drafts import Draft, Status
 
 
 class Stored(Protocol):
@@ -24,7 +26,7 @@ Row = TypeVar("Row", bound=Stored)
 
 async def save_document(
     tx: AsyncConnection,
-    kind: StrEnum,
+    kind: str,
     key: str,
     *,
     lock: Callable[[], Awaitable[Row | None]],
@@ -50,10 +52,32 @@ async def save_document(
     await audit.append(
         tx,
         who=who,
-        kind=kind.value,
+        kind=str(kind),
         key=key,
         action="save",
         before=None if before is None else before.body,
         after=after.body,
     )
     return after
+
+
+async def publish_document(
+    tx: AsyncConnection, kind: str, draft: Draft, *, who: audit.Who
+) -> Draft:
+    """The key with `draft`, which has to be locked, as its new live version."""
+    now = clock.now()
+    was_live = await drafts.version(tx, kind, draft.key, draft.live_version)
+    version = await drafts.insert_version(tx, kind, draft.key, at=now, by=who.name)
+    published = await drafts.set_status(
+        tx, kind, draft.key, Status.LIVE, version=version.version, at=now, by=who.name
+    )
+    await audit.append(
+        tx,
+        who=who,
+        kind=str(kind),
+        key=draft.key,
+        action="publish",
+        before=None if was_live is None else {"version": was_live.version, **was_live.body},
+        after={"version": version.version, **version.body},
+    )
+    return published
