@@ -56,7 +56,12 @@ class Edge:
         scope.setdefault("state", {}).update(trace=trace, traceparent=traceparent)
         token = TRACE.set(trace)
         started = clock.monotonic_seconds()
-        incoming = Incoming(receive, self._held, max_bytes=self._max_body_bytes)
+        incoming = Incoming(
+            receive,
+            self._held,
+            max_bytes=self._max_body_bytes,
+            expected="transfer-encoding" in headers or headers.get("content-length", "0") != "0",
+        )
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -67,6 +72,8 @@ class Edge:
                 for name, value in SECURITY_HEADERS.items():
                     answer.setdefault(name, value)
                 answer["X-Trace-Id"] = trace
+                if incoming.unfinished:
+                    incoming.refused = True
                 if incoming.refused:
                     answer["Connection"] = "close"
             elif incoming.refused and not message.get("more_body", False):

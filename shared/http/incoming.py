@@ -31,11 +31,17 @@ class Held:
 
 class Incoming:
     """`receive` of one request with its limits. `refused` says that the rest must not be waited
-    for: the answer has to end the connection.
+    for: the answer has to end the connection. `expected` says that the request has a body.
     """
 
     def __init__(
-        self, receive: Receive, held: Held, *, max_bytes: int, seconds: float = BODY_SECONDS
+        self,
+        receive: Receive,
+        held: Held,
+        *,
+        max_bytes: int,
+        expected: bool,
+        seconds: float = BODY_SECONDS,
     ) -> None:
         self._receive = receive
         self._held = held
@@ -45,6 +51,7 @@ class Incoming:
         self._received = 0
         self._complete = False
         self._late = False
+        self._expected = expected
         self.refused = False
 
     async def receive(self) -> Message:
@@ -72,6 +79,11 @@ class Incoming:
             raise HTTPException(503, detail, headers={"Retry-After": "1"})
         self._complete = not message.get("more_body", False)
         return message
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether some of the body was not taken in: nobody counts or times what still comes."""
+        return self._expected and not self._complete
 
     async def drain(self) -> None:
         """Throw away some of what is still coming, after the answer was sent."""

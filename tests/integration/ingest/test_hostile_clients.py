@@ -12,7 +12,7 @@ import httpx
 import orjson
 import psutil
 
-from shared.http.incoming import BODY_SECONDS
+from shared.http.incoming import BODY_SECONDS, DRAIN_SECONDS
 from shared.observability.connection import HEAD_SECONDS, MAX_HEAD_BYTES
 from tests.integration.ingest.conftest import Ingest
 from tests.support.eventually import eventually
@@ -200,6 +200,19 @@ async def test_slow_clients_are_sent_away(ingest: Ingest) -> None:
         assert BODY_SECONDS - 1 < seconds < BODY_SECONDS + 5
 
 
+async def test_who_is_answered_early_and_goes_on_sending_is_sent_away(ingest: Ingest) -> None:
+    async with connected(ingest) as bare:
+        began = time.monotonic()
+        await bare.send(head("csk_nobody", "Content-Length: 1000"))
+        answer = asyncio.create_task(bare.answer(within=30))
+        while not answer.done():
+            with contextlib.suppress(ConnectionError):
+                await bare.send(b"x")
+            await asyncio.wait({answer}, timeout=0.5)
+        assert (await answer).startswith(b"HTTP/1.1 401 ")
+        assert time.monotonic() - began < DRAIN_SECONDS + 5
+
+
 async def test_who_leaves_in_the_middle_is_no_error(ingest: Ingest) -> None:
     _, key = await ingest.source()
 
@@ -219,7 +232,7 @@ async def test_who_leaves_in_the_middle_is_no_error(ingest: Ingest) -> None:
 async def test_line_breaks_do_not_keep_a_connection(ingest: Ingest) -> None:
     async with connected(ingest) as bare:
         await bare.send(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert (await bare.reader.read(65536)).startswith(b"HTTP/1.1 200 ")
+        assert (await bare.reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 ")
         began = time.monotonic()
         answer = asyncio.create_task(bare.answer(within=HEAD_SECONDS + 15))
         while not answer.done():

@@ -41,7 +41,7 @@ def pieces(*sizes: int, end: bool = True) -> Wire:
 
 async def test_a_body_passes_up_to_the_limit() -> None:
     held = Held()
-    body = Incoming(pieces(4, 6).receive, held, max_bytes=10)
+    body = Incoming(pieces(4, 6).receive, held, expected=True, max_bytes=10)
     assert [len((await body.receive())["body"]) for _ in range(2)] == [4, 6]
     assert (held.bytes, body.refused) == (10, False)
     body.release()
@@ -50,7 +50,7 @@ async def test_a_body_passes_up_to_the_limit() -> None:
 
 async def test_beyond_the_limit_it_is_refused_and_the_rest_is_thrown_away() -> None:
     held, wire = Held(), pieces(6, 6, 6, 6)
-    body = Incoming(wire.receive, held, max_bytes=10)
+    body = Incoming(wire.receive, held, expected=True, max_bytes=10)
     await body.receive()
     with pytest.raises(HTTPException) as refused:
         await body.receive()
@@ -63,7 +63,7 @@ async def test_beyond_the_limit_it_is_refused_and_the_rest_is_thrown_away() -> N
 
 async def test_a_slow_body_is_refused_and_not_waited_for() -> None:
     wire = pieces(1, end=False)
-    body = Incoming(wire.receive, Held(), max_bytes=10, seconds=0.05)
+    body = Incoming(wire.receive, Held(), expected=True, max_bytes=10, seconds=0.05)
     await body.receive()
     with pytest.raises(HTTPException) as refused:
         await body.receive()
@@ -74,7 +74,7 @@ async def test_a_slow_body_is_refused_and_not_waited_for() -> None:
 
 async def test_behind_the_body_there_is_no_deadline() -> None:
     wire = pieces(1)
-    body = Incoming(wire.receive, Held(), max_bytes=10, seconds=0.05)
+    body = Incoming(wire.receive, Held(), expected=True, max_bytes=10, seconds=0.05)
     await body.receive()
     waiting = asyncio.create_task(body.receive())
     await asyncio.sleep(0.1)
@@ -84,8 +84,8 @@ async def test_behind_the_body_there_is_no_deadline() -> None:
 
 async def test_all_bodies_together_are_bounded() -> None:
     held = Held(limit=10)
-    first = Incoming(pieces(8).receive, held, max_bytes=10)
-    second = Incoming(pieces(8).receive, held, max_bytes=10)
+    first = Incoming(pieces(8).receive, held, expected=True, max_bytes=10)
+    second = Incoming(pieces(8).receive, held, expected=True, max_bytes=10)
     await first.receive()
     with pytest.raises(HTTPException) as refused:
         await second.receive()
@@ -93,7 +93,7 @@ async def test_all_bodies_together_are_bounded() -> None:
     assert refused.value.headers == {"Retry-After": "1"}
     first.release()
     second.release()
-    third = Incoming(pieces(8).receive, held, max_bytes=10)
+    third = Incoming(pieces(8).receive, held, expected=True, max_bytes=10)
     await third.receive()
     assert held.bytes == 8
 
@@ -102,8 +102,8 @@ async def test_draining_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(incoming, "DRAIN_SECONDS", 0.05)
     monkeypatch.setattr(incoming, "DRAIN_BYTES", 20)
     silent = pieces(1, end=False)
-    await Incoming(silent.receive, Held(), max_bytes=1).drain()
+    await Incoming(silent.receive, Held(), expected=True, max_bytes=1).drain()
     assert silent.read == 1
     endless = pieces(*([8] * 100), end=False)
-    await Incoming(endless.receive, Held(), max_bytes=1).drain()
+    await Incoming(endless.receive, Held(), expected=True, max_bytes=1).drain()
     assert endless.read == 3
