@@ -3,7 +3,6 @@
 import hashlib
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -13,9 +12,8 @@ from services.ingest.domain.dialect import (
     SOURCE_HEADER,
     received_at,
 )
-from services.ingest.domain.fields import MAX_TEXT
 from services.ingest.domain.fingerprint import fingerprint
-from services.ingest.domain.glimpse import glimpse
+from services.ingest.domain.glimpse import Glimpse, glimpse
 from services.ingest.domain.replayed import FAILED_EVENT_HEADER, REPLAY_HEADER
 from services.ingest.domain.segment import KINDS
 from shared.contracts.dead_letter import DeadLetter, Failure, Headers
@@ -73,13 +71,11 @@ class FailedEvent(msgspec.Struct, frozen=True, kw_only=True):
     copy: Copy | None
 
 
-class _Event(msgspec.Struct):
-    source: Any = None
-    type: Any = None
-    event: Any = None
+class _Call(msgspec.Struct):
+    type: str | None = None
 
 
-_event_decoder = msgspec.json.Decoder(_Event)
+_call_decoder = msgspec.json.Decoder(_Call)
 
 
 def failed_event(
@@ -93,7 +89,8 @@ def failed_event(
     stamped = letter.timestamp if letter.timestamp is not None else timestamp
     stamped = min(max(stamped, 0), _LAST_MS)
     path, message = _path(letter.failure)
-    source, event_type = _origin(known, value, channel)
+    seen = glimpse(value, letter.original)
+    source = _source(seen, known, value, channel)
     cut = letter.truncated is not None or letter.failure.reason == TOO_LARGE
     position = SEPARATOR.join((letter.topic, str(letter.partition), str(letter.offset)))
     return FailedEvent(
@@ -103,15 +100,15 @@ def failed_event(
         position=letter.offset,
         channel=channel,
         source=source,
-        event_id=_name(glimpse(value, letter.original).event_id),
-        event_type=event_type,
+        event_id=seen.event_id,
+        event_type=seen.type,
         received_at=_received_at(known, stamped),
         failed_at=_failed_at(letter.failed_at, timestamp),
         stage=_text(letter.stage),
         reason=_text(letter.failure.reason),
         message=message,
         path=path,
-        fingerprint=fingerprint(letter.failure.reason, path, message, source, event_type),
+        fingerprint=fingerprint(letter.failure.reason, path, message, source, seen.type),
         key=key,
         raw=value[:KEPT_OF_TOO_LARGE] if cut and value is not None else value,
         size=max(letter.truncated or 0, len(value or b"")),
@@ -169,29 +166,18 @@ def _path(failure: Failure) -> tuple[str | None, str]:
     return found["path"], _text(found["message"])
 
 
-def _origin(
-    known: dict[str, bytes], value: bytes | None, channel: str
-) -> tuple[str | None, str | None]:
-    """Source and type as far as they can be told: from the headers, else from the event."""
+def _source(
+    seen: Glimpse, known: dict[str, bytes], value: bytes | None, channel: str
+) -> str | None:
+    """Who published it; a Segment call that names nobody is of the source called like the channel,
+    as the worker reads it."""
+    if seen.source is not None or REFUSED_HEADER in known:
+        return seen.source
     try:
-        event = _event_decoder.decode(value or b"{}")
+        type_ = _call_decoder.decode(value or b"{}").type
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        event = _Event()
-    is_call = isinstance(event.type, str) and event.type in KINDS
-    source = _header(known, SOURCE_HEADER) or _header(known, "ce_source") or _name(event.source)
-    if source is None and is_call and REFUSED_HEADER not in known:
-        source = channel
-    named = event.event if is_call and event.event is not None else event.type
-    return source, _header(known, "ce_type") or _name(named)
-
-
-def _header(known: dict[str, bytes], name: str) -> str | None:
-    value = known.get(name)
-    return None if value is None else _name(value.decode("utf-8", "replace"))
-
-
-def _name(value: object) -> str | None:
-    return (_text(value.strip())[:MAX_TEXT] or None) if isinstance(value, str) else None
+        return None
+    return channel if type_ in KINDS else None
 
 
 def _text(value: str) -> str:

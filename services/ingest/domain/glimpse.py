@@ -1,7 +1,7 @@
 """What a raw record says of itself at a glance, before anybody judges it.
 
-For people who ask after an event that has not been read yet, or that nobody can read. What is only
-in a text of the wrong form, or found by a source's mapping, stays unknown here.
+For the counters, and for people who ask after an event that has not been read yet, or that nobody
+can read. What is only in a text of the wrong form, or found by a source's mapping, stays unknown.
 """
 
 from typing import Any
@@ -40,16 +40,16 @@ _HEADERS = (SOURCE_HEADER, "ce_id", "ce_source", "ce_type")
 
 def glimpse(value: bytes | None, headers: Headers) -> Glimpse:
     """Look at a record of `channel.<channel>` or its dead letters; never raises."""
-    stated = {name: content for name, content in headers if name in _HEADERS}
+    stated = {name.lower(): content for name, content in headers if name.lower() in _HEADERS}
     source = _header(stated, SOURCE_HEADER)
-    if "ce_id" in stated:
+    if "ce_id" in stated or "ce_source" in stated:
         scope = _header(stated, "ce_source")
         event_id, type_ = _header(stated, "ce_id"), _header(stated, "ce_type")
         return Glimpse(source or scope, scope, event_id, type_)
     named = _named(value)
     scope, event_id = _identity(named, source)
     type_ = _text(named.event) or _text(named.type)
-    return Glimpse(source or _text(named.source), scope, event_id, type_)
+    return Glimpse(source or _name(named.source), scope, event_id, type_)
 
 
 def identity(value: bytes | None, source: str) -> tuple[str | None, str | None]:
@@ -66,13 +66,17 @@ def _named(value: bytes | None) -> _Named:
 
 def _identity(named: _Named, source: str | None) -> tuple[str | None, str | None]:
     is_cloud_event = named.specversion is not None
-    scope = source if source is not None and not is_cloud_event else _text(named.source)
+    scope = source if source is not None and not is_cloud_event else _name(named.source)
     return scope, _text(named.id if named.messageId is None else named.messageId)
 
 
 def _header(stated: dict[str, bytes], name: str) -> str | None:
     content = stated.get(name)
     return None if content is None else _text(content.decode("utf-8", "replace"))
+
+
+def _name(value: Any) -> str | None:
+    return _text(value) if isinstance(value, str) else None
 
 
 def _text(value: Any) -> str | None:
@@ -82,4 +86,4 @@ def _text(value: Any) -> str | None:
     if not isinstance(value, str):
         return None
     value = value.strip()
-    return value if 0 < len(value) <= MAX_TEXT else None
+    return value if 0 < len(value) <= MAX_TEXT and "\0" not in value else None

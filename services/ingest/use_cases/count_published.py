@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.ingest.domain.attribution import publisher_of
+from services.ingest.domain.glimpse import glimpse
 from services.ingest.storage import counters
 from shared.kafka.records import Place
 from shared.postgres.leases import Passed
@@ -22,7 +22,7 @@ async def advance_and_count(
     """The places that moved. A dead letter that names no source counts for none."""
     failed: Counter[tuple[Place, str]] = Counter()
     for record, _ in handled.dead:
-        source = publisher_of(record.value, record.headers)
+        source = glimpse(record.value, record.headers).source
         if source is not None:
             failed[Place(record.topic, record.partition), source] += 1
     return await counters.advance_and_count(

@@ -87,7 +87,7 @@ def test_the_path_is_told_from_the_sentence(reason: str, detail: str, path: str 
         (b"no json", (), (None, None)),
         (b"no json", (("x-concert-source", b"s"),), ("s", None)),
         ({"source": 7, "type": []}, (), (None, None)),
-        ({"source": "a\x00b", "type": "x" * 999}, (), ("a\ufffdb", "x" * 256)),
+        ({"source": "a\x00b", "type": "x" * 999}, (), (None, None)),
     ],
 )
 def test_where_it_came_from_as_far_as_known(

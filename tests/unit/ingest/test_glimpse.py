@@ -34,6 +34,11 @@ CLOUD = (("ce_id", b"c1"), ("ce_source", b"/tills/7"), ("ce_type", b"Sold"))
         ({"messageId": "x" * 257}, FROM_SHOP, Glimpse("shop", "shop", None, None)),
         ({"messageId": True, "event": []}, FROM_SHOP, Glimpse("shop", "shop", None, None)),
         ([1], FROM_SHOP, Glimpse("shop", "shop", None, None)),
+        ({"source": " till "}, (), Glimpse("till", "till", None, None)),
+        ({"source": "till"}, (("X-Concert-Source", b"shop"),), Glimpse("shop", "shop", None, None)),
+        ({"source": "a\0b", "id": "a\0b"}, (), Glimpse(None, None, None, None)),
+        ({"source": 7}, (), Glimpse(None, None, None, None)),
+        ({}, (("ce_source", b"/pos/1"),), Glimpse("/pos/1", "/pos/1", None, None)),
     ],
 )
 def test_every_dialect_shows_its_names(
