@@ -51,7 +51,7 @@ class Registry:
         """
         hashed = key_hash(key)
         await self._refresh(REFRESH_SECONDS)
-        if hashed not in self._keys and not await self._refresh(UNKNOWN_KEY_SECONDS):
+        if hashed not in self._keys and not await self._refresh(UNKNOWN_KEY_SECONDS, patient=True):
             raise Infrastructure("postgres", "an unknown key could not be looked up")
         source_id = self._keys.get(hashed)
         return None if source_id is None else self._sources[source_id]
@@ -60,12 +60,15 @@ class Registry:
         """Read the tables again at the next use: this process has just changed them."""
         self._tried_at = float("-inf")
 
-    async def _refresh(self, seconds: float) -> bool:
+    async def _refresh(self, seconds: float, *, patient: bool = False) -> bool:
         """Read the tables unless that was tried within `seconds`; whether the copy is that young.
 
-        Raises Infrastructure if there is no copy at all.
+        Who is `patient` waits for a reading that is under way; others take the copy there is, so
+        that a database that hangs holds up nobody whose key is known. Raises Infrastructure if
+        there is no copy at all.
         """
-        if clock.monotonic_seconds() - self._tried_at < seconds and self._read_at is not None:
+        tried = clock.monotonic_seconds() - self._tried_at < seconds and self._read_at is not None
+        if tried and not (patient and self._reading.locked()):
             return self._read_at == self._tried_at
         async with self._reading:
             now = clock.monotonic_seconds()

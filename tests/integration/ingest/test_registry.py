@@ -1,5 +1,6 @@
 """What a process knows of sources and keys, and what it does when PostgreSQL is away."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -43,6 +44,16 @@ async def test_another_process_s_changes_are_seen_in_time(engine: AsyncEngine) -
 
     await eventually(refused, within=5)
     assert (await registry.sources())["shop"] == SHOP
+
+
+async def test_many_who_come_at_once_with_a_new_key_are_all_let_in(engine: AsyncEngine) -> None:
+    registry = Registry(engine)
+    await registry.sources()
+    await register_source(engine, SHOP, WHO)
+    _, key = await issue_source_key(engine, "shop", WHO)
+    registry.forget()
+    found = await asyncio.gather(*(registry.source_of(key) for _ in range(20)))
+    assert found == [SHOP] * 20
 
 
 async def test_its_own_changes_are_seen_at_once(engine: AsyncEngine) -> None:

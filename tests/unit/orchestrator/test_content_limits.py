@@ -12,7 +12,8 @@ from services.orchestrator.domain.content import ContentFailed, parse_template
 from shared.conditions.facts import Facts
 from shared.errors import Unprocessable
 
-SECONDS = 1.0
+SECONDS = 10.0
+"""Of CPU; far above what the limits allow, far below what the sources would take without them."""
 EVENT: dict[str, Any] = {
     "n": 9_999_999,
     "huge": 10**18,
