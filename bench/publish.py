@@ -6,6 +6,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from aiokafka import AIOKafkaProducer  # noqa: TID251 - built by the factory
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from bench.load import LoadEvent
@@ -34,14 +35,9 @@ async def preload(bootstrap: str, topic: str, events: Sequence[LoadEvent]) -> No
     producer = build_producer(bootstrap, client_id="bench-load")
     await producer.start()
     try:
-        lanes: dict[int, list[LoadEvent]] = defaultdict(list)
-        for event in events:
-            lanes[zlib.crc32(event.key) % PARTITIONS].append(event)
-        for partition, lane in lanes.items():
+        for partition, lane in _lanes(events).items():
             for start in range(0, len(lane), BATCH):
-                batch = producer.create_batch()
-                for event in lane[start : start + BATCH]:
-                    batch.append(timestamp=None, key=event.key, value=event.value)
+                batch = _packed(producer, lane[start : start + BATCH])
                 await producer.send_batch(batch, topic, partition=partition)
         await producer.flush()
     finally:
@@ -66,17 +62,29 @@ async def pace(
         begun, done = time.time(), 0
         while done < len(events):
             due = min(len(events), done + BATCH, int((time.time() - begun) * rate))
-            lanes: dict[int, BatchBuilder] = {}
-            for event in events[done:due]:
+            now_due = events[done:due]
+            for event in now_due:
                 sent(event, begun + done / rate)
-                partition = zlib.crc32(event.key) % PARTITIONS
-                if partition not in lanes:
-                    lanes[partition] = producer.create_batch()
-                lanes[partition].append(timestamp=None, key=event.key, value=event.value)
                 done += 1
-            for partition, lane in lanes.items():
-                await producer.send_batch(lane, topic, partition=partition)
+            for partition, lane in _lanes(now_due).items():
+                await producer.send_batch(_packed(producer, lane), topic, partition=partition)
             await asyncio.sleep(TICK_SECONDS)
         await producer.flush()
     finally:
         await producer.stop()
+
+
+def _lanes(events: Sequence[LoadEvent]) -> dict[int, list[LoadEvent]]:
+    """The events of each partition, in order."""
+    lanes: dict[int, list[LoadEvent]] = defaultdict(list)
+    for event in events:
+        lanes[zlib.crc32(event.key) % PARTITIONS].append(event)
+    return lanes
+
+
+def _packed(producer: AIOKafkaProducer, events: Sequence[LoadEvent]) -> BatchBuilder:
+    """One batch for one partition."""
+    batch = producer.create_batch()
+    for event in events:
+        batch.append(timestamp=None, key=event.key, value=event.value)
+    return batch

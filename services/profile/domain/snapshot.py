@@ -151,10 +151,10 @@ def _consents(profile: WorkingProfile) -> bytes:
 def within(parts: Sequence[bytes], limit: int) -> tuple[bytes, bool]:
     """As many of the parts as fit into `limit` bytes, joined by commas; whether some did not."""
     whole = b",".join(parts)
-    if len(whole) <= limit:
+    if not parts or len(whole) < limit:
         return whole, False
     sizes = accumulate(len(part) + 1 for part in parts)
-    kept = sum(size <= limit + 1 for size in sizes)
+    kept = sum(size <= limit for size in sizes)
     return b",".join(parts[:kept]), True
 
 

@@ -1,6 +1,6 @@
 """Who lost a lease moves no position and deletes no row, however late; real PostgreSQL."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import text
@@ -14,20 +14,10 @@ from shared.kafka.records import Place, Record, Span
 from shared.postgres import leases, outbox
 from shared.runtime.commit import DeadLetters, ProduceThenCommit
 from shared.runtime.records import Handled
-from tests.integration.runtime.toy import prepare
-from tests.support.postgres import Database
 
 GROUP = "fenced"
 PLACES = (Place("channel.web", 0), Place("channel.web", 1))
 COUNTS = PartitionCounts({"touchpoints": 8})
-
-
-@pytest.fixture
-async def engine(bare_database: Database) -> AsyncIterator[AsyncEngine]:
-    """The prepared schema of the toy service."""
-    prepared = await prepare(bare_database.profile)
-    yield prepared
-    await prepared.dispose()
 
 
 async def handle(records: Sequence[Record]) -> Handled:

@@ -1,7 +1,7 @@
 """The stream loop against real Kafka and PostgreSQL: every offset accounted for, once."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import anyio
@@ -15,19 +15,11 @@ from shared.errors import Fenced
 from shared.kafka.records import Place, Record, Span
 from shared.observability.health import Health
 from shared.postgres.leases import claim, lock
-from tests.integration.runtime.toy import prepare, running
+from tests.integration.runtime.toy import running
 from tests.support.eventually import eventually
 from tests.support.kafka import Message, publish, read_all
 from tests.support.postgres import Database
 from tests.support.stack import Stack
-
-
-@pytest.fixture
-async def engine(bare_database: Database) -> AsyncIterator[AsyncEngine]:
-    """The prepared schema of the toy service."""
-    prepared = await prepare(bare_database.profile)
-    yield prepared
-    await prepared.dispose()
 
 
 async def send(stack: Stack, topics: Topics, values: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka.record.util import calc_crc32c
@@ -17,19 +16,11 @@ from shared.kafka.records import Place
 from shared.postgres import leases
 from shared.runtime.leases import LeaseKeeper
 from tests.integration.runtime.test_stream_worker import hold, seen, until_passed
-from tests.integration.runtime.toy import prepare, running
+from tests.integration.runtime.toy import running
 from tests.support.eventually import eventually
 from tests.support.kafka import Message, publish
 from tests.support.postgres import Database
 from tests.support.stack import Stack
-
-
-@pytest.fixture
-async def engine(bare_database: Database) -> AsyncIterator[AsyncEngine]:
-    """The prepared schema of the toy service."""
-    prepared = await prepare(bare_database.profile)
-    yield prepared
-    await prepared.dispose()
 
 
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd", "snappy"])
