@@ -23,13 +23,14 @@ from shared.access import Permission
 from shared.http.auth import Principal, requires
 from shared.http.etag import IfMatch, check_if_match, etag
 from shared.http.masking import may_see
-from shared.http.pagination import Page, Paged, instant, split_page
+from shared.http.pagination import Page, Paged, split_page, whole
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres.transaction import transaction
 
 router = api_router(tags=["profiles"])
 
+MAX_NUMBER = 2**63 - 1
 PrivacyOfficer = Annotated[Principal, requires(Permission.PRIVACY)]
 
 
@@ -38,16 +39,16 @@ async def list_merges(
     profile_id: UUID, engine: Engine, paging: Paged, principal: Reader, masked: Masked = False
 ) -> Response:
     """Every merge that made the person one, oldest first."""
-    cursor = paging.after(instant, UUID)
+    cursor = paging.after(whole(MAX_NUMBER))
     async with transaction(engine) as tx:
         stored = await read_profile(tx, str(profile_id))
         rows = await read_merges(
             tx,
             stored.id,
             limit=paging.limit + 1,
-            after=None if cursor is None else (cursor[0], str(cursor[1])),
+            after=0 if cursor is None else cursor[0],
         )
-    shown, next_cursor = split_page(rows, paging, lambda merge: (merge.at, merge.id))
+    shown, next_cursor = split_page(rows, paging, lambda merge: (merge.number,))
     hide = not may_see(principal, asked_masked=masked)
     items = [merge_json(merge, masked=hide) for merge in shown]
     return json_answer({"items": items, "next_cursor": next_cursor})

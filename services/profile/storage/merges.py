@@ -1,4 +1,9 @@
-"""The log of merges: which profile went into which, when, why, and what it brought along."""
+"""The log of merges: which profile went into which, when, why, and what it brought along.
+
+`number` is the order in which they happened: the merges that made a profile have smaller numbers
+than the one in which it is lost, for that one waits for the profile's row. `at` is when the event
+that caused it was received; events of several channels are not applied in that order.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,13 +25,14 @@ _INSERT = text(
       FROM unnest(CAST(:ids AS uuid[]), CAST(:winners AS uuid[]), CAST(:losers AS uuid[]),
                   CAST(:seqs AS bigint[]), CAST(:at AS text[]), CAST(:causes AS text[]),
                   CAST(:moved AS text[]), CAST(:before AS text[]))
-           AS new (id, winner, loser, winner_seq, at, cause, moved, before)
+           WITH ORDINALITY AS new (id, winner, loser, winner_seq, at, cause, moved, before, place)
+     ORDER BY place
     """
 )
 
 
 async def insert(tx: AsyncConnection, merges: Sequence[Merge]) -> None:
-    """Log merges."""
+    """Log merges, in the order in which they happened."""
     if not merges:
         return
     await tx.execute(
@@ -48,6 +54,7 @@ class LoggedMerge(NamedTuple):
     """A merge as it is listed. `moved` are the identifiers that went over to the winner."""
 
     id: str
+    number: int
     winner: str
     loser: str
     at: datetime
@@ -63,13 +70,12 @@ _OF_PROFILE = text(
         UNION
         SELECT merge.loser FROM past JOIN merge ON merge.winner = past.id
     )
-    SELECT merge.id, winner, loser, at, cause, undone_at,
+    SELECT merge.id, number, winner, loser, at, cause, undone_at,
            (SELECT array_agg(ARRAY[type, value] ORDER BY type, value)
               FROM identifier WHERE identifier.id = ANY (merge.moved))
       FROM past JOIN merge ON merge.winner = past.id
-     WHERE CAST(:after_at AS timestamptz) IS NULL
-        OR (at, merge.id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS uuid))
-     ORDER BY at, merge.id
+     WHERE number > :after
+     ORDER BY number
      LIMIT :limit
     """
 )
@@ -80,20 +86,20 @@ async def of_profile(
     profile_id: str,
     *,
     limit: int,
-    after: tuple[datetime, str] | None = None,
+    after: int = 0,
 ) -> list[LoggedMerge]:
     """Every merge that made the profile what it is, oldest first.
 
-    `after` is (at, id) of the last one of the page before.
+    `after` is the number of the last one of the page before.
     """
-    after_at, after_id = after or (None, None)
     rows = await tx.execute(
         _OF_PROFILE,
-        {"profile_id": profile_id, "after_at": after_at, "after_id": after_id, "limit": limit},
+        {"profile_id": profile_id, "after": after, "limit": limit},
     )
     return [
         LoggedMerge(
             str(id_),
+            number,
             str(winner),
             str(loser),
             at,
@@ -101,7 +107,7 @@ async def of_profile(
             [Identifier(*one) for one in moved or ()],
             undone_at,
         )
-        for id_, winner, loser, at, cause, undone_at, moved in rows
+        for id_, number, winner, loser, at, cause, undone_at, moved in rows
     ]
 
 

@@ -58,11 +58,11 @@ async def read_merges(
     profile_id: str,
     *,
     limit: int,
-    after: tuple[datetime, str] | None = None,
+    after: int = 0,
 ) -> Sequence[LoggedMerge]:
     """Every merge that made the profile what it is, oldest first.
 
-    `after` is (at, id) of the last merge of the page before.
+    `after` is the number of the last merge of the page before.
     """
     return await merges.of_profile(tx, profile_id, limit=limit, after=after)
 

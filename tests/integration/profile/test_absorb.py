@@ -110,10 +110,26 @@ async def test_a_person_in_silos_becomes_one_profile(worker: Worker) -> None:
         assert [one.winner for one in log] == [log[0].winner, person.id]
         assert {one.loser for one in log} | {person.id} == await _all_ids(worker)
         assert log[0].cause["touchpoint_id"] == touchpoint(4, USER)["id"]
-        later = await read_merges(tx, person.id, limit=10, after=(log[0].at, log[0].id))
+        later = await read_merges(tx, person.id, limit=10, after=log[0].number)
         assert [one.id for one in later] == [log[1].id]
         for old in await _all_ids(worker):
             assert (await read_profile(tx, old)).id == person.id
+
+
+@pytest.mark.parametrize("first", [4, 5])
+async def test_merges_are_listed_as_they_happened_not_as_their_causes_were_received(
+    worker: Worker, first: int
+) -> None:
+    await worker.absorb(touchpoint(1, BROWSER))
+    await worker.absorb(touchpoint(2, MAIL))
+    await worker.absorb(touchpoint(3, USER))
+    await worker.absorb(touchpoint(first, MAIL, USER), touchpoint(9 - first, BROWSER, MAIL))
+    (person,) = await worker.active()
+    async with transaction(worker.engine) as tx:
+        inner, outer = await read_merges(tx, person.id, limit=10)
+    assert (inner.winner, outer.winner) == (outer.loser, person.id)
+    assert [one.type for one in inner.moved] == ["user_id"]
+    assert [one.type for one in outer.moved] == ["email", "user_id"]
 
 
 async def test_a_redelivery_is_dropped_and_a_clients_duplicate_is_noted(worker: Worker) -> None:

@@ -75,6 +75,7 @@ CREATE = (
     """
     CREATE TABLE merge (
         id uuid PRIMARY KEY,
+        number bigint GENERATED ALWAYS AS IDENTITY,
         winner uuid NOT NULL,
         loser uuid NOT NULL,
         winner_seq bigint NOT NULL,
