@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition  # noqa: TID251 - built by the factory
 
+from bench import machine
 from bench.load import LoadEvent
 from bench.pipeline import ACTION_CHANNEL, CHANNEL, TOPICS
 from bench.publish import PARTITIONS, pace
@@ -19,7 +20,10 @@ PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class LatencyRun:
-    """Latencies in milliseconds, from when the event was due to when the action was read."""
+    """Latencies in milliseconds, from when the event was due to when the action was read.
+
+    `stolen` is the share of all cores' time that the host gave to others meanwhile.
+    """
 
     rate: float
     events: int
@@ -27,6 +31,7 @@ class LatencyRun:
     doubled: int
     unexpected: int
     milliseconds: list[float]
+    stolen: float
 
     def percentile(self, share: float) -> float:
         """The latency that this share of actions did not exceed."""
@@ -68,6 +73,7 @@ async def run_latency(stage: Stage, events: Sequence[LoadEvent], rate: float) ->
     await consumer.seek_to_end(*assigned)
     actions = _Actions(consumer)
     reading = asyncio.create_task(actions.read())
+    begun, stolen_before = time.monotonic(), machine.stolen_seconds()
 
     def sent(event: LoadEvent, moment: float) -> None:
         if event.action_id is not None:
@@ -78,6 +84,8 @@ async def run_latency(stage: Stage, events: Sequence[LoadEvent], rate: float) ->
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not actions.have(due) and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
+        stolen = machine.stolen_seconds() - stolen_before
+        stolen /= machine.cores() * (time.monotonic() - begun)
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
@@ -93,4 +101,5 @@ async def run_latency(stage: Stage, events: Sequence[LoadEvent], rate: float) ->
             for one, moment in due.items()
             if one in actions.arrived
         ],
+        stolen=stolen,
     )

@@ -13,10 +13,15 @@ def describe() -> str:
     memory = psutil.virtual_memory().total / 1024**3
     system = f"{platform.system()} {platform.release()}"
     return (
-        f"{os.cpu_count()} cores ({_processor()}), {memory:.0f} GB of memory, {system}, "
+        f"{cores()} cores ({_processor()}), {memory:.0f} GB of memory, {system}, "
         f"Python {platform.python_version()}; the broker, the database and the load generator "
         "share these cores with Concert"
     )
+
+
+def cores() -> int:
+    """How many cores this machine has."""
+    return os.cpu_count() or 1
 
 
 def _processor() -> str:
@@ -31,6 +36,14 @@ def _processor() -> str:
 def load_average() -> float:
     """Processes that wanted a core in the last minute."""
     return os.getloadavg()[0]
+
+
+def stolen_seconds() -> float:
+    """Time so far in which a core had work and the host gave it to others, over all cores.
+
+    A virtual machine on Linux knows; elsewhere it is 0.
+    """
+    return float(getattr(psutil.cpu_times(), "steal", 0.0))
 
 
 def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:

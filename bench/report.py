@@ -59,7 +59,8 @@ def summary(figures: Figures) -> str:
             *(
                 f"event to action at {late.rate:,.0f}/s: p50 {late.percentile(0.50):.0f} ms, "
                 f"p99 {late.percentile(0.99):.0f} ms (must {MUST_MS}, aim {AIM_MS}), "
-                f"{len(late.milliseconds)} of {late.expected} actions"
+                f"{len(late.milliseconds)} of {late.expected} actions, {late.stolen:.0%} of the "
+                "cores stolen"
                 for late in (figures.latency, figures.latency_at_half)
             ),
             *(f"{run.name}: {run.rate:,.0f} events/s" for run in figures.collecting),
@@ -188,15 +189,18 @@ def _latency(figures: Figures) -> list[str]:
         "## Event to action",
         "",
         "Events paced evenly. Measured from the moment the event was due at the publisher to the "
-        "moment a consumer of the actions topic had the action.",
+        "moment a consumer of the actions topic had the action. `stolen` is the share of the cores' "
+        "time in which they had work and the host gave them to others: a tail measured with more "
+        "than a few percent of it is the host's.",
         "",
-        "| events/s | events | p50 | p90 | p95 | p99 | longest | actions | unexpected | twice |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| events/s | events | p50 | p90 | p95 | p99 | longest | actions | unexpected | twice | "
+        "stolen |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
         *(
             f"| {run.rate:,.0f} | {run.events:,} | "
             + " | ".join(f"{run.percentile(share):.0f} ms" for share in PERCENTILES)
             + f" | {len(run.milliseconds):,} of {run.expected:,} | {run.unexpected} | "
-            f"{run.doubled} |"
+            f"{run.doubled} | {run.stolen:.0%} |"
             for run in runs
         ),
         "",
