@@ -189,7 +189,6 @@ def _latency(figures: Figures) -> list[str]:
         "## Event to action",
         "",
         "Events paced evenly. Measured from the moment the event was due at the publisher to the "
-
         "time in which they had work and the host gave them to others: a tail measured with more "
         "than a few percent of it is the host's.",
         "",
