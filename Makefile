@@ -73,6 +73,10 @@ test-clients: $(VENV)/dev.txt $(VENV)/clients.txt $(NODE_CLIENTS)/node_modules/m
 chaos: $(VENV)/dev.txt ## Kills and freezes at every crash point, with more seeds than `make test`
 	CHAOS_SEEDS=$${CHAOS_SEEDS:-20} $(BIN)/python -m pytest tests/chaos $(TEST_OPTIONS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/dev.txt ## Every operation of the collector's OpenAPI document, with more requests than `make test`
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-50} $(BIN)/python -m pytest tests/e2e/test_openapi.py --timeout=1800 $(TEST_OPTIONS)
+
 .PHONY: bench
 bench: $(VENV)/dev.txt ## Measure throughput and latency beside the floor; writes docs/benchmarks.md
 	$(BIN)/python -m bench
