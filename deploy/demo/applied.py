@@ -60,12 +60,12 @@ async def until_applied(
         return len(waiting)
 
     def missing() -> str:
-        first = waiting[0]
+        first, topics = waiting[0], concert.access.topics
         return (
             f"{len(waiting)} of {len(events)} events were not applied, for example {first.type!r} "
             f"({first.id}) of {first.source}: the ingest or the profile worker does not keep up; "
             f"see ingest-worker.log and profile-worker.log in {concert.access.home / 'logs'}, "
-            f"and refused events on {concert.access.topics.channel(first.channel)}.dlq"
+            f"and refused events on {topics.dead_letters(topics.channel(first.channel))}"
         )
 
     await _until_none(still_waiting, missing, say, f"of {len(events)} events to go")

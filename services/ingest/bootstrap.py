@@ -20,7 +20,6 @@ from services.ingest.use_cases.publish_together import GroupPublisher
 from services.ingest.use_cases.replay_failed_events import Replayer
 from services.ingest.use_cases.watch_events import LiveEvents
 from services.ingest.use_cases.write_discoveries import WriteDiscoveries
-from shared.contracts.topics import DEAD_LETTERS
 from shared.errors import Misconfigured
 from shared.kafka.records import Place
 from shared.observability.health import Health
@@ -127,8 +126,7 @@ def dead_letter_partitions(built: Parts) -> set[Place]:
     return {
         Place(topic, partition)
         for topic, count in built.catalogue.known.items()
-        if topic.endswith(DEAD_LETTERS)
-        and built.topics.channel_of(topic.removesuffix(DEAD_LETTERS)) is not None
+        if built.topics.failing_channel_of(topic) is not None
         for partition in range(count)
     }
 

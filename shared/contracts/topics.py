@@ -93,6 +93,12 @@ class Topics:
         channel = topic.removeprefix(start)
         return channel if CHANNEL_NAME.fullmatch(channel) else None
 
+    def failing_channel_of(self, topic: str) -> str | None:
+        """The channel whose dead letters a topic holds; None for every other topic."""
+        if not topic.endswith(DEAD_LETTERS):
+            return None
+        return self.channel_of(topic.removesuffix(DEAD_LETTERS))
+
 
 def max_message_bytes(topic: str) -> int:
     """Largest record, in bytes, that a topic of this (full or bare) name takes."""

@@ -4,6 +4,7 @@ Applied to decoded JSON on its way out. Identifiers and texts of traits keep the
 what is no name of anybody (country, language, numbers) stays.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from shared.access import Permission, is_allowed
@@ -19,8 +20,8 @@ def may_see(principal: Principal, *, asked_masked: bool) -> bool:
 
 
 def mask_text(text: str) -> str:
-    """`ada@example.com` as `a***`."""
-    return text[:1] + MASK
+    """`ada@example.com` as `a***`; what is masked already stays."""
+    return text if text == MASK else text[:1] + MASK
 
 
 def mask_identifiers(identifiers: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -35,8 +36,37 @@ def mask_trait(name: str, value: Any) -> Any:
     return mask_text(value) if isinstance(value, str) else MASK
 
 
-def mask_touchpoint(touchpoint: dict[str, Any]) -> dict[str, Any]:
-    """A touchpoint without personal data; of `properties` and `context` what looks like none."""
+def mask_places(
+    value: Any, places: Collection[tuple[str, ...]], *, anywhere: Collection[tuple[str, ...]] = ()
+) -> Any:
+    """A copy of JSON with whatever stands at one of the places masked, as a whole.
+
+    A place is names of fields from the outside in, in upper or lower case; a list on the way stands
+    for each of its items. The places `anywhere` begin at any object, not only at the outermost.
+    """
+    here = {*places, *anywhere}
+    if () in here:
+        return MASK
+    if isinstance(value, list):
+        return [mask_places(item, places, anywhere=anywhere) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: mask_places(
+            child,
+            {place[1:] for place in here if place[0].casefold() == name.casefold()},
+            anywhere=anywhere,
+        )
+        for name, child in value.items()
+    }
+
+
+def mask_touchpoint(
+    touchpoint: dict[str, Any], personal: Collection[tuple[str, ...]] = ()
+) -> dict[str, Any]:
+    """A touchpoint without personal data: what stands at the places that its source calls
+    `personal`, and of `properties` and `context` what looks like it."""
+    touchpoint = mask_places(touchpoint, personal) if personal else touchpoint
     return touchpoint | {
         "identifiers": mask_identifiers(touchpoint.get("identifiers", [])),
         "traits": {n: mask_trait(n, value) for n, value in touchpoint.get("traits", {}).items()},

@@ -6,7 +6,7 @@ import logging
 from aiokafka.admin import AIOKafkaAdminClient
 
 from shared import clock
-from shared.contracts.topics import Topics, default_topics, spec_of
+from shared.contracts.topics import DEAD_LETTERS, Topics, default_topics, spec_of
 from shared.errors import Infrastructure
 from shared.kafka.errors import KAFKA_TROUBLE
 from shared.kafka.factory import build_admin
@@ -117,5 +117,5 @@ class Catalogue:
 
     def _partitions(self, name: str) -> int:
         """Dead letters have as many partitions as the topic they come from."""
-        origin = self._topics.prefix + name.removesuffix(".dlq")
+        origin = self._topics.prefix + name.removesuffix(DEAD_LETTERS)
         return self.known.get(origin, DEFAULT_PARTITIONS)

@@ -10,6 +10,9 @@ from typing import Final
 
 from shared.contracts.dead_letter import REASONS
 from shared.contracts.topics import (
+    DEAD_LETTERS as DEAD_LETTER_TAIL,
+)
+from shared.contracts.topics import (
     DECISIONS as DECISIONS_TOPIC,
 )
 from shared.contracts.topics import (
@@ -61,9 +64,9 @@ _topic_prefix = ""
 def topic_label(topic: str) -> str:
     """A topic without the deployment's prefix; channels beyond the limit become `other`."""
     bare = topic.removeprefix(_topic_prefix)
-    family, dot, channel = bare.removesuffix(".dlq").partition(".")
+    family, dot, channel = bare.removesuffix(DEAD_LETTER_TAIL).partition(".")
     if dot and family in ("channel", "actions"):
-        tail = ".dlq" if bare.endswith(".dlq") else ""
+        tail = DEAD_LETTER_TAIL if bare.endswith(DEAD_LETTER_TAIL) else ""
         return f"{family}.{channel_label(channel)}{tail}"
     return bare if bare in (TOUCHPOINTS, PROFILE_UPDATES, DECISIONS_TOPIC) else OTHER
 

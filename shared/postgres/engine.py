@@ -18,13 +18,16 @@ COMMAND_TIMEOUT_S = 40
 def create_engine(url: str, *, schema: str, application: str, pool_size: int = 5) -> AsyncEngine:
     """An engine for `postgresql://…`; connections are opened on first use.
 
-    `schema` becomes the search path, `application` the name shown in `pg_stat_activity`.
+    `schema` becomes the search path, `application` the name shown in `pg_stat_activity`. Errors do
+    not show the parameters of their statement: these are what publishers sent, and errors are
+    logged.
     """
     engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=False,
+        hide_parameters=True,
         connect_args={
             "timeout": CONNECT_TIMEOUT_S,
             "command_timeout": COMMAND_TIMEOUT_S,

@@ -66,14 +66,16 @@ async def test_one_event_five_times_by_http_and_kafka_counts_once(concert: Conce
     assert computed["revenue"] == {"EUR": "10.00"}
 
 
-async def source_key(concert: Concert, source: str) -> str:
-    """A new source on the web channel that speaks Segment, and a key of it."""
+async def source_key(concert: Concert, source: str, *scopes: str) -> str:
+    """A new source on the web channel that speaks Segment, and a key that may collect, or else
+    what `scopes` say."""
     async with concert.api("ingest-collector") as api:
         made = await api.post(
             "/v1/sources",
             json={"id": source, "name": source, "channel": "web", "dialect": "segment"},
         )
         assert made.status_code == 201, made.text
-        answer = await api.post(f"/v1/sources/{source}/keys")
+        asked = {"scopes": list(scopes or ("collect",))}
+        answer = await api.post(f"/v1/sources/{source}/keys", json=asked)
         assert answer.status_code == 201, answer.text
     return str(answer.json()["key"])

@@ -12,6 +12,8 @@ from tests.acceptance.test_old_receipts import RULE
 from tests.acceptance.test_permissions import token
 from tests.support.eventually import eventually
 
+BOTH = ("collect", "read")
+
 
 def track(message_id: str, user: str, event: str = "Seen") -> dict[str, Any]:
     return {"messageId": message_id, "userId": user, "event": event}
@@ -46,7 +48,7 @@ async def until(
 
 
 async def test_the_life_of_an_event_by_http_and_kafka(concert: Concert) -> None:
-    source, key = "receipts", await source_key(concert, "receipts")
+    source, key = "receipts", await source_key(concert, "receipts", *BOTH)
     async with concert.api("ingest-collector", token=key) as shop:
         assert (await shop.post("/v1/track", json=track("r/1 é", "rita"))).is_success
         at_once = await receipt(shop, "r/1 é")
@@ -78,7 +80,10 @@ async def test_the_life_of_an_event_by_http_and_kafka(concert: Concert) -> None:
 
 
 async def test_who_may_ask_for_what(concert: Concert) -> None:
-    key, other = await source_key(concert, "asked"), await source_key(concert, "asking")
+    key, other = (
+        await source_key(concert, "asked", *BOTH),
+        await source_key(concert, "asking", *BOTH),
+    )
     viewer = await token(concert, "ingest-collector", "viewer")
     async with concert.api("ingest-collector", token=key) as shop:
         assert (await shop.post("/v1/track", json=track("q-1", "quin"))).is_success
@@ -101,7 +106,7 @@ async def test_who_may_ask_for_what(concert: Concert) -> None:
 
 
 async def test_an_event_on_its_way_is_accepted(concert: Concert) -> None:
-    key = await source_key(concert, "waiting")
+    key = await source_key(concert, "waiting", *BOTH)
     worker = concert.running["profile-worker"]
     async with concert.api("ingest-collector", token=key) as shop:
         worker.freeze()
@@ -115,7 +120,7 @@ async def test_an_event_on_its_way_is_accepted(concert: Concert) -> None:
 
 
 async def test_a_receipt_names_the_decisions(concert: Concert) -> None:
-    key = await source_key(concert, "decided")
+    key = await source_key(concert, "decided", *BOTH)
     rule = RULE | {"trigger": {"type": "event", "event": "Receipt Asked"}}
     async with concert.api("orchestrator-api") as api:
         await put_and_publish(api, "/v1/rules/receipt-asked", rule)
@@ -142,7 +147,7 @@ async def test_a_receipt_names_the_decisions(concert: Concert) -> None:
 
 
 async def test_a_failed_event_says_why(concert: Concert) -> None:
-    key = await source_key(concert, "failing")
+    key = await source_key(concert, "failing", *BOTH)
     async with concert.api("ingest-collector", token=key) as shop:
         wrong = track("f-1", "fay") | {"timestamp": "ada@example.com"}
         assert (await shop.post("/v1/track", json=wrong)).is_success
@@ -155,7 +160,7 @@ async def test_a_failed_event_says_why(concert: Concert) -> None:
 
 
 async def test_a_receipt_says_when_nobody_knows_whether_it_was_applied(concert: Concert) -> None:
-    key = await source_key(concert, "unanswered")
+    key = await source_key(concert, "unanswered", *BOTH)
     profiles = concert.running["profile-api"]
     async with concert.api("ingest-collector", token=key) as shop:
         assert (await shop.post("/v1/track", json=track("a-1", "abe"))).is_success
@@ -177,7 +182,7 @@ async def test_a_receipt_says_when_nobody_knows_whether_it_was_applied(concert: 
 
 
 async def test_a_receipt_says_when_decisions_are_not_known(concert: Concert) -> None:
-    key = await source_key(concert, "undecided")
+    key = await source_key(concert, "undecided", *BOTH)
     async with concert.api("ingest-collector", token=key) as shop:
         assert (await shop.post("/v1/track", json=track("a-1", "abe"))).is_success
         whole = await until(shop, "a-1", {"status": "applied"})

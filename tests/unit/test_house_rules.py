@@ -57,3 +57,15 @@ def test_sql_is_written_in_storage_only() -> None:
 def test_every_module_says_what_it_is_for() -> None:
     silent = [path for path, tree, lines in modules() if lines > 1 and not ast.get_docstring(tree)]
     assert not silent
+
+
+def test_the_end_of_a_dead_letter_topic_is_spelled_once() -> None:
+    spelled = [
+        f"{path}:{node.lineno}"
+        for path, tree, _ in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value.endswith(".dlq")
+    ]
+    assert [one.partition(":")[0] for one in spelled] == ["shared/contracts/topics.py"], spelled

@@ -75,7 +75,7 @@ def create_app(
             sources_router(registry=registry, open_channel=open_channel, peers=peers),
             receipts.receipts_router(registry=registry, peers=peers, taken=publisher.taken),
             live_stream.live_router(registry=registry, live=live),
-            failed_events_router(replayer),
+            failed_events_router(replayer, registry),
             event_schemas_router(),
             event_types_router(),
         ],

@@ -1,4 +1,4 @@
-"""Who asks after events: a person with a token who may read, or a source with its key."""
+"""Who asks after events: a person with a token who may read, or a source with a key that may."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from fastapi.security import HTTPAuthorizationCredentials
 
 from services.ingest.api.callers import key_of, source_of
 from services.ingest.domain.source import Source
+from services.ingest.domain.source_key import READ
 from services.ingest.storage.registry import Registry
 from shared.access import Permission
 from shared.errors import Forbidden, Unauthenticated
@@ -16,7 +17,7 @@ from shared.observability.metrics import AUTH_FAILURES_TOTAL
 
 Asker = Principal | Source
 EITHER: dict[str, Any] = {"security": [{"HTTPBearer": []}, {"SourceKey": []}]}
-"""For the OpenAPI document: a route that takes both."""
+"""For the OpenAPI document: a route that takes both, of keys those with the scope `read`."""
 
 _may_read = Requires(Permission.READ)
 
@@ -24,8 +25,8 @@ _may_read = Requires(Permission.READ)
 async def asker_of(request: Request, registry: Registry) -> Asker:
     """The holder of the token or key in the headers.
 
-    Raises Unauthenticated, Forbidden without a role that may read, or Infrastructure when what was
-    shown cannot be looked up.
+    Raises Unauthenticated, Forbidden without a role or a scope that may read, or Infrastructure
+    when what was shown cannot be looked up.
     """
     shown = key_of(request)
     if shown is None:
@@ -35,7 +36,12 @@ async def asker_of(request: Request, registry: Registry) -> Asker:
         return await _may_read(
             request, HTTPAuthorizationCredentials(scheme="Bearer", credentials=shown)
         )
-    return await source_of(registry, shown)
+    return await source_of(registry, shown, READ)
+
+
+def subject_of(asker: Asker) -> str:
+    """Who it is, for what each may have so many of: all keys of a source are one."""
+    return f"source {asker.id}" if isinstance(asker, Source) else f"token {asker.token_id}"
 
 
 def owner_of(asker: Asker) -> str | None:
@@ -44,7 +50,7 @@ def owner_of(asker: Asker) -> str | None:
 
 
 def sees_personal_data(asker: Asker) -> bool:
-    """Whether personal data is shown. Never to a key: many a page carries one in its source."""
+    """Whether personal data is shown. Never to a key: nobody knows which person holds it."""
     return isinstance(asker, Principal) and may_see(asker, asked_masked=False)
 
 

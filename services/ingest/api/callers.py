@@ -6,8 +6,9 @@ import binascii
 from fastapi import Request
 
 from services.ingest.domain.source import Source
+from services.ingest.domain.source_key import COLLECT, Scope
 from services.ingest.storage.registry import Registry
-from shared.errors import Unauthenticated
+from shared.errors import Forbidden, Unauthenticated
 from shared.observability.metrics import AUTH_FAILURES_TOTAL
 
 KEY_HEADER = "x-write-key"
@@ -20,14 +21,21 @@ def key_of(request: Request) -> str | None:
     return key or request.headers.get(KEY_HEADER, "").strip() or None
 
 
-async def source_of(registry: Registry, key: str | None) -> Source:
-    """The source that calls. Raises Unauthenticated without a key that is known."""
+async def source_of(registry: Registry, key: str | None, scope: Scope = COLLECT) -> Source:
+    """The source that calls.
+
+    Raises Unauthenticated without a key that is known, Forbidden for one without the scope.
+    """
     if key is None:
         AUTH_FAILURES_TOTAL.labels(reason="missing").inc()
         raise Unauthenticated(
             "A source key is needed: Basic user name, Bearer, `X-Write-Key` or `writeKey`."
         )
-    source = await registry.source_of(key)
+    try:
+        source = await registry.source_of(key, scope)
+    except Forbidden:
+        AUTH_FAILURES_TOTAL.labels(reason="forbidden").inc()
+        raise
     if source is None:
         AUTH_FAILURES_TOTAL.labels(reason="unknown").inc()
         raise Unauthenticated("This source key is not known, or it was revoked.")

@@ -1,7 +1,8 @@
 """Lets pages of other origins publish: CORS for collector paths, and for no other.
 
-A page needs a source key to publish, and that key can do nothing else. Administration stays closed
-to browsers of other origins.
+A page needs a source key to publish, and whoever looks at the page has it: it should have the scope
+`collect` alone, with which it can do nothing else. What reads and administers stays closed to
+browsers of other origins, whatever key they show.
 """
 
 from collections.abc import Sequence

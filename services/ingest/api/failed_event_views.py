@@ -1,18 +1,16 @@
 """Failed events as people see them, with personal data only for who may see it."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-import orjson
 from pydantic import BaseModel, Field
 
+from services.ingest.api.viewers import Viewer
+from services.ingest.domain.failed_event import Status
 from services.ingest.domain.fingerprint import unquoted
-from services.ingest.domain.recovery import read_patiently
 from services.ingest.storage.failed_views import FailedEventRow, GroupRow, WholeRow
 from services.ingest.use_cases.replay_failed_events import EXAMPLE_BYTES, Outcome, Trial
-from shared.errors import InvalidData
-from shared.observability.masking import MASK, clean, mask
+from shared.observability.masking import MASK, clean
 
 SHOWN_BYTES = 256 * 1024
 
@@ -33,7 +31,7 @@ class FailedEventView(BaseModel):
     fingerprint: str
     size: int
     whole: bool = Field(description="False: only the beginning was kept, it cannot be replayed.")
-    status: str
+    status: Status
     attempts: int
     replay_id: UUID | None
 
@@ -114,15 +112,15 @@ class ReplayAnswer(BaseModel):
     examples: list[Example]
 
 
-def view_of(row: FailedEventRow, *, personal: bool) -> FailedEventView:
+def view_of(row: FailedEventRow, viewer: Viewer) -> FailedEventView:
     """One item of a list."""
-    fields = row._asdict()
-    return FailedEventView(**(fields if personal else {**fields, "message": clean(row.message)}))
+    message = viewer.sentence(row.message, row.source)
+    return FailedEventView(**{**row._asdict(), "message": message})
 
 
-def detail_of(row: WholeRow, *, personal: bool) -> FailedEventDetail:
+def detail_of(row: WholeRow, viewer: Viewer) -> FailedEventDetail:
     """The whole of it."""
-    view = view_of(row.view, personal=personal)
+    view, personal = view_of(row.view, viewer), viewer.sees_personal_data
     key = None if row.key is None else _text(row.key, SHOWN_BYTES)
     return FailedEventDetail(
         **view.model_dump(),
@@ -135,7 +133,7 @@ def detail_of(row: WholeRow, *, personal: bool) -> FailedEventDetail:
             HeaderView(name=name, value=_text(value, 1024) if personal else MASK)
             for name, value in row.headers
         ],
-        payload=_payload(row.raw) if personal else _masked(row.raw),
+        payload=viewer.sent(row.raw, row.view.source, SHOWN_BYTES),
         masked=not personal,
     )
 
@@ -152,7 +150,7 @@ def group_of(row: GroupRow) -> GroupView:
     )
 
 
-def replay_answer(outcome: Outcome, *, dry_run: bool) -> ReplayAnswer:
+def replay_answer(outcome: Outcome, viewer: Viewer, *, dry_run: bool) -> ReplayAnswer:
     """The answer of `:replay`."""
     return ReplayAnswer(
         replay_id=outcome.replay_id,
@@ -164,32 +162,22 @@ def replay_answer(outcome: Outcome, *, dry_run: bool) -> ReplayAnswer:
         skipped=outcome.skipped,
         historical=outcome.historical,
         published=outcome.published,
-        examples=[_example(trial) for trial in outcome.examples],
+        examples=[_example(trial, viewer) for trial in outcome.examples],
     )
 
 
-def _example(trial: Trial) -> Example:
-    error = trial.error
+def _example(trial: Trial, viewer: Viewer) -> Example:
+    error, source = trial.error, trial.kept.source
     return Example(
         id=trial.kept.id,
-        before=None if trial.kept.raw is None else _text(trial.kept.raw, EXAMPLE_BYTES),
-        after=None if trial.value is None else _text(trial.value, EXAMPLE_BYTES),
+        before=viewer.sent(trial.kept.raw, source, EXAMPLE_BYTES),
+        after=viewer.sent(trial.value, source, EXAMPLE_BYTES),
         error=None
         if error is None
-        else RemainingError(reason=error.reason, path=error.path, message=error.detail),
+        else RemainingError(
+            reason=error.reason, path=error.path, message=viewer.sentence(error.detail, source)
+        ),
     )
-
-
-def _payload(raw: bytes | None) -> str | None:
-    return None if raw is None else _text(raw, SHOWN_BYTES)
-
-
-def _masked(raw: bytes | None) -> str | None:
-    try:
-        event: Any = mask(read_patiently(raw))
-    except InvalidData:
-        return None
-    return orjson.dumps(event).decode()
 
 
 def _text(content: bytes, most: int) -> str:

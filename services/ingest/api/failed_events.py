@@ -20,12 +20,15 @@ from services.ingest.api.failed_event_views import (
     replay_answer,
     view_of,
 )
+from services.ingest.api.viewers import viewer_of
+from services.ingest.domain.failed_event import Status
 from services.ingest.domain.recovery import MAX_PATH, MAX_STEPS, Step, Target, is_path
 from services.ingest.storage import failed_views
 from services.ingest.storage.failed_views import Chosen
+from services.ingest.storage.registry import Registry
 from services.ingest.use_cases.discard_failed_events import discard_failed_events
 from services.ingest.use_cases.replay_failed_events import Replayer
-from shared.access import Permission, is_allowed
+from shared.access import Permission
 from shared.errors import NotFound
 from shared.http.auth import Principal, requires
 from shared.http.pagination import Page, Paged, instant, split_page, words
@@ -36,7 +39,6 @@ from shared.postgres.transaction import transaction
 Reader = Annotated[Principal, requires(Permission.READ)]
 Operator = Annotated[Principal, requires(Permission.OPERATE)]
 
-Status = Literal["new", "replayed", "recovered", "discarded"]
 Source = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00]+$")]
 Reason = Annotated[str, Field(pattern=r"^[a-z_]{1,64}$")]
 Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -133,10 +135,10 @@ class DiscardAnswer(BaseModel):
     discarded: int
 
 
-def failed_events_router(replayer: Replayer) -> APIRouter:
+def failed_events_router(replayer: Replayer, registry: Registry) -> APIRouter:
     """The routes."""
     router = api_router(tags=["failed events"])
-    _reading(router)
+    _reading(router, registry)
 
     @router.post("/v1/failed-events:replay")
     async def replay_failed(body: ReplayRequest, principal: Operator) -> ReplayAnswer:
@@ -146,7 +148,8 @@ def failed_events_router(replayer: Replayer) -> APIRouter:
             outcome = await replayer.try_out(body.filter.chosen(), steps)
         else:
             outcome = await replayer.replay(body.filter.chosen(), steps, principal.who)
-        return replay_answer(outcome, dry_run=body.dry_run)
+        viewer = await viewer_of(principal, registry)
+        return replay_answer(outcome, viewer, dry_run=body.dry_run)
 
     @router.post("/v1/failed-events:discard")
     async def discard_failed(
@@ -159,7 +162,7 @@ def failed_events_router(replayer: Replayer) -> APIRouter:
     return router
 
 
-def _reading(router: APIRouter) -> None:
+def _reading(router: APIRouter, registry: Registry) -> None:
     @router.get("/v1/failed-events")
     async def list_failed_events(
         engine: Engine,
@@ -177,8 +180,8 @@ def _reading(router: APIRouter) -> None:
                 limit=paging.limit + 1,
             )
         shown, cursor = split_page(rows, paging, lambda row: (row.failed_at, row.id))
-        personal = _may_see(principal)
-        return Page(items=[view_of(row, personal=personal) for row in shown], next_cursor=cursor)
+        viewer = await viewer_of(principal, registry)
+        return Page(items=[view_of(row, viewer) for row in shown], next_cursor=cursor)
 
     @router.get("/v1/failed-events/groups")
     async def list_groups(
@@ -208,8 +211,4 @@ def _reading(router: APIRouter) -> None:
             row = await failed_views.find(tx, event_id)
         if row is None:
             raise NotFound(f"There is no failed event {event_id}; it may have been forgotten.")
-        return detail_of(row, personal=_may_see(principal))
-
-
-def _may_see(principal: Principal) -> bool:
-    return is_allowed(principal.roles, Permission.READ_PERSONAL)
+        return detail_of(row, await viewer_of(principal, registry))

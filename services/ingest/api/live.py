@@ -13,17 +13,22 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from services.ingest.api.askers import EITHER, asker_of, own_source, sees_personal_data
+from services.ingest.api.askers import EITHER, Asker, asker_of, own_source, subject_of
+from services.ingest.api.viewers import Viewer, viewer_of
 from services.ingest.domain.fields import MAX_TEXT
 from services.ingest.domain.live_event import Filter, LiveEvent, Outcome
 from services.ingest.storage.registry import Registry
-from services.ingest.use_cases.watch_events import MOST_LISTENERS, Listener, LiveEvents, Notice
+from services.ingest.use_cases.watch_events import (
+    MOST_LISTENERS,
+    MOST_OF_ONE,
+    Listener,
+    LiveEvents,
+    Notice,
+)
 from shared import clock
-from shared.errors import Forbidden, Infrastructure, Unauthenticated
-from shared.http.masking import mask_touchpoint
+from shared.errors import Forbidden, Infrastructure, TooMany, Unauthenticated
 from shared.http.problem import RETRY_AFTER, problem_response, trace_of
 from shared.http.strict_json import api_router
-from shared.observability.masking import clean
 
 PATH = "/v1/live"
 MEDIA_TYPE = "text/event-stream"
@@ -53,34 +58,40 @@ def live_router(*, registry: Registry, live: LiveEvents) -> APIRouter:
         type: Text = None,  # noqa: A002 - the name in the URL
         status: Outcome | None = None,
     ) -> Response:
-        """Watch events as they arrive. A source key sees its own source's, masked."""
+        """Watch events as they arrive. A key with the scope `read` sees its own source's, masked.
+
+        One token, or all keys of one source together, have four streams at most.
+        """
         asker = await asker_of(request, registry)
         wanted = Filter(own_source(asker, source), channel, type, status)
         if live.is_full:
             detail = f"At most {MOST_LISTENERS} may watch one collector; try again later."
             return problem_response(503, detail, trace_of(request), headers=RETRY_AFTER)
-        stream = _stream(live, wanted, request, registry, masked=not sees_personal_data(asker))
+        if live.has_enough(subject_of(asker)):
+            raise TooMany(f"At most {MOST_OF_ONE} streams for one token or source.", 1)
+        await registry.sources()  # or a 503, while one can still be answered
+        stream = _stream(live, wanted, request, registry, asker)
         return StreamingResponse(stream, media_type=MEDIA_TYPE, headers={"X-Accel-Buffering": "no"})
 
     return router
 
 
 async def _stream(
-    live: LiveEvents, wanted: Filter, request: Request, registry: Registry, *, masked: bool
+    live: LiveEvents, wanted: Filter, request: Request, registry: Registry, asker: Asker
 ) -> AsyncIterator[bytes]:
-    listener = live.join(wanted)
+    listener = live.join(wanted, subject_of(asker))
     if listener is None:
-        yield _written(NO_PLACE, masked=masked)
+        yield _notice(NO_PLACE)
         return
     try:
-        async for part in _parts(listener, request, registry, masked=masked):
+        async for part in _parts(listener, request, registry, asker):
             yield part
     finally:
         live.leave(listener)
 
 
 async def _parts(
-    listener: Listener, request: Request, registry: Registry, *, masked: bool
+    listener: Listener, request: Request, registry: Registry, asker: Asker
 ) -> AsyncIterator[bytes]:
     """What goes out, until the listener ends or its token does."""
     now = clock.monotonic_seconds()
@@ -89,17 +100,18 @@ async def _parts(
     while not listener.ended:
         taken = await listener.take(max(0.0, min(beat_at, check_at) - now))
         if taken:
-            yield b"".join(_written(each, masked=masked) for each in taken)
+            viewer = await viewer_of(asker, registry)
+            yield b"".join(_written(each, viewer) for each in taken)
         now = clock.monotonic_seconds()
         if now >= check_at:
             check_at = now + CHECK_SECONDS
             if not await _is_still_allowed(request, registry):
-                yield _written(REVOKED, masked=masked)
+                yield _notice(REVOKED)
                 return
         if now >= beat_at:
             beat_at = now + HEARTBEAT_SECONDS
             yield HEARTBEAT
-    yield _written(STOPPED, masked=masked)
+    yield _notice(STOPPED)
 
 
 async def _is_still_allowed(request: Request, registry: Registry) -> bool:
@@ -113,19 +125,20 @@ async def _is_still_allowed(request: Request, registry: Registry) -> bool:
     return True
 
 
-def _written(each: LiveEvent | Notice, *, masked: bool) -> bytes:
+def _written(each: LiveEvent | Notice, viewer: Viewer) -> bytes:
+    if isinstance(each, Notice):
+        return _notice(each)
+    if each.status == "accepted":
+        return _event("touchpoint", viewer.touchpoint(each.body))
+    message = each.body["message"]
+    shown = None if message is None else viewer.sentence(message, each.source)
+    return _event("failed", each.body | {"message": shown})
+
+
+def _notice(notice: Notice) -> bytes:
+    return _event(notice.name, notice.body)
+
+
+def _event(name: str, body: dict[str, Any]) -> bytes:
     """One Server-Sent Event."""
-    name, body = each.name if isinstance(each, Notice) else _NAMES[each.status], each.body
-    if masked and isinstance(each, LiveEvent):
-        body = _masked(each)
     return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(body))
-
-
-_NAMES: dict[Outcome, str] = {"accepted": "touchpoint", "failed": "failed"}
-
-
-def _masked(event: LiveEvent) -> dict[str, Any]:
-    if event.status == "accepted":
-        return mask_touchpoint(event.body)
-    message = event.body["message"]
-    return event.body | {"message": None if message is None else clean(message)}

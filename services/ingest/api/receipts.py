@@ -14,8 +14,9 @@ from fastapi.responses import ORJSONResponse
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.ingest.api.askers import EITHER, Asker, asker_of, owner_of, sees_personal_data
+from services.ingest.api.askers import EITHER, asker_of, owner_of
 from services.ingest.api.peers import Peers
+from services.ingest.api.viewers import viewer_of
 from services.ingest.domain.fields import MAX_TEXT
 from services.ingest.domain.receipt import Failed, Known, Status, receipt
 from services.ingest.storage.failures_lookup import latest_failure
@@ -26,7 +27,6 @@ from shared.http.problem import RETRY_AFTER, problem_response, trace_of
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.ids import touchpoint_id_text
-from shared.observability.masking import clean
 from shared.postgres.transaction import transaction
 
 logger = logging.getLogger(__name__)
@@ -83,20 +83,14 @@ def receipts_router(*, registry: Registry, peers: Peers, taken: RecentlyTaken) -
     @router.get(PATH, response_model=ReceiptView, openapi_extra=EITHER)
     async def get_receipt(
         request: Request,
-        event_id: Annotated[
-            str, Path(min_length=1, max_length=MAX_TEXT, description="The publisher's id.")
-        ],
+        event_id: EventId,
         engine: Engine,
-        source: Annotated[
-            str | None,
-            Query(
-                max_length=MAX_TEXT,
-                description="The publisher; for a CloudEvent, its attribute `source`. A source key "
-                "may leave it out.",
-            ),
-        ] = None,
+        source: SourceName = None,
     ) -> Response:
-        """What became of an event. 404 with `Retry-After` for one that nobody has seen (yet)."""
+        """What became of an event. 404 with `Retry-After` for one that nobody has seen (yet).
+
+        Takes a source key with the scope `read` too; it sees its own source's events.
+        """
         asker = await asker_of(request, registry)
         event_id, scope = _names(event_id, source, owner_of(asker))
         known = await _ask(engine, peers, taken, event_id, scope, owner_of(asker))
@@ -116,7 +110,10 @@ def receipts_router(*, registry: Registry, peers: Peers, taken: RecentlyTaken) -
                 trace_of(request),
                 headers=RETRY_AFTER,
             )
-        return ORJSONResponse(_without_personal_data(found, asker))
+        if known.failed is not None and "message" in found:
+            viewer = await viewer_of(asker, registry)
+            found["message"] = viewer.sentence(known.failed.message, known.failed.source)
+        return ORJSONResponse(found)
 
     return router
 
@@ -167,10 +164,3 @@ async def _answer(question: Awaitable[T], what: str) -> tuple[T | None, str | No
     except Infrastructure as error:
         logger.warning("a receipt is not complete: %s", error)
         return None, f"No answer from {what[0].lower()}{what[1:]}"
-
-
-def _without_personal_data(found: dict[str, object], asker: Asker) -> dict[str, object]:
-    """The message of a failure may quote what was sent."""
-    if "message" in found and not sees_personal_data(asker):
-        return found | {"message": clean(str(found["message"]))}
-    return found

@@ -3,21 +3,21 @@
 import logging
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from services.ingest.api.peers import Counted, Peers
 from services.ingest.api.source_request import SourceRequest
 from services.ingest.domain.balance import balance
 from services.ingest.domain.source import Tracking
-from services.ingest.domain.source_key import Scope
+from services.ingest.domain.source_key import COLLECT, Scope
 from services.ingest.storage import counters, sources
 from services.ingest.storage.registry import Registry
 from services.ingest.storage.sources import StoredKey, StoredSource
 from services.ingest.use_cases.edit_source import edit_source
-from services.ingest.use_cases.issue_source_key import COLLECT, issue_source_key
+from services.ingest.use_cases.issue_source_key import issue_source_key
 from services.ingest.use_cases.open_channel import OpenChannel
 from services.ingest.use_cases.register_source import register_source
 from services.ingest.use_cases.revoke_source_key import revoke_source_key
@@ -96,14 +96,28 @@ class SourceDetail(SourceView):
 
 
 class KeyRequest(BaseModel):
-    """A key to be made; without a body it may collect and does not expire."""
+    """A key to be made; without a body it may only collect, and does not expire."""
 
     model_config = ConfigDict(extra="forbid")
 
     expires_at: AwareDatetime | None = Field(
         None, description="When it ends by itself, in the future; null: never."
     )
-    scopes: list[Scope] = Field(list(COLLECT), min_length=1, max_length=1)
+    scopes: list[Scope] = Field(
+        [COLLECT],
+        min_length=1,
+        max_length=len(get_args(Scope)),
+        description="`collect`: publish. `read`: ask for receipts and watch live, the source's own"
+        " events, masked. Not for a key that a web page shows.",
+        json_schema_extra={"uniqueItems": True},
+    )
+
+    @field_validator("scopes")
+    @classmethod
+    def _each_once(cls, value: list[Scope]) -> list[Scope]:
+        if len(set(value)) < len(value):
+            raise ValueError("names a scope twice")
+        return value
 
 
 class NewKey(KeyView):

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -23,7 +24,8 @@ from shared.ids import SEPARATOR, time_ordered_id_from
 TOO_LARGE = "too_large"
 KEPT_OF_TOO_LARGE = 1024
 """Bytes kept of an event that was too large to be read: enough to see what it is."""
-STATUSES = ("new", "replayed", "recovered", "discarded")
+Status = Literal["new", "replayed", "discarded"]
+"""`replayed`: put back on its topic, and not failed again since."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS = 253_402_300_799_999

@@ -13,8 +13,11 @@ SHOWN = 8
 MAX_ACTIVE = 2
 """Active keys of a source at a time: the one in use, and the one that takes over from it."""
 
-Scope = Literal["collect"]
-"""What a key may do. `collect`: publish events over HTTP."""
+Scope = Literal["collect", "read"]
+"""What a key may do. `collect`: publish events over HTTP. `read`: see what became of the source's
+events, masked. A key in a web page is public, so the one does not bring the other."""
+COLLECT: Scope = "collect"
+READ: Scope = "read"
 
 
 def key_text(secret: str) -> str:

@@ -37,6 +37,10 @@ CLIENT = "concert-ingest-load"
 LARGE_FILE_BYTES = 1024**3
 SHOWN = 5
 MOST_REASONS = 20
+PLAN_UNSEEN = (
+    "the tracking plan was not looked at: {source} is set to {tracking!r}, so the worker will hold"
+    " the rows against it\n"
+)
 HELP = "load a batch file (CSV, JSON lines, Parquet) as historical events"
 EPILOG = """\
 The rows go to the channel of the source on Kafka, as any producer's records. The id of an event is
@@ -95,7 +99,7 @@ def _run(arguments: argparse.Namespace) -> int:
         source=source, content=content, mapping=mapping, live=arguments.live, topic=topic
     )
     if arguments.dry_run:
-        return _dry_run(file, form, reader)
+        return _dry_run(file, form, reader, source)
     state = LoadState(content=content, source=source.id, mapping=mapping_id, live=arguments.live)
     known = None if arguments.from_start else read_state(state_path(file.path), state)
     if known is not None and known.done:
@@ -174,7 +178,7 @@ def _ended(state: LoadState, file: BatchFile, progress: Progress) -> int:
     return SOME_REJECTED
 
 
-def _dry_run(file: BatchFile, form: FileFormat, reader: RowReader) -> int:
+def _dry_run(file: BatchFile, form: FileFormat, reader: RowReader, source: Source) -> int:
     """Show the first touchpoints on standard output, then how many rows would do and not."""
     good, failed = 0, Counter[str]()
     first: dict[str, int] = {}
@@ -198,6 +202,8 @@ def _dry_run(file: BatchFile, form: FileFormat, reader: RowReader) -> int:
             return BROKEN_OFF
     bad = failed.total()
     sys.stdout.write(f"{good:,} rows would be sent, {bad:,} rejected; nothing was sent\n")
+    if source.tracking != "off":
+        sys.stdout.write(PLAN_UNSEEN.format(source=source.id, tracking=source.tracking))
     for why, count in failed.most_common(MOST_REASONS):
         sys.stdout.write(f"  {count:,} x {why} (first: row {first[why]:,})\n")
     return SOME_REJECTED if bad else LOADED

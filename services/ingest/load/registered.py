@@ -1,16 +1,26 @@
-"""Asks the collector which source the file is of: its channel, its region, its time zone."""
+"""Asks the collector which source the file is of: by its rules the rows are judged."""
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
 from services.ingest.domain.source import Source
+from shared.conditions.duration import parse_duration
 from shared.errors import Misconfigured
 from shared.settings import read_secret_file
 
 TIMEOUT_SECONDS = 10.0
+NO_RULES = frozenset(("version", "created_at", "created_by", "keys", "counters"))
+"""Fields of the answer that say nothing about how events of the source are read."""
+
+
+class _Shown(Source, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A source as the API shows it."""
+
+    max_age: str | None = None
 
 
 def registered_source(url: str, token_file: Path, source_id: str) -> Source:
@@ -31,6 +41,23 @@ def registered_source(url: str, token_file: Path, source_id: str) -> Source:
     if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         raise Misconfigured([f"{url} does not accept the token in {token_file}"])
     try:
-        return msgspec.json.decode(answer.raise_for_status().content, type=Source)
+        return source_shown(answer.raise_for_status().content)
     except (httpx.HTTPError, msgspec.MsgspecError) as error:
         raise Misconfigured([f"{address}: {error}"]) from None
+
+
+def source_shown(answer: bytes) -> Source:
+    """The source of an answer of `GET /v1/sources/{id}`.
+
+    Raises msgspec.MsgspecError for what is none, also for a field that this program does not know:
+    it could be a rule by which the worker judges.
+    """
+    document = msgspec.json.decode(answer, type=dict[str, Any])
+    shown = msgspec.convert({n: v for n, v in document.items() if n not in NO_RULES}, _Shown)
+    fields = msgspec.structs.asdict(shown)
+    stated = fields.pop("max_age")
+    age = None if stated is None else parse_duration(stated)
+    if stated is not None and age is None:
+        raise msgspec.ValidationError(f"max_age: {stated!r} is no duration")
+    fields["max_age_seconds"] = None if age is None else int(age.total_seconds())
+    return Source(**fields)

@@ -35,7 +35,7 @@ RETURNING f.id, f.attempts, f.size
 START = text("INSERT INTO replay (id, created_by) VALUES (:id, :created_by)")
 
 LOAD = text("""
-SELECT id, topic, part, channel, received_at, reason, key, raw, whole, attempts, headers
+SELECT id, topic, part, channel, source, received_at, reason, key, raw, whole, attempts, headers
   FROM failed_event WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY failed_at, id
 """)
 
@@ -75,6 +75,7 @@ class Kept(NamedTuple):
     topic: str
     part: int
     channel: str
+    source: str | None
     received_at: datetime
     reason: str
     key: bytes | None

@@ -48,10 +48,11 @@ class StoredKey(NamedTuple):
     revoked_at: datetime | None
 
 
-class CollectingKey(NamedTuple):
-    """What a collector has to know of a key: whose it is, and until when."""
+class LiveKey(NamedTuple):
+    """What a collector has to know of a key: whose it is, what it may do, and until when."""
 
     source_id: str
+    scopes: list[str]
     expires_at: datetime | None
 
 
@@ -130,10 +131,9 @@ UPDATE source_key SET revoked_at = now()
 RETURNING id, source_id, prefix, scopes, expires_at, created_at, created_by, revoked_at
 """)
 
-COLLECTING_KEYS = text("""
-SELECT key_sha256, source_id, expires_at FROM source_key
- WHERE revoked_at IS NULL AND 'collect' = ANY (scopes)
-   AND (expires_at IS NULL OR expires_at > clock_timestamp())
+LIVE_KEYS = text("""
+SELECT key_sha256, source_id, scopes, expires_at FROM source_key
+ WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
 """)
 
 
@@ -202,11 +202,11 @@ async def revoke_key(tx: AsyncConnection, source_id: str, key_id: str) -> Stored
     return None if row is None else StoredKey(*row)
 
 
-async def everything(tx: AsyncConnection) -> tuple[dict[str, Source], dict[bytes, CollectingKey]]:
+async def everything(tx: AsyncConnection) -> tuple[dict[str, Source], dict[bytes, LiveKey]]:
     """All sources by id, and by its hash every key that collectors take now."""
     found = [Source(**row) for row in (await tx.execute(ALL)).mappings()]
     live = {
-        bytes(row.key_sha256): CollectingKey(row.source_id, row.expires_at)
-        for row in await tx.execute(COLLECTING_KEYS)
+        bytes(row.key_sha256): LiveKey(row.source_id, row.scopes, row.expires_at)
+        for row in await tx.execute(LIVE_KEYS)
     }
     return {source.id: source for source in found}, live

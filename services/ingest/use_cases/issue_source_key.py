@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.ingest.domain.source_key import (
+    COLLECT,
     MAX_ACTIVE,
     Scope,
     is_active,
@@ -22,15 +23,13 @@ from shared.postgres import audit
 from shared.postgres.audit import Who
 from shared.postgres.transaction import transaction
 
-COLLECT: tuple[Scope, ...] = ("collect",)
-
 
 async def issue_source_key(
     engine: AsyncEngine,
     source_id: str,
     who: Who,
     *,
-    scopes: Sequence[Scope] = COLLECT,
+    scopes: Sequence[Scope] = (COLLECT,),
     expires_at: datetime | None = None,
 ) -> tuple[StoredKey, str]:
     """The stored key and the key itself; it ends at `expires_at` (real time) if that is given.

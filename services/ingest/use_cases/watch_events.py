@@ -24,6 +24,8 @@ from shared.runtime.waiting import wait
 logger = logging.getLogger(__name__)
 
 MOST_LISTENERS = 20
+MOST_OF_ONE = 4
+"""So that one key or token leaves places to the others."""
 MOST_EVENTS = 500
 MOST_BYTES = 2 * 1024 * 1024
 """What waits for one listener."""
@@ -31,7 +33,6 @@ STUCK_SECONDS = 30.0
 """A listener that has taken nothing for so long while events were dropped loses its place."""
 AT_ONCE = 500
 RETRY_SECONDS = 1.0
-DEAD_LETTERS = ".dlq"
 
 
 class Notice(NamedTuple):
@@ -50,8 +51,9 @@ INTERRUPTED = Notice(
 class Listener:
     """What waits for one who watches."""
 
-    def __init__(self, wanted: Filter) -> None:
+    def __init__(self, wanted: Filter, who: str = "") -> None:
         self.wanted = wanted
+        self.who = who
         self.ended = False
         self._waiting: deque[LiveEvent | Notice] = deque()
         self._bytes = 0
@@ -118,11 +120,15 @@ class LiveEvents:
         """Whether nobody else may listen."""
         return self._closed or len(self._listeners) >= MOST_LISTENERS
 
-    def join(self, wanted: Filter) -> Listener | None:
-        """A new listener; None when there is no place."""
-        if self.is_full:
+    def has_enough(self, who: str) -> bool:
+        """Whether `who` has as many listeners as one may have."""
+        return sum(one.who == who for one in self._listeners) >= MOST_OF_ONE
+
+    def join(self, wanted: Filter, who: str) -> Listener | None:
+        """A new listener of `who`; None when there is no place."""
+        if self.is_full or self.has_enough(who):
             return None
-        listener = Listener(wanted)
+        listener = Listener(wanted, who)
         self._listeners.add(listener)
         if self._reading is not None:
             listener.tell(READY if self._reading else INTERRUPTED)
@@ -194,15 +200,10 @@ class LiveEvents:
         return [
             Place(topic, partition)
             for topic, count in self._catalogue.known.items()
-            if topic == self._topics.touchpoints or self._failing_channel(topic) is not None
+            if topic == self._topics.touchpoints
+            or self._topics.failing_channel_of(topic) is not None
             for partition in range(count)
         ]
-
-    def _failing_channel(self, topic: str) -> str | None:
-        """The channel whose dead letters a topic holds."""
-        if not topic.endswith(DEAD_LETTERS):
-            return None
-        return self._topics.channel_of(topic.removesuffix(DEAD_LETTERS))
 
     def _show(self, records: Iterable[Record]) -> None:
         for record in records:
@@ -214,7 +215,7 @@ class LiveEvents:
                     listener.offer(event)
 
     def _event(self, record: Record) -> LiveEvent | None:
-        channel = self._failing_channel(record.topic)
+        channel = self._topics.failing_channel_of(record.topic)
         if channel is not None:
             return failed_event(record.value, record.headers, channel)
         try:

@@ -1,6 +1,7 @@
 """Writes what a worker has seen of event types and properties, beside the events and not with them.
 
-Nothing of it is needed for an event to go on: what could not be written is tried again later.
+Nothing of it is needed for an event to go on: while PostgreSQL is away it waits in memory. Any
+other failure is a bug, and ends the process as one of any task does.
 """
 
 import asyncio
@@ -29,7 +30,10 @@ class WriteDiscoveries:
         self._discovery = discovery
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Write every second until told to stop, and once more then."""
+        """Write every second until told to stop, and once more then.
+
+        Infrastructure is tried again, everything else is raised.
+        """
         while not stopping.is_set():
             await wait(stopping, WRITE_SECONDS)
             try:
@@ -39,16 +43,17 @@ class WriteDiscoveries:
                 logger.warning("discoveries: again in %.1f s: %s", WRITE_SECONDS, error)
 
     async def write(self) -> bool:
-        """Write one batch; whether there may be more. Raises Infrastructure; nothing is lost."""
+        """Write one batch; whether there may be more.
+
+        Whatever it raises, Infrastructure or another, the batch is there for the next time.
+        """
         seen = self._discovery.take(MOST)
         if not seen.types and not seen.properties:
             return False
         try:
             async with transaction(self._engine) as tx:
                 await stored.write(tx, seen)
-        except Infrastructure:
+        except BaseException:
             self._discovery.put_back(seen)
             raise
-        except Exception:  # a bug here must not stop events; what it is about is not listed
-            logger.exception("%d properties could not be listed", len(seen.properties))
         return max(len(seen.types), len(seen.properties)) == MOST

@@ -54,6 +54,12 @@ class Ingest:
         assert answer.status_code == httpx.codes.CREATED, answer.text
         return source_id, answer.json()["key"]
 
+    async def key(self, source: str, *scopes: str) -> str:
+        """A further key of a source, with these scopes."""
+        answer = await self.admin.post(f"/v1/sources/{source}/keys", json={"scopes": list(scopes)})
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+        return str(answer.json()["key"])
+
     async def send(self, path: str, body: bytes, key: str | None, **headers: str) -> httpx.Response:
         """POST a body with the key as Basic user name."""
         auth = httpx.Auth() if key is None else httpx.BasicAuth(key, "")

@@ -333,6 +333,7 @@ async def test_discarded_events_are_not_new_any_more(ingest: Ingest) -> None:
         {"filter": {}},
         {"filter": {"status": "new"}},
         {"filter": {"ids": []}},
+        {"filter": {"source": "shop", "status": "recovered"}},
         {"filter": {"reason": "spec_violation"}, "steps": [{"op": "remove", "path": ".a"}]},
         {"filter": {"reason": "spec_violation"}, "steps": [{"op": "cast", "path": "a"}]},
         {"filter": {"reason": "spec_violation"}, "steps": [{"op": "replace", "path": "a"}]},
@@ -376,6 +377,50 @@ async def test_who_may_see_and_who_may_replay(ingest: Ingest) -> None:
         assert detail.json()["masked"] is not sees
         expected = 200 if operates else 403
         assert (tried.status_code, dropped.status_code) == (expected, expected), role
+
+
+async def test_what_a_source_declares_as_personal_is_masked(ingest: Ingest) -> None:
+    """In the shape in which it was sent: here a webhook's, whose mapping renames it."""
+    hook = {
+        "id": "hooked",
+        "name": "Hooked",
+        "channel": "kiosk",
+        "dialect": "webhook",
+        "mapping": {
+            "type": {"const": "Booked"},
+            "occurred_at": "at",
+            "identifiers": [{"type": "loyalty_id", "value": "card"}],
+            "properties": {"guest": "who.called", "room": "room"},
+        },
+        "pii": {"properties.guest": "name", "traits.nick": "name"},
+    }
+    assert (await ingest.admin.post("/v1/sources", json=hook)).status_code == 201
+    key = (await ingest.admin.post("/v1/sources/hooked/keys")).json()["key"]
+    sent = {
+        "at": "Bob",
+        "card": "L1906",
+        "who": {"called": "Bob", "nick": "Bobby"},
+        "room": "Gala",
+    }
+    answer = await ingest.send("/v1/webhooks/hooked", orjson.dumps(sent), key)
+    assert answer.status_code == 200, answer.text
+    (row,) = await failed(ingest, "hooked", 1)
+    assert "Bob" in row["message"]
+    made = await ingest.admin.post("/v1/tokens", json={"name": "v", "roles": ["viewer"]})
+    headers = {"Authorization": f"Bearer {made.json()['token']}"}
+    async with httpx.AsyncClient(base_url=ingest.url, headers=headers) as client:
+        listed = await client.get("/v1/failed-events", params={"source": "hooked"})
+        detail = await client.get(f"/v1/failed-events/{row['id']}")
+    assert orjson.loads(detail.json()["payload"]) == {
+        "at": "Bob",
+        "card": "***",
+        "who": {"called": "***", "nick": "***"},
+        "room": "Gala",
+    }
+    for shown in (listed.json()["items"][0], detail.json()):
+        assert shown["message"] == "'…' is no RFC 3339 time"
+    whole = (await ingest.admin.get(f"/v1/failed-events/{row['id']}")).json()
+    assert orjson.loads(whole["payload"]) == sent
 
 
 async def until_dead(process: RoleProcess) -> None:

@@ -77,6 +77,29 @@ async def test_a_key_with_an_end(ingest: Ingest) -> None:
     assert (await ingest.admin.post(path)).status_code == 201, "an expired key is not active"
 
 
+async def test_a_key_does_what_its_scopes_say(ingest: Ingest) -> None:
+    """A web page shows its key to everybody: it does not let them read."""
+    source, collecting = await ingest.source()
+    reading = await ingest.key(source, "read")
+    other, _ = await ingest.source()
+    both = await ingest.key(other, "read", "collect")
+    for key, collects, reads in (
+        (collecting, True, False),
+        (reading, False, True),
+        (both, True, True),
+    ):
+        sent = await ingest.send("/v1/track", EVENT, key)
+        assert sent.status_code == (200 if collects else 403)
+        async with httpx.AsyncClient(base_url=ingest.url, auth=(key, "")) as client:
+            for path in ("/v1/events/e-1", "/v1/live?source=another"):
+                asked = await client.get(path)
+                if reads:
+                    assert "scope" not in asked.text
+                else:
+                    assert asked.status_code == 403
+                    assert "scope read" in asked.json()["detail"]
+
+
 @pytest.mark.parametrize(
     "body",
     [

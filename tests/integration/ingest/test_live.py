@@ -10,7 +10,7 @@ import httpx
 import orjson
 
 from services.ingest.api.live import CHECK_SECONDS, HEARTBEAT_SECONDS
-from services.ingest.use_cases.watch_events import MOST_LISTENERS
+from services.ingest.use_cases.watch_events import MOST_LISTENERS, MOST_OF_ONE
 from shared import clock
 from tests.integration.ingest.conftest import Ingest, native
 from tests.support.eventually import eventually
@@ -39,6 +39,12 @@ class Stream:
                 elif line.startswith("data: "):
                     return name, orjson.loads(line.removeprefix("data: "))
         return "over", {}
+
+    async def next_event(self) -> tuple[str, dict[str, Any]]:
+        """As `next`, passing heartbeats over."""
+        while (found := await self.next())[0] == "heartbeat":
+            pass
+        return found
 
     async def until(self, wanted: str, within: float = 15.0) -> dict[str, Any]:
         """The data of the next event of that name; heartbeats are passed over, nothing else is."""
@@ -106,7 +112,7 @@ async def test_who_may_not_see_personal_data_sees_it_masked(ingest: Ingest) -> N
     viewer, _ = await token(ingest, "viewer")
     async with (
         watching(ingest.url, viewer, source=source) as person,
-        watching(ingest.url, f"Bearer {key}") as shop,
+        watching(ingest.url, f"Bearer {await ingest.key(source, 'read')}") as shop,
     ):
         event = {
             "messageId": "l-1",
@@ -145,9 +151,10 @@ async def test_filters_and_what_a_key_may_not_see(ingest: Ingest) -> None:
     source, key = await ingest.source("app")
     neighbour, other = await ingest.source("app")
     admin = administrator(ingest)
+    mine, theirs = await ingest.key(source, "read"), await ingest.key(neighbour, "read")
     async with (
         watching(ingest.url, admin, source=source, type="Bought", channel="app") as bought,
-        watching(ingest.url, f"Bearer {other}", source=neighbour) as neighbours,
+        watching(ingest.url, f"Bearer {theirs}", source=neighbour) as neighbours,
     ):
         for number, event in enumerate(("Seen", "Bought")):
             body = {"messageId": f"l-{number}", "event": event, "userId": "u"}
@@ -158,7 +165,8 @@ async def test_filters_and_what_a_key_may_not_see(ingest: Ingest) -> None:
         for _ in range(2):
             assert (await neighbours.until("touchpoint"))["source"] == neighbour
     refusals: list[tuple[str, dict[str, Any], int]] = [
-        (f"Bearer {key}", {"source": neighbour}, 403),
+        (f"Bearer {mine}", {"source": neighbour}, 403),
+        (f"Bearer {key}", {}, 403),
         ("Bearer csk_nobody", {}, 401),
         (admin, {"status": "lost"}, 422),
         (admin, {"source": ""}, 422),
@@ -193,9 +201,12 @@ async def test_a_revoked_token_sees_no_more_and_silence_has_heartbeats(ingest: I
 
 async def test_there_are_twenty_places_and_they_become_free(ingest: Ingest) -> None:
     admin = administrator(ingest)
+    people = [admin, *[(await token(ingest, "viewer"))[0] for _ in range(4)]]
+    assert len(people) * MOST_OF_ONE == MOST_LISTENERS
     async with AsyncExitStack() as places:
-        for _ in range(MOST_LISTENERS):
-            await places.enter_async_context(watching(ingest.url, admin, source="nobody"))
+        for who in people:
+            for _ in range(MOST_OF_ONE):
+                await places.enter_async_context(watching(ingest.url, who, source="nobody"))
         async with watching(ingest.url, admin, ready=False) as refused:
             assert refused.answer.status_code == 503
             assert refused.answer.headers["retry-after"] == "1"
@@ -205,6 +216,60 @@ async def test_there_are_twenty_places_and_they_become_free(ingest: Ingest) -> N
             return stream.answer.status_code == httpx.codes.OK
 
     await eventually(is_free, within=15)
+
+
+async def test_all_keys_of_a_source_together_have_four_places(ingest: Ingest) -> None:
+    source, _ = await ingest.source("web")
+    key = await ingest.key(source, "read")
+    (first, *_) = (await ingest.admin.get(f"/v1/sources/{source}")).json()["keys"]
+    await ingest.admin.delete(f"/v1/sources/{source}/keys/{first['id']}")
+    other = await ingest.key(source, "read")
+    async with AsyncExitStack() as places:
+        for each in (key, key, other, other):
+            await places.enter_async_context(watching(ingest.url, f"Bearer {each}"))
+        for each in (key, other):
+            async with watching(ingest.url, f"Bearer {each}", ready=False) as refused:
+                assert refused.answer.status_code == httpx.codes.TOO_MANY_REQUESTS
+                assert refused.answer.headers["retry-after"] == "1"
+        async with watching(ingest.url, administrator(ingest)):
+            pass
+
+
+async def test_what_a_source_declares_as_personal_is_masked(ingest: Ingest) -> None:
+    source, key = await ingest.source("web")
+    settings = {
+        "id": source,
+        "name": source,
+        "channel": "web",
+        "pii": {"properties.guests.name": "name", "context.seat": "place"},
+    }
+    assert (await ingest.admin.put(f"/v1/sources/{source}", json=settings)).status_code == 200
+    viewer, _ = await token(ingest, "viewer")
+    reading = await ingest.key(source, "read")
+    async with (
+        watching(ingest.url, viewer, source=source) as person,
+        watching(ingest.url, f"Bearer {reading}") as shop,
+        watching(ingest.url, administrator(ingest), source=source) as admin,
+    ):
+        event = {
+            "messageId": "l-1",
+            "event": "Seen",
+            "userId": "ada",
+            "properties": {"guests": [{"name": "Bob", "age": 7}], "name": "Gala"},
+            "context": {"seat": 12},
+        }
+        bad = {**event, "messageId": "l-2", "timestamp": "Bob"}
+        for body in (event, bad):
+            assert (await ingest.send("/v1/track", orjson.dumps(body), key)).status_code == 200
+        for stream in (person, shop, admin):
+            found = dict([await stream.next_event(), await stream.next_event()])
+            seen, failed = found["touchpoint"], found["failed"]
+            hidden = stream is not admin
+            guest = {"name": "***" if hidden else "Bob", "age": 7}
+            assert seen["properties"] == {"guests": [guest], "name": "Gala"}
+            assert seen["context"]["seat"] == ("***" if hidden else 12)
+            assert ("Bob" in failed["message"]) is not hidden
+            assert "no RFC 3339 time" in failed["message"]
 
 
 async def test_a_kafka_that_is_away_is_told_and_nothing_is_missed(ingest: Ingest) -> None:

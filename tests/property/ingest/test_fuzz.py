@@ -7,7 +7,7 @@ import string
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from services.ingest.domain.decode import decode_json
@@ -91,6 +91,8 @@ def test_any_bytes_get_a_verdict(value: bytes, given_headers: Any) -> None:
     verdict(value, given_headers)
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
+# Objects of many fields take a while to draw; on a machine with other work that says nothing.
 @given(events, headers)
 def test_any_object_gets_a_verdict(event: dict[str, Any], given_headers: Any) -> None:
     verdict(json.dumps(event).encode("utf-8", "surrogatepass"), given_headers)

@@ -10,6 +10,7 @@ from services.ingest.use_cases.watch_events import (
     INTERRUPTED,
     MOST_EVENTS,
     MOST_LISTENERS,
+    MOST_OF_ONE,
     Listener,
     LiveEvents,
     Notice,
@@ -20,6 +21,12 @@ from shared.kafka.catalogue import Catalogue
 
 def event(number: int, size: int = 1, source: str = "shop") -> LiveEvent:
     return LiveEvent("accepted", source, "web", "Seen", {"id": number}, size)
+
+
+def live_events() -> LiveEvents:
+    """Those of a Kafka that is away."""
+    catalogue = Catalogue("127.0.0.1:9", client_id="test", topics=Topics())
+    return LiveEvents("127.0.0.1:9", catalogue=catalogue, topics=Topics())
 
 
 @pytest.mark.parametrize(
@@ -93,28 +100,41 @@ def test_a_dead_letter_shows_why_and_never_what_is_in_it() -> None:
 
 
 async def test_a_kafka_that_is_away_is_told_and_the_end_ends_everybody() -> None:
-    catalogue = Catalogue("127.0.0.1:9", client_id="test", topics=Topics())
-    live = LiveEvents("127.0.0.1:9", catalogue=catalogue, topics=Topics())
+    live = live_events()
     stopping = asyncio.Event()
     running = asyncio.create_task(live.run(stopping))
-    early = live.join(Filter())
+    early = live.join(Filter(), "ada")
     assert early is not None
     assert await early.take(5) == [INTERRUPTED]
-    late = live.join(Filter())
+    late = live.join(Filter(), "bob")
     assert late is not None
     assert await late.take(5) == [INTERRUPTED]
     stopping.set()
     await asyncio.wait_for(running, 5)
     assert early.ended
     assert late.ended
-    assert live.join(Filter()) is None
+    assert live.join(Filter(), "eve") is None
 
 
 async def test_there_is_no_place_for_one_more_until_one_leaves() -> None:
-    catalogue = Catalogue("127.0.0.1:9", client_id="test", topics=Topics())
-    live = LiveEvents("127.0.0.1:9", catalogue=catalogue, topics=Topics())
-    first, *_ = [live.join(Filter()) for _ in range(MOST_LISTENERS)]
+    live = live_events()
+    first, *_ = [live.join(Filter(), str(n // MOST_OF_ONE)) for n in range(MOST_LISTENERS)]
     assert first is not None
-    assert live.join(Filter()) is None
+    assert live.is_full
+    assert live.join(Filter(), "late") is None
     live.leave(first)
-    assert live.join(Filter()) is not None
+    assert live.join(Filter(), "late") is not None
+
+
+async def test_nobody_takes_the_places_of_the_others() -> None:
+    live = live_events()
+    places = [live.join(Filter(), "greedy") for _ in range(MOST_OF_ONE + 1)]
+    *mine, refused = places
+    assert None not in mine
+    assert refused is None
+    assert live.has_enough("greedy")
+    assert not live.has_enough("modest")
+    assert live.join(Filter(), "modest") is not None
+    assert mine[0] is not None
+    live.leave(mine[0])
+    assert live.join(Filter(), "greedy") is not None

@@ -13,7 +13,7 @@ CHANGES = (
     ALTER TABLE source_key
         ADD COLUMN expires_at timestamptz,
         ADD COLUMN scopes text[] NOT NULL DEFAULT '{collect}'
-            CHECK (cardinality(scopes) > 0 AND scopes <@ '{collect}')
+            CHECK (cardinality(scopes) > 0 AND scopes <@ '{collect,read}')
     """,
     """
     CREATE TABLE source_counter (

@@ -33,7 +33,7 @@ CREATE = (
         whole boolean NOT NULL,
         headers bytea NOT NULL,
         status text NOT NULL DEFAULT 'new'
-            CHECK (status IN ('new', 'replayed', 'recovered', 'discarded')),
+            CHECK (status IN ('new', 'replayed', 'discarded')),
         attempts integer NOT NULL DEFAULT 1,
         replay_id uuid,
         claimed_until timestamptz,
