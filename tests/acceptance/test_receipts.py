@@ -156,7 +156,15 @@ async def test_a_failed_event_says_why(concert: Concert) -> None:
     assert "ada@example.com" not in found["message"]
     async with concert.api("ingest-collector") as admin:
         shown = await receipt(admin, "f-1", source="failing")
-    assert "ada@example.com" in shown["message"]
+        assert "ada@example.com" in shown["message"]
+        source = {"id": "failing", "name": "failing", "channel": "web", "dialect": "segment"}
+        declared = source | {"pii": {"properties.when": "time"}}
+        assert (await admin.put("/v1/sources/failing", json=declared)).is_success
+    async with concert.api("ingest-collector", token=key) as shop:
+        wrong = track("f-2", "fay") | {"timestamp": "Ada"}
+        assert (await shop.post("/v1/track", json=wrong)).is_success
+        found = await until(shop, "f-2", {"status": "failed"})
+    assert found["message"] == "'…' is no RFC 3339 time"
 
 
 async def test_a_receipt_says_when_nobody_knows_whether_it_was_applied(concert: Concert) -> None:

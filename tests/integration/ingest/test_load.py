@@ -229,6 +229,24 @@ async def test_bad_rows_are_listed_and_the_others_go_on(ingest: Ingest, tmp_path
     assert len((tmp_path / "events.jsonl.rejected.jsonl").read_text().splitlines()) == 4
 
 
+async def test_a_dry_run_judges_by_the_source_s_rules_but_for_the_plan(
+    ingest: Ingest, tmp_path: Path
+) -> None:
+    source, _ = await ingest.source("web")
+    rules = {"max_age": "P30D", "tracking": "reject"}
+    settings = {"id": source, "name": source, "channel": "web", **rules}
+    assert (await ingest.admin.put(f"/v1/sources/{source}", json=settings)).status_code == 200
+    row = {"type": "Seen", "identifiers": [{"type": "user_id", "value": "u"}]}
+    file = tmp_path / "events.jsonl"
+    old = {**row, "occurred_at": "1997-01-01T00:00:00Z"}
+    file.write_text("\n".join(json.dumps(each) for each in (row, old)))
+    dry = Loader(ingest, file, "--source", source, "--dry-run")
+    assert await dry.ended() == 2, dry.said
+    assert "1 rows would be sent, 1 rejected" in dry.out
+    assert "1 x too_old" in dry.out
+    assert f"the tracking plan was not looked at: {source} is set to 'reject'" in dry.out
+
+
 async def test_what_keeps_it_from_beginning_is_one_line(
     ingest: Ingest, tmp_path: Path, mapping: Path
 ) -> None:
