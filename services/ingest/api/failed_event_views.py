@@ -11,6 +11,7 @@ from services.ingest.domain.fingerprint import unquoted
 from services.ingest.domain.recovery import read_patiently
 from services.ingest.storage.failed_views import FailedEventRow, GroupRow, WholeRow
 from services.ingest.use_cases.replay_failed_events import EXAMPLE_BYTES, Outcome, Trial
+from shared.contracts.dead_letter import Headers
 from shared.errors import InvalidData
 from shared.observability.masking import MASK, clean, mask
 
@@ -56,7 +57,7 @@ class FailedEventDetail(FailedEventView):
     headers: list[HeaderView]
     payload: str | None = Field(
         description="The bytes as text, up to 256 KiB. Null without any, and for who may not see"
-        " personal data when it cannot be masked because it is no JSON."
+        " personal data when it cannot be masked because it is no object of JSON or form."
     )
     masked: bool
 
@@ -135,7 +136,7 @@ def detail_of(row: WholeRow, *, personal: bool) -> FailedEventDetail:
             HeaderView(name=name, value=_text(value, 1024) if personal else MASK)
             for name, value in row.headers
         ],
-        payload=_payload(row.raw) if personal else _masked(row.raw),
+        payload=_payload(row.raw) if personal else _masked(row.raw, row.headers),
         masked=not personal,
     )
 
@@ -184,9 +185,9 @@ def _payload(raw: bytes | None) -> str | None:
     return None if raw is None else _text(raw, SHOWN_BYTES)
 
 
-def _masked(raw: bytes | None) -> str | None:
+def _masked(raw: bytes | None, headers: Headers) -> str | None:
     try:
-        event: Any = mask(read_patiently(raw))
+        event: Any = mask(read_patiently(raw, headers))
     except InvalidData:
         return None
     return orjson.dumps(event).decode()
