@@ -59,13 +59,13 @@ def glimpse(value: bytes | None, headers: Headers, channel: str) -> Glimpse:
 
 
 def identity_by_headers(headers: Headers) -> tuple[str | None, str | None]:
-    """The same of a CloudEvent whose attributes are in its headers."""
+    """`scope` and `event_id` alone, of a CloudEvent whose attributes are in headers."""
     stated = _stated(headers)
     return _header(stated, "ce_source"), _header(stated, "ce_id")
 
 
 def identity(value: bytes | None, source: str) -> tuple[str | None, str | None]:
-    """`scope` and `event_id` alone, of a value that the collector put into Kafka for `source`."""
+    """The same of a value that the collector put into Kafka for `source`."""
     return _identity(_named(value), source)
 
 
