@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 from services.ingest.api.app import create_app
 from services.ingest.api.peers import peers_at
@@ -102,7 +103,7 @@ async def build_worker(settings: IngestSettings) -> Role:
             "tracking-plan": plan.run,
             "discoveries": WriteDiscoveries(built.engine, discovery).run,
         },
-        advance=advance_and_count,
+        advance=partial(advance_and_count, built.topics),
     )
 
 

@@ -14,14 +14,16 @@ from shared.kafka.records import Record as Record
 class Handled:
     """What a handler says about a batch; a record in neither list was applied.
 
-    `origins` counts the applied ones by where they lay and who published them, for a service that
-    keeps such counts.
+    `origins` counts what was applied by where it lay and who published it, for a service that keeps
+    such counts; `also_failed` likewise what failed in rejected records beside the one event that
+    each of them counts as.
     """
 
     messages: OutboxBuffer
     dead: list[tuple[Record, Failure]] = field(default_factory=list)
     deduped: Counter[Place] = field(default_factory=Counter)
     origins: Counter[tuple[Place, str]] = field(default_factory=Counter)
+    also_failed: Counter[tuple[Place, str]] = field(default_factory=Counter)
     after_commit: list[Callable[[], None]] = field(default_factory=list)
 
     def dedup(self, record: Record) -> None:

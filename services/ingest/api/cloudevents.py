@@ -13,7 +13,7 @@ from fastapi.responses import ORJSONResponse
 from services.ingest.api.bodies import accepted, body_of
 from services.ingest.api.callers import key_of, source_of
 from services.ingest.domain.cloudevents import BATCHED, REQUIRED, STRUCTURED
-from services.ingest.domain.cloudevents_http import open_cloudevents
+from services.ingest.domain.cloudevents_http import cloudevent_headers, open_cloudevents
 from services.ingest.domain.envelope import MAX_EVENTS
 from services.ingest.storage.registry import Registry
 from services.ingest.use_cases.collect import Caller, Door, collect
@@ -62,9 +62,11 @@ def cloudevents_router(*, registry: Registry, door: Door) -> APIRouter:
     async def events(request: Request) -> dict[str, Any]:
         received_at = clock.now()
         source = await source_of(registry, key_of(request))
-        caller = Caller(source, DIALECT, received_at, traceparent_of(request))
+        content_type = stated_type_of(request)
+        stated = cloudevent_headers(content_type, request.headers.raw)
+        caller = Caller(source, DIALECT, received_at, traceparent_of(request), stated)
         body = await body_of(request, caller, door)
-        take_apart = partial(open_cloudevents, stated_type_of(request), request.headers.raw)
+        take_apart = partial(open_cloudevents, content_type, stated)
         return accepted(await collect(body, take_apart, caller, door))
 
     router.add_api_route(

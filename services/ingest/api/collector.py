@@ -16,7 +16,12 @@ from fastapi.responses import ORJSONResponse
 
 from services.ingest.api.bodies import MAX_BODY_BYTES, accepted, body_of, is_packed
 from services.ingest.api.callers import key_of, source_of
-from services.ingest.domain.envelope import MAX_EVENTS, segment_records, write_key
+from services.ingest.domain.envelope import (
+    MAX_EVENTS,
+    segment_headers,
+    segment_records,
+    write_key,
+)
 from services.ingest.domain.segment import KINDS
 from services.ingest.storage.registry import Registry
 from services.ingest.use_cases.collect import Caller, Door, collect
@@ -72,20 +77,20 @@ def _described(schema: dict[str, Any]) -> dict[str, Any]:
 def _endpoint(
     kind: str | None, registry: Registry, door: Door
 ) -> Callable[[Request], Awaitable[dict[str, Any]]]:
-    take_apart = partial(segment_records, kind=kind)
+    take_apart, stated = partial(segment_records, kind=kind), segment_headers(kind)
 
     async def take(request: Request) -> dict[str, Any]:
         received_at = clock.now()
         key = key_of(request)
         if key is not None:
             source = await source_of(registry, key)
-            caller = Caller(source, DIALECT, received_at, traceparent_of(request))
+            caller = Caller(source, DIALECT, received_at, traceparent_of(request), stated)
             body = await body_of(request, caller, door)
         else:
             sent = await request.body()
             body = inflate(sent, MAX_BODY_BYTES) if is_packed(request) else sent
             source = await source_of(registry, write_key(body))
-            caller = Caller(source, DIALECT, received_at, traceparent_of(request))
+            caller = Caller(source, DIALECT, received_at, traceparent_of(request), stated)
         return accepted(await collect(body, take_apart, caller, door))
 
     return take

@@ -54,7 +54,7 @@ class FailedEventDetail(FailedEventView):
     headers: list[HeaderView]
     payload: str | None = Field(
         description="The bytes as text, up to 256 KiB. Null without any, and for who may not see"
-        " personal data when it cannot be masked because it is no JSON."
+        " personal data when it cannot be masked because it is no object of JSON or form."
     )
     masked: bool
 
@@ -133,7 +133,7 @@ def detail_of(row: WholeRow, viewer: Viewer) -> FailedEventDetail:
             HeaderView(name=name, value=_text(value, 1024) if personal else MASK)
             for name, value in row.headers
         ],
-        payload=viewer.sent(row.raw, row.view.source, SHOWN_BYTES),
+        payload=viewer.sent(row.raw, row.headers, row.view.source, SHOWN_BYTES),
         masked=not personal,
     )
 
@@ -170,8 +170,8 @@ def _example(trial: Trial, viewer: Viewer) -> Example:
     error, source = trial.error, trial.kept.source
     return Example(
         id=trial.kept.id,
-        before=viewer.sent(trial.kept.raw, source, EXAMPLE_BYTES),
-        after=viewer.sent(trial.value, source, EXAMPLE_BYTES),
+        before=viewer.sent(trial.kept.raw, trial.kept.headers, source, EXAMPLE_BYTES),
+        after=viewer.sent(trial.value, trial.headers, source, EXAMPLE_BYTES),
         error=None
         if error is None
         else RemainingError(

@@ -16,6 +16,7 @@ from services.ingest.domain.personal import personal_places, personal_places_sen
 from services.ingest.domain.recovery import read_patiently
 from services.ingest.domain.source import Source
 from services.ingest.storage.registry import Registry
+from shared.contracts.dead_letter import Headers
 from shared.errors import InvalidData
 from shared.http.masking import mask_places, mask_touchpoint
 from shared.observability.masking import clean, mask
@@ -42,16 +43,18 @@ class Viewer(NamedTuple):
         quotes = source is not None and (known is None or not known.pii)
         return clean(sentence if quotes else unquoted(sentence))
 
-    def sent(self, content: bytes | None, source: str | None, most: int) -> str | None:
+    def sent(
+        self, content: bytes | None, headers: Headers, source: str | None, most: int
+    ) -> str | None:
         """What a publisher sent, as text, its first `most` bytes; None when it cannot be masked
-        because it is no JSON object."""
+        because it is no object of JSON or form, as the headers of its record say."""
         if content is None:
             return None
         if not self.sees_personal_data:
             known = self._known(source)
             places = () if known is None else personal_places_sent(known)
             try:
-                event = mask_places(read_patiently(content), (), anywhere=places)
+                event = mask_places(read_patiently(content, headers), (), anywhere=places)
             except InvalidData:
                 return None
             content = orjson.dumps(mask(event))

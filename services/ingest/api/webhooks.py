@@ -1,4 +1,4 @@
-"""`POST /v1/webhooks/{source_id}`: any JSON; the mapping of the source says what it means.
+"""`POST /v1/webhooks/{source_id}`: any JSON, or a form; the source's mapping says what it means.
 
 The key may stand in the address (`?key=`), for senders that can state nothing else. The body goes
 to Kafka as it came and is read by the worker, so a mapping that is wrong loses nothing.
@@ -14,12 +14,13 @@ from services.ingest.api.bodies import accepted, body_of
 from services.ingest.api.callers import key_of, source_of
 from services.ingest.api.source_request import SourceId
 from services.ingest.domain.envelope import webhook_records
+from services.ingest.domain.form import FORM, form_headers
 from services.ingest.storage.registry import Registry
 from services.ingest.use_cases.collect import Caller, Door, collect
 from shared import clock
 from shared.errors import Conflict, Unauthenticated
 from shared.http.edge import traceparent_of
-from shared.http.strict_json import api_router
+from shared.http.strict_json import api_router, stated_type_of
 
 PATH = "/v1/webhooks/{source_id}"
 DIALECT = "webhook"
@@ -27,8 +28,11 @@ DIALECT = "webhook"
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "Any JSON; may be packed with gzip.",
-        "content": {"application/json": {"schema": {}}},
+        "description": "Any JSON, or the fields of a form; may be packed with gzip.",
+        "content": {
+            "application/json": {"schema": {}},
+            FORM: {"schema": {"type": "object", "additionalProperties": {"type": "string"}}},
+        },
     },
     "parameters": [
         {
@@ -55,9 +59,10 @@ def webhooks_router(*, registry: Registry, door: Door) -> APIRouter:
             raise Unauthenticated("This key belongs to another source.")
         if source.dialect != DIALECT:
             raise Conflict(f"The source speaks {source.dialect}; a webhook needs a mapping.")
-        caller = Caller(source, DIALECT, received_at, traceparent_of(request))
+        stated = form_headers(stated_type_of(request))
+        caller = Caller(source, DIALECT, received_at, traceparent_of(request), stated)
         body = await body_of(request, caller, door)
-        take_apart = partial(webhook_records, source_id=source.id)
+        take_apart = partial(webhook_records, source_id=source.id, stated=stated)
         return accepted(await collect(body, take_apart, caller, door))
 
     router.add_api_route(

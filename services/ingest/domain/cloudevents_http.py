@@ -26,6 +26,7 @@ MAX_ATTRIBUTE_BYTES = 32 * 1024
 _PREFIX = b"ce-"
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _JSON_TYPE = f"{STRUCTURED}+json"
+_BATCH_TYPES = (BATCHED, f"{BATCHED}+json")
 
 
 class _Event(msgspec.Struct):
@@ -43,28 +44,50 @@ _event_decoder = msgspec.json.Decoder(_Event)
 _READ_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def open_cloudevents(
-    content_type: str, headers: Iterable[tuple[bytes, bytes]], body: bytes
-) -> RawRecords:
-    """The records of one request. `headers` have lower-case names.
+def cloudevent_headers(content_type: str, headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """What a request says of its body beside it, as headers of its records.
+
+    `headers` have lower-case names. An event of a batch is a structured one on Kafka. Raises
+    TooLarge beyond the limits.
+    """
+    media = _media(content_type)
+    if media.startswith(STRUCTURED):
+        return _content_type(_JSON_TYPE if media in _BATCH_TYPES else media)
+    attributes = {
+        name.removeprefix(_PREFIX).decode("latin-1"): _decoded(value)
+        for name, value in headers
+        if name.startswith(_PREFIX)
+    }
+    if sum(len(name) + len(value) for name, value in attributes.items()) > MAX_ATTRIBUTE_BYTES:
+        raise TooLarge(f"The attributes in headers have more than {MAX_ATTRIBUTE_BYTES} bytes.")
+    named = tuple((f"ce_{name}", value) for name, value in attributes.items())
+    return (*(_content_type(content_type) if content_type else ()), *named)
+
+
+def open_cloudevents(content_type: str, stated: Headers, body: bytes) -> RawRecords:
+    """The records of one request; `stated` are its `cloudevent_headers`.
 
     Raises InvalidData for what is no CloudEvent, TooLarge beyond the limits. A bad event within a
     batch is no reason: it goes on, for the worker to refuse it alone.
     """
-    media = content_type.lower().partition(";")[0].strip()
+    media = _media(content_type)
     if media.startswith(BATCHED):
         return _batch(media, body)
     if media.startswith(STRUCTURED):
         return _structured(media, body)
-    return _binary(content_type, headers, body)
+    return _binary(dict(stated), body)
+
+
+def _media(content_type: str) -> str:
+    return content_type.lower().partition(";")[0].strip()
 
 
 def _batch(media: str, body: bytes) -> RawRecords:
-    if media not in (BATCHED, f"{BATCHED}+json"):
+    if media not in _BATCH_TYPES:
         raise violation("content-type", f"{media[:60]} is not supported; use +json")
     events = open_list(body)
     check_count(len(events))
-    return RawRecords([(_key_of(event), event) for event in events], _content_type(_JSON_TYPE))
+    return RawRecords([(_key_of(event), event) for event in events])
 
 
 def _structured(media: str, body: bytes) -> RawRecords:
@@ -77,24 +100,16 @@ def _structured(media: str, body: bytes) -> RawRecords:
     for name in REQUIRED:
         if getattr(event, name) is None:
             raise violation(name, "is required")
-    return RawRecords([(_key(event, body), body)], _content_type(media))
+    return RawRecords([(_key(event, body), body)])
 
 
-def _binary(content_type: str, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> RawRecords:
-    attributes: dict[str, bytes] = {}
-    for name, value in headers:
-        if name.startswith(_PREFIX):
-            attributes[name.removeprefix(_PREFIX).decode("latin-1")] = _decoded(value)
+def _binary(stated: dict[str, bytes], body: bytes) -> RawRecords:
     for required in REQUIRED:
-        if not attributes.get(required):
+        if not stated.get(f"ce_{required}"):
             raise violation(f"ce-{required}", "this header is required")
-    if sum(len(name) + len(value) for name, value in attributes.items()) > MAX_ATTRIBUTE_BYTES:
-        raise TooLarge(f"The attributes in headers have more than {MAX_ATTRIBUTE_BYTES} bytes.")
-    named = tuple((f"ce_{name}", value) for name, value in attributes.items())
-    key = _named_key(attributes.get("partitionkey"), attributes.get("subject"))
-    data_type = _content_type(content_type) if content_type else ()
-    fallback = attributes["source"] + b" " + attributes["id"]
-    return RawRecords([(key or hashed_key(fallback), body)], (*data_type, *named))
+    key = _named_key(stated.get("ce_partitionkey"), stated.get("ce_subject"))
+    fallback = stated["ce_source"] + b" " + stated["ce_id"]
+    return RawRecords([(key or hashed_key(fallback), body)])
 
 
 def _decoded(value: bytes) -> bytes:

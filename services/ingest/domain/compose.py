@@ -44,7 +44,7 @@ class Reading(msgspec.Struct, kw_only=True):
 
     `message_id` and `id_scope` make the touchpoint's id; without a message id it is `body`, which
     then has to be what a publisher would send again unchanged. `sent_at` is what the sender's clock
-    showed when it sent.
+    showed when it sent. `number` is the event's among those of its record.
     """
 
     source: Source
@@ -66,6 +66,7 @@ class Reading(msgspec.Struct, kw_only=True):
     schema: str | None = None
     trace: str | None = None
     historical: bool = False
+    number: int = 0
 
 
 def compose(reading: Reading, arrival: Arrival) -> Touchpoint:
@@ -79,7 +80,8 @@ def compose(reading: Reading, arrival: Arrival) -> Touchpoint:
     if channel is not arrival.channel and not CHANNEL_NAME.fullmatch(channel):
         raise violation("channel", "must be lower-case letters, digits and _")
     headers = arrival.headers
-    message_id = reading.message_id or message_id_before(headers) or body_id(reading.body)
+    message_id = reading.message_id or message_id_before(headers, reading.number)
+    message_id = message_id or body_id(reading.body)
     identifiers, dropped = normalise_all(reading.candidates, source.default_region)
     happened = occurrence(
         reading.occurred_at,

@@ -30,10 +30,7 @@ def decode_json(value: bytes | None) -> Any:
 
     Raises InvalidData `empty`, `too_large` or `malformed_payload`.
     """
-    if not value:
-        raise InvalidData("empty", "the record has no value")
-    if len(value) > EVENT_MAX_BYTES:
-        raise InvalidData("too_large", f"{len(value)} bytes; at most {EVENT_MAX_BYTES} are taken")
+    value = sized(value)
     try:
         decoded = _decoder.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
@@ -43,10 +40,19 @@ def decode_json(value: bytes | None) -> Any:
     if value.count(b"{") + value.count(b"[") > MAX_DEPTH and deeper_than(decoded, MAX_DEPTH):
         raise _too_deep()
     escaped = b"\\" in value and b"\\u" in value
-    if escaped and _holds_nul(decoded):
+    if escaped and holds_nul(decoded):
         raise InvalidData(MALFORMED, "the character U+0000 cannot be stored")
     _refuse_repeated_keys(value, decoded, escaped=escaped)
     return decoded
+
+
+def sized(value: bytes | None) -> bytes:
+    """The bytes of an event. Raises InvalidData `empty` or `too_large`."""
+    if not value:
+        raise InvalidData("empty", "the record has no value")
+    if len(value) > EVENT_MAX_BYTES:
+        raise InvalidData("too_large", f"{len(value)} bytes; at most {EVENT_MAX_BYTES} are taken")
+    return value
 
 
 def _refuse_repeated_keys(value: bytes, decoded: Any, *, escaped: bool) -> None:
@@ -98,13 +104,16 @@ def deeper_than(decoded: Any, limit: int) -> bool:
     return True
 
 
-def _holds_nul(decoded: Any) -> bool:
-    """The tree is at most MAX_DEPTH deep here, so the recursion is bounded."""
+def holds_nul(decoded: Any) -> bool:
+    """Whether a text or a key in it has the character U+0000.
+
+    The tree is at most MAX_DEPTH deep here, so the recursion is bounded.
+    """
     if isinstance(decoded, str):
         return "\0" in decoded
     if isinstance(decoded, dict):
-        return any("\0" in key or _holds_nul(child) for key, child in decoded.items())
-    return isinstance(decoded, list) and any(_holds_nul(child) for child in decoded)
+        return any("\0" in key or holds_nul(child) for key, child in decoded.items())
+    return isinstance(decoded, list) and any(holds_nul(child) for child in decoded)
 
 
 def _too_deep() -> InvalidData:

@@ -14,11 +14,12 @@ from services.ingest.domain.cloudevents import (
 from services.ingest.domain.compose import Arrival
 from services.ingest.domain.decode import decode_json
 from services.ingest.domain.fields import VIOLATION, Object, kind_of, object_at, violation
+from services.ingest.domain.mapping import Mapping
 from services.ingest.domain.native import read_native
 from services.ingest.domain.normalise import normalise_time, time_of_milliseconds
 from services.ingest.domain.segment import looks_like_segment, read_segment
 from services.ingest.domain.source import DIALECTS, Sources
-from services.ingest.domain.webhook import Reads, read_webhook
+from services.ingest.domain.webhook import Reads, parsed_mapping, read_webhook
 from shared.contracts.dead_letter import REASONS, Headers
 from shared.contracts.touchpoint import RawPosition, Touchpoint
 from shared.errors import InvalidData
@@ -31,6 +32,8 @@ BATCH_HEADER = "x-concert-batch"
 """JSON: what stood beside the list of a batch, `context`, `integrations` and `sentAt`."""
 REFUSED_HEADER = "x-concert-refused"
 """`reason: detail`: the collector could not read this and hands it on for the dead letters."""
+CUT_HEADER = "x-concert-cut"
+"""How many bytes there were, when the collector kept only the beginning."""
 
 LONGEST_WAY_MS = 60_000
 """A collector answers long before; its word on when it got an event holds for no longer."""
@@ -69,6 +72,18 @@ def read_touchpoints(
     if dialect == "webhook":
         return read_webhook(value, arrival, source_name)
     return Reads([_read_one(value, arrival, source_name, dialect)])
+
+
+def webhook_mapping(headers: Headers, channel: str, sources: Sources) -> Mapping | None:
+    """What a webhook's body is read with; None for a record of another dialect, or that nobody has
+    a mapping for.
+    """
+    known = {name.lower(): content for name, content in headers}
+    if known.get(DIALECT_HEADER) != b"webhook":
+        return None
+    name = known.get(SOURCE_HEADER, b"").decode("utf-8", "replace")
+    source = sources.registered.get(name or channel)
+    return None if source is None or source.mapping is None else parsed_mapping(source.mapping)
 
 
 def _read_one(

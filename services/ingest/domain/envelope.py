@@ -14,6 +14,7 @@ import msgspec
 
 from services.ingest.domain.decode import MALFORMED
 from services.ingest.domain.dialect import BATCH_HEADER, KIND_HEADER
+from services.ingest.domain.form import is_form, read_form
 from shared.contracts.dead_letter import Headers
 from shared.contracts.identifiers import MAX_VALUE, names_nobody
 from shared.errors import InvalidData, TooLarge
@@ -39,7 +40,8 @@ class Envelope(NamedTuple):
 
 
 class RawRecords(NamedTuple):
-    """Records for the topic of a channel, as (key, value), and the headers that all of them get."""
+    """Records for the topic of a channel, as (key, value), and the headers that all of them get
+    beside those that the request stated."""
 
     records: list[tuple[bytes, bytes]]
     headers: Headers = ()
@@ -125,23 +127,28 @@ def check_count(count: int) -> None:
 def segment_records(body: bytes, kind: str | None) -> RawRecords:
     """The records of a Segment call, `kind` None for a batch. Raises as `open_batch`."""
     opened = open_batch(body) if kind is None else open_single(body)
-    headers: list[tuple[str, bytes]] = []
-    if kind is not None:
-        headers.append((KIND_HEADER, kind.encode()))
-    if opened.beside is not None:
-        headers.append((BATCH_HEADER, opened.beside))
-    return RawRecords([(partition_key(event), event) for event in opened.events], tuple(headers))
+    headers = () if opened.beside is None else ((BATCH_HEADER, opened.beside),)
+    return RawRecords([(partition_key(event), event) for event in opened.events], headers)
 
 
-def webhook_records(body: bytes, source_id: str) -> RawRecords:
+def segment_headers(kind: str | None) -> Headers:
+    """What the path of a Segment call says of its body, as headers of its record."""
+    return () if kind is None else ((KIND_HEADER, kind.encode()),)
+
+
+def webhook_records(body: bytes, source_id: str, stated: Headers) -> RawRecords:
     """The one record of a webhook call, in the bytes that came: the mapping is applied later.
 
-    Calls of one source stay in order. Raises InvalidData `malformed_payload` for no JSON.
+    Calls of one source stay in order. Raises InvalidData `malformed_payload` for what is neither
+    JSON nor, if `stated` says so, a form.
     """
-    try:
-        _any_decoder.decode(body)
-    except _READ_ERRORS as error:
-        raise InvalidData(MALFORMED, f"the body is no JSON: {error}") from None
+    if is_form(body, dict(stated)):
+        read_form(body)
+    else:
+        try:
+            _any_decoder.decode(body)
+        except _READ_ERRORS as error:
+            raise InvalidData(MALFORMED, f"the body is no JSON: {error}") from None
     return RawRecords([(source_id.encode(), body)])
 
 

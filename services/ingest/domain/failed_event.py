@@ -8,15 +8,10 @@ from uuid import UUID
 
 import msgspec
 
-from services.ingest.domain.dialect import (
-    REFUSED_HEADER,
-    SOURCE_HEADER,
-    received_at,
-)
+from services.ingest.domain.dialect import CUT_HEADER, SOURCE_HEADER, received_at
 from services.ingest.domain.fingerprint import fingerprint
-from services.ingest.domain.glimpse import Glimpse, glimpse
+from services.ingest.domain.glimpse import glimpse
 from services.ingest.domain.replayed import FAILED_EVENT_HEADER, REPLAY_HEADER
-from services.ingest.domain.segment import KINDS
 from shared.contracts.dead_letter import DeadLetter, Failure, Headers
 from shared.errors import InvalidData
 from shared.ids import SEPARATOR, time_ordered_id_from
@@ -31,6 +26,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 _PATH = re.compile(r"(?P<path>[\w.\[\]-]{1,200}): (?P<message>.+)", re.DOTALL)
+_SIZE = re.compile(rb"[0-9]{1,15}")
 _PATHLESS = frozenset(("malformed_payload", "unknown_error"))
 
 
@@ -45,8 +41,8 @@ class FailedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One record that could not be read. `topic`, `part` and `position` are the raw record's.
 
     `event_id` is the publisher's. `raw` are its bytes, of which only the beginning is there unless
-    `whole`; `size` and `sha256` are of what the dead letter held, or its stated size. `copy` is set
-    for a replay that failed.
+    `whole`; `sha256` is of what the dead letter held, `size` too unless it states that there was
+    more. `copy` is set for a replay that failed.
     """
 
     id: UUID
@@ -73,13 +69,6 @@ class FailedEvent(msgspec.Struct, frozen=True, kw_only=True):
     copy: Copy | None
 
 
-class _Call(msgspec.Struct):
-    type: str | None = None
-
-
-_call_decoder = msgspec.json.Decoder(_Call)
-
-
 def failed_event(
     letter: DeadLetter, channel: str, *, key: bytes | None, value: bytes | None, timestamp: int
 ) -> FailedEvent:
@@ -91,9 +80,9 @@ def failed_event(
     stamped = letter.timestamp if letter.timestamp is not None else timestamp
     stamped = min(max(stamped, 0), _LAST_MS)
     path, message = _path(letter.failure)
-    seen = glimpse(value, letter.original)
-    source = _source(seen, known, value, channel)
-    cut = letter.truncated is not None or letter.failure.reason == TOO_LARGE
+    seen = glimpse(value, letter.original, channel)
+    sizes = [size for size in (letter.truncated, _stated_size(known)) if size is not None]
+    cut = bool(sizes) or letter.failure.reason == TOO_LARGE
     position = SEPARATOR.join((letter.topic, str(letter.partition), str(letter.offset)))
     return FailedEvent(
         id=time_ordered_id_from(stamped, position),
@@ -101,7 +90,7 @@ def failed_event(
         part=letter.partition,
         position=letter.offset,
         channel=channel,
-        source=source,
+        source=seen.source,
         event_id=seen.event_id,
         event_type=seen.type,
         received_at=_received_at(known, stamped),
@@ -110,10 +99,10 @@ def failed_event(
         reason=_text(letter.failure.reason),
         message=message,
         path=path,
-        fingerprint=fingerprint(letter.failure.reason, path, message, source, seen.type),
+        fingerprint=fingerprint(letter.failure.reason, path, message, seen.source, seen.type),
         key=key,
         raw=value[:KEPT_OF_TOO_LARGE] if cut and value is not None else value,
-        size=max(letter.truncated or 0, len(value or b"")),
+        size=max(*sizes, len(value or b""), 0),
         sha256=hashlib.sha256(value or b"").digest(),
         whole=not cut,
         headers=letter.original,
@@ -168,18 +157,10 @@ def _path(failure: Failure) -> tuple[str | None, str]:
     return found["path"], _text(found["message"])
 
 
-def _source(
-    seen: Glimpse, known: dict[str, bytes], value: bytes | None, channel: str
-) -> str | None:
-    """Who published it; a Segment call that names nobody is of the source called like the channel,
-    as the worker reads it."""
-    if seen.source is not None or REFUSED_HEADER in known:
-        return seen.source
-    try:
-        type_ = _call_decoder.decode(value or b"{}").type
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    return channel if type_ in KINDS else None
+def _stated_size(known: dict[str, bytes]) -> int | None:
+    """How many bytes there were, where the collector kept only the beginning."""
+    stated = known.get(CUT_HEADER)
+    return int(stated) if stated is not None and _SIZE.fullmatch(stated) else None
 
 
 def _text(value: str) -> str:

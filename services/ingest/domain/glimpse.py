@@ -10,12 +10,16 @@ import msgspec
 
 from services.ingest.domain.dialect import SOURCE_HEADER
 from services.ingest.domain.fields import MAX_TEXT
+from services.ingest.domain.segment import KINDS
 from shared.contracts.dead_letter import Headers
 
 
 class Glimpse(msgspec.Struct, frozen=True, gc=False):
-    """`source` published it, `event_id` is the publisher's, unique within `scope`: the source, or
-    the `source` attribute of a CloudEvent. None is what could not be seen."""
+    """`source` published it: who the event counts for, and who its failure is shown under.
+
+    `event_id` is the publisher's, unique within `scope`: the source, or the `source` attribute of a
+    CloudEvent. None is what could not be seen.
+    """
 
     source: str | None
     scope: str | None
@@ -25,6 +29,8 @@ class Glimpse(msgspec.Struct, frozen=True, gc=False):
 
 class _Named(msgspec.Struct, gc=False):
     messageId: Any = None  # noqa: N815 - the field's name on the wire
+    userId: Any = None  # noqa: N815 - the field's name on the wire
+    anonymousId: Any = None  # noqa: N815 - the field's name on the wire
     id: Any = None
     source: Any = None
     specversion: Any = None
@@ -38,23 +44,33 @@ _READ_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _HEADERS = (SOURCE_HEADER, "ce_id", "ce_source", "ce_type")
 
 
-def glimpse(value: bytes | None, headers: Headers) -> Glimpse:
+def glimpse(value: bytes | None, headers: Headers, channel: str) -> Glimpse:
     """Look at a record of `channel.<channel>` or its dead letters; never raises."""
-    stated = {name.lower(): content for name, content in headers if name.lower() in _HEADERS}
+    stated = _stated(headers)
     source = _header(stated, SOURCE_HEADER)
     if "ce_id" in stated or "ce_source" in stated:
-        scope = _header(stated, "ce_source")
-        event_id, type_ = _header(stated, "ce_id"), _header(stated, "ce_type")
-        return Glimpse(source or scope, scope, event_id, type_)
+        scope, event_id = identity_by_headers(headers)
+        return Glimpse(source or scope, scope, event_id, _header(stated, "ce_type"))
     named = _named(value)
+    source = source or _publisher(named, channel)
     scope, event_id = _identity(named, source)
     type_ = _text(named.event) or _text(named.type)
-    return Glimpse(source or _name(named.source), scope, event_id, type_)
+    return Glimpse(source, scope, event_id, type_)
+
+
+def identity_by_headers(headers: Headers) -> tuple[str | None, str | None]:
+    """`scope` and `event_id` alone, of a CloudEvent whose attributes are in headers."""
+    stated = _stated(headers)
+    return _header(stated, "ce_source"), _header(stated, "ce_id")
 
 
 def identity(value: bytes | None, source: str) -> tuple[str | None, str | None]:
-    """`scope` and `event_id` alone, of a value that the collector put into Kafka for `source`."""
+    """The same of a value that the collector put into Kafka for `source`."""
     return _identity(_named(value), source)
+
+
+def _stated(headers: Headers) -> dict[str, bytes]:
+    return {name.lower(): content for name, content in headers if name.lower() in _HEADERS}
 
 
 def _named(value: bytes | None) -> _Named:
@@ -62,6 +78,17 @@ def _named(value: bytes | None) -> _Named:
         return _decoder.decode(value or b"")
     except _READ_ERRORS:
         return _NOTHING
+
+
+def _publisher(named: _Named, channel: str) -> str | None:
+    """Who published what did not come through the collector: a Segment call on Kafka names nobody,
+    so it is of the source called like the channel, as the worker reads it.
+    """
+    if named.specversion is None and named.type in KINDS:
+        ids = (named.messageId, named.userId, named.anonymousId)
+        if named.source is None or any(one is not None for one in ids):
+            return channel
+    return _name(named.source)
 
 
 def _identity(named: _Named, source: str | None) -> tuple[str | None, str | None]:

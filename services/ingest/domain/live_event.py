@@ -66,7 +66,7 @@ def failed_event(value: bytes | None, headers: Headers, channel: str) -> LiveEve
 
     Never what is in it: nobody knows which part of that is personal.
     """
-    seen = glimpse(value, headers)
+    seen = glimpse(value, headers, channel)
     stated = {name: content.decode("utf-8", "replace") for name, content in headers if content}
     body = {
         "status": "failed",

@@ -67,6 +67,12 @@ class Mapping(NamedTuple):
     properties: Path | dict[str, Value]
     traits: Path | dict[str, Value]
 
+    @property
+    def id_of_place(self) -> bool:
+        """Whether the events of one body share an id, to which each adds its place."""
+        whole = self.id is not None and self.id.path is not None and self.id.path.from_body
+        return whole and self.each is not None
+
 
 ITEM = Path(False, ())
 

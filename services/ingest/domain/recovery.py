@@ -1,4 +1,4 @@
-"""Corrects failed events by an ordered list of steps on their JSON.
+"""Corrects failed events by an ordered list of steps on their JSON, or the fields of their form.
 
 A path is written as errors name it: `properties.items[0].price`; `[*]` is every item of a list.
 Steps start from what was published, however often an event was replayed. `remove` and `cast` of
@@ -19,10 +19,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from services.ingest.domain.compose import body_id
 from services.ingest.domain.decode import MALFORMED, MAX_DEPTH, deeper_than
 from services.ingest.domain.fields import Object, kind_of, violation
+from services.ingest.domain.form import is_form, read_form
 from services.ingest.domain.normalise import normalise_time
+from shared.contracts.dead_letter import Headers
 from shared.contracts.times import rfc3339
 from shared.errors import InvalidData
 
@@ -35,8 +36,6 @@ _PART = re.compile(r"([^.\[\]]+)|\[(\d{1,6}|\*)\]")
 _PATH = re.compile(r"[^.\[\]]+(?:\.[^.\[\]]+|\[(?:\d{1,6}|\*)\])*")
 _NUMBER = re.compile(r"-?\d{1,300}(?:\.\d{1,300})?(?:[eE][+-]?\d{1,3})?")
 _TRUTH = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
-_BESIDE_A_CALL = frozenset(("sentAt", "writeKey"))
-"""What the id of a Segment call without one of its own is not made of."""
 
 Target = Literal["number", "string", "boolean", "time"]
 
@@ -55,15 +54,15 @@ def is_path(text: str) -> bool:
     return len(text) <= MAX_PATH and _PATH.fullmatch(text) is not None
 
 
-def corrected(raw: bytes | None, steps: Sequence[Step]) -> bytes:
-    """The event after all steps; its very bytes when there are none.
+def corrected(raw: bytes | None, steps: Sequence[Step], headers: Headers) -> bytes:
+    """The event after all steps, as JSON; its very bytes when there are none.
 
     Raises InvalidData: `malformed_payload` for what cannot be read even patiently,
     `spec_violation` with the path of the step that does not fit.
     """
     if not steps:
         return raw or b""
-    event = read_patiently(raw)
+    event = read_patiently(raw, headers)
     for step in steps:
         _apply(event, step)
     try:
@@ -72,8 +71,13 @@ def corrected(raw: bytes | None, steps: Sequence[Step]) -> bytes:
         raise InvalidData(MALFORMED, "a lone surrogate is left in a text") from None
 
 
-def read_patiently(raw: bytes | None) -> Object:
-    """The JSON object of an event. Raises InvalidData `malformed_payload` when there is none."""
+def read_patiently(raw: bytes | None, headers: Headers) -> Object:
+    """The JSON object or the form of an event, as the headers of its record say.
+
+    Raises InvalidData `malformed_payload` when it is none.
+    """
+    if raw and is_form(raw, {name.lower(): content for name, content in headers}):
+        return read_form(raw)
     try:
         event = json.loads(raw or b"", object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
@@ -83,28 +87,6 @@ def read_patiently(raw: bytes | None) -> Object:
     if deeper_than(event, MAX_DEPTH):
         raise InvalidData(MALFORMED, f"nested deeper than {MAX_DEPTH} levels")
     return event
-
-
-def id_before(raw: bytes | None, after: bytes, message_id: str) -> str | None:
-    """The id that an event without one had before it was corrected, when that changed it.
-
-    `message_id` is that of the touchpoint after. So the publisher's own copy, if it got through
-    meanwhile, and every replay with whatever steps, are one event.
-    """
-    if raw is None or raw == after or not message_id.startswith("sha256:"):
-        return None
-    was, now = read_patiently(raw), read_patiently(after)
-    for hidden in (frozenset[str](), _BESIDE_A_CALL):
-        if _id_without(now, hidden) == message_id:
-            return _id_without(was, hidden)
-    return None
-
-
-def _id_without(event: Object, hidden: frozenset[str]) -> str | None:
-    try:
-        return body_id({name: value for name, value in event.items() if name not in hidden})
-    except TypeError:  # a number beyond 64 bits: such a body never had an id
-        return None
 
 
 def _apply(event: Object, step: Step) -> None:

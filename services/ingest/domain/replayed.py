@@ -6,6 +6,9 @@ be set by whoever may write to the topic, who could say the same in the event it
 """
 
 import re
+from collections.abc import Sequence
+
+from shared.contracts.dead_letter import Headers
 
 REPLAY_HEADER = "concert-replay"
 """The id of the replay."""
@@ -14,14 +17,27 @@ FAILED_EVENT_HEADER = "concert-failed-event"
 HISTORICAL_HEADER = "concert-historical"
 """There when the event is too old to make Concert write to anyone."""
 MESSAGE_ID_HEADER = "concert-message-id"
-"""The id that the event had before it was corrected, when its publisher gave none."""
+"""The ids that the events of the record had before it was corrected, in their order and with a
+space between, when their publisher gave none."""
 
 OWN_HEADERS = frozenset((REPLAY_HEADER, FAILED_EVENT_HEADER, HISTORICAL_HEADER, MESSAGE_ID_HEADER))
 
 _BODY_ID = re.compile(rb"sha256:[0-9a-f]{64}")
+_ID_BYTES = 71
 
 
-def message_id_before(headers: dict[str, bytes]) -> str | None:
-    """The id of the event as it was before its correction, in the form that ids of bodies have."""
+def message_id_header(ids: Sequence[str]) -> Headers:
+    """The header that gives the events of a record these ids; none without any."""
+    return ((MESSAGE_ID_HEADER, " ".join(ids).encode("ascii")),) if ids else ()
+
+
+def message_id_before(headers: dict[str, bytes], number: int) -> str | None:
+    """The id that the record's event of this number had before its correction, in the form that
+    ids of bodies have.
+    """
     value = headers.get(MESSAGE_ID_HEADER)
-    return value.decode("ascii") if value is not None and _BODY_ID.fullmatch(value) else None
+    if value is None:
+        return None
+    start = number * (_ID_BYTES + 1)
+    found = value[start : start + _ID_BYTES]
+    return found.decode("ascii") if _BODY_ID.fullmatch(found) else None

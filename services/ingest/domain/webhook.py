@@ -1,10 +1,12 @@
-"""The webhook dialect: any JSON, made into touchpoints by the mapping of its source.
+"""The webhook dialect: any JSON, or a form, made into touchpoints by the mapping of its source.
 
 What the mapping cannot read refuses the event as `adapter`; the other items of its list go on.
-Equal bodies without an id are one event; with `each`, equal items. An id that is read from the
-whole body while the events are items gets the item's number, so that no item hides another.
+Equal bodies without an id are one event; with `each`, equal items, and an id that comes twice in
+one body is one event: the first. An id that is read from the whole body while the events are items
+gets the item's number, so that no item hides another.
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -14,6 +16,7 @@ import orjson
 from services.ingest.domain.compose import Arrival, Reading, compose
 from services.ingest.domain.decode import decode_json
 from services.ingest.domain.fields import MAX_TEXT, Object, kind_of
+from services.ingest.domain.form import decode_form, is_form
 from services.ingest.domain.identifiers import Candidate
 from services.ingest.domain.mapping import Mapping, Path, Value, parse_mapping
 from services.ingest.domain.normalise import normalise_time, time_of_milliseconds
@@ -28,14 +31,16 @@ MAX_MADE_BYTES = 4 * 1024 * 1024
 """Most bytes of properties and traits that one body comes to: what is read from the whole body
 is repeated with each item, and a small body must not become a large one."""
 
+_NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,9})?", re.ASCII)
 _MILLISECONDS = {"seconds": 1000, "milliseconds": 1}
 
 
 class Reads(NamedTuple):
-    """What one record stands for: its touchpoints, and why events in it are none, if any."""
+    """What one record stands for: its touchpoints, each id once, and why other events in it are
+    none, one failure for each."""
 
     touchpoints: list[Touchpoint]
-    failure: InvalidData | None = None
+    failures: Sequence[InvalidData] = ()
 
 
 class _At(NamedTuple):
@@ -47,29 +52,34 @@ class _At(NamedTuple):
 
 
 def read_webhook(value: bytes | None, arrival: Arrival, source_name: str | None) -> Reads:
-    """The touchpoints of a webhook's body; of several bad items the first one is told.
+    """The touchpoints of a webhook's body.
 
     Raises InvalidData when nothing of the body can be read.
     """
     source = arrival.sources.find(source_name or arrival.channel, arrival.channel)
     if source.mapping is None:
         raise InvalidData(ADAPTER, f"the source {source.id!r} has no mapping")
-    mapping = _parsed(orjson.dumps(source.mapping, option=orjson.OPT_SORT_KEYS))
-    body = decode_json(value)
-    touchpoints: list[Touchpoint] = []
-    failure: InvalidData | None = None
+    mapping = parsed_mapping(source.mapping)
+    body = decode_form(value) if is_form(value, arrival.headers) else decode_json(value)
+    touchpoints: dict[str, Touchpoint] = {}
+    failures: list[InvalidData] = []
     made = 0
-    for index, item in enumerate(_items(mapping, body)):
+    for index, item in enumerate(items_of(mapping, body)):
         try:
             reading = _reading(mapping, source, _At(body, item, index))
             made += len(orjson.dumps((reading.properties, reading.traits)))
             if made > MAX_MADE_BYTES:
                 raise InvalidData(ADAPTER, f"the body comes to more than {MAX_MADE_BYTES} bytes")
-            touchpoints.append(compose(reading, arrival))
+            touchpoint = compose(reading, arrival)
+            touchpoints.setdefault(touchpoint.id, touchpoint)
         except InvalidData as error:
-            if failure is None:
-                failure = _of_item(error, mapping, index)
-    return Reads(touchpoints, failure)
+            failures.append(_of_item(error, mapping, index))
+    return Reads(list(touchpoints.values()), failures)
+
+
+def parsed_mapping(mapping: Object) -> Mapping:
+    """The mapping of a source, which was checked when it was saved."""
+    return _parsed(orjson.dumps(mapping, option=orjson.OPT_SORT_KEYS))
 
 
 @lru_cache(maxsize=256)
@@ -77,7 +87,8 @@ def _parsed(mapping: bytes) -> Mapping:
     return parse_mapping(orjson.loads(mapping))
 
 
-def _items(mapping: Mapping, body: Any) -> Sequence[Any]:
+def items_of(mapping: Mapping, body: Any) -> Sequence[Any]:
+    """What the events of a body are made of. Raises InvalidData `adapter` when it has no list."""
     if mapping.each is None:
         return (body,)
     found = _find(mapping.each, _At(body, body, 0))
@@ -88,17 +99,23 @@ def _items(mapping: Mapping, body: Any) -> Sequence[Any]:
     return found
 
 
+def item_body(item: Any) -> Object:
+    """What the id of an event is made of whose sender gave none."""
+    return item if isinstance(item, dict) else {"item": item}
+
+
 def _reading(mapping: Mapping, source: Source, at: _At) -> Reading:
     return Reading(
         source=source,
         type=_needed_text(mapping.type, at, "type"),
         kind=mapping.kind,
         message_id=_message_id(mapping, at),
-        body=at.item if isinstance(at.item, dict) else {"item": at.item},
-        occurred_at=_occurred_at(mapping.occurred_at, at),
+        body=item_body(at.item),
+        occurred_at=_occurred_at(mapping.occurred_at, at, source.timezone),
         candidates=_candidates(mapping, at),
         properties=_object(mapping.properties, at),
         traits=_object(mapping.traits, at),
+        number=at.number,
     )
 
 
@@ -106,19 +123,20 @@ def _message_id(mapping: Mapping, at: _At) -> str | None:
     if mapping.id is None:
         return None
     text = _needed_text(mapping.id, at, "id")
-    whole = mapping.id.path is not None and mapping.id.path.from_body
-    return f"{text}#{at.number}" if whole and mapping.each is not None else text
+    return f"{text}#{at.number}" if mapping.id_of_place else text
 
 
-def _occurred_at(value: Value | None, at: _At) -> str | None:
+def _occurred_at(value: Value | None, at: _At, zone: str | None) -> str | None:
     found = None if value is None else _take(value, at)
     if value is None or found is None:
         return None
     if value.unit is None:
         try:
-            return normalise_time(found, "occurred_at")
+            return normalise_time(found, "occurred_at", zone)
         except InvalidData as error:
             raise InvalidData(ADAPTER, error.detail, _place(value, "occurred_at")) from None
+    if isinstance(found, str) and _NUMBER.fullmatch(found):  # a form has texts alone
+        found = float(found) if "." in found else int(found)
     if isinstance(found, bool) or not isinstance(found, int | float):
         detail = f"must be a number of {value.unit}, is {kind_of(found)}"
         raise InvalidData(ADAPTER, detail, _place(value, "occurred_at"))

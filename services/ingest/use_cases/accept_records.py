@@ -12,6 +12,7 @@ from functools import partial
 from services.ingest.domain.dialect import read_touchpoints
 from services.ingest.domain.discovery import Discovery
 from services.ingest.domain.failed_event import Copy, copy_of, milliseconds
+from services.ingest.domain.glimpse import glimpse
 from services.ingest.domain.identifiers import strongest
 from services.ingest.domain.source import Sources
 from services.ingest.domain.tracking_plan import TrackingPlan
@@ -91,11 +92,11 @@ class AcceptRecords:
         for record in records:
             channel = channels[record.topic]
             place = Place(record.topic, record.partition)
-            error: InvalidData | None
             try:
-                touchpoints, error = _read(record, channel, sources, received)
+                reads = _read(record, channel, sources, received)
             except InvalidData as raised:
-                touchpoints, error = [], raised
+                reads = Reads([], [raised])
+            touchpoints, errors = reads.touchpoints, list(reads.failures)
             read += touchpoints
             for touchpoint in touchpoints:
                 try:
@@ -106,14 +107,18 @@ class AcceptRecords:
                         touchpoint_encoder.encode(touchpoint),
                     )
                 except InvalidData as raised:
-                    error = error or raised
+                    errors.append(raised)
                 else:
                     arrived[channel] += 1
                     handled.origins[place, touchpoint.source] += 1
-            if error is not None:
-                handled.reject(record, Failure(error.reason, _detail(error)))
-                failed[channel, error.reason] += 1
-                arrived[channel] += 1
+            if errors:
+                handled.reject(record, Failure(errors[0].reason, _detail(errors[0])))
+                failed.update((channel, error.reason) for error in errors)
+                arrived[channel] += len(errors)
+            if len(errors) > 1:  # a webhook's: the collector says in a header whose
+                source = glimpse(record.value, record.headers, channel).source
+                if source is not None:
+                    handled.also_failed[place, source] += len(errors) - 1
         sizes = [len(record.value or b"") for record in records]
         handled.after_commit.append(partial(_report, arrived, failed, sizes))
         handled.after_commit.append(partial(self._discovery.note_all, read))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.ingest.domain.dialect import (
+    CUT_HEADER,
     DIALECT_HEADER,
     RECEIVED_HEADER,
     REFUSED_HEADER,
@@ -32,12 +33,17 @@ KEPT_BYTES = CHANNEL_MAX_BYTES - 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request in which dialect, when it came, and the W3C trace context it causes."""
+    """Who sent a request in which dialect, when it came, and the W3C trace context it causes.
+
+    `stated` is what the request says of its body beside it, as headers of a record: with them a
+    refused body can be read later as it was meant.
+    """
 
     source: Source
     dialect: str
     received_at: datetime
     traceparent: str
+    stated: Headers = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +82,10 @@ async def collect(
 async def refuse(body: bytes, error: InvalidData, caller: Caller, door: Door) -> None:
     """Put a body that cannot be read among the failed events. Raises TooMany, Infrastructure."""
     door.rate_limit.admit(caller.source, 1)
-    content = hide_write_key(body)[:KEPT_BYTES]
+    content = hide_write_key(body)
     detail = error.detail if error.path is None else f"{error.path}: {error.detail}"
-    headers = (*_headers(caller), _refusal(error.reason, detail))
-    await _publish([(caller.source.id.encode(), content)], headers, caller, door)
+    headers = (*_headers(caller), *_refusal(error.reason, detail, content))
+    await _publish([(caller.source.id.encode(), content[:KEPT_BYTES])], headers, caller, door)
 
 
 async def _publish(
@@ -92,7 +98,7 @@ async def _publish(
             messages.add(topic, key, event, headers)
         else:
             detail = f"{len(event)} bytes; the first {KEPT_BYTES} are kept"
-            refused = (*headers, _refusal("too_large", detail))
+            refused = (*headers, *_refusal("too_large", detail, event))
             messages.add(topic, key, event[:KEPT_BYTES], refused)
     await door.publisher.publish(messages)
     _report(caller.source.channel, [len(event) for _, event in records])
@@ -104,13 +110,20 @@ def _headers(caller: Caller) -> Headers:
         (DIALECT_HEADER, caller.dialect.encode()),
         (RECEIVED_HEADER, rfc3339(caller.received_at).encode()),
         ("traceparent", caller.traceparent.encode()),
+        *caller.stated,
     )
 
 
-def _refusal(reason: str, detail: str) -> tuple[str, bytes]:
-    """The header has to be printable ASCII, whatever the detail quotes."""
+def _refusal(reason: str, detail: str, content: bytes) -> Headers:
+    """Why content is refused, and how long it is when not all of it is kept.
+
+    The header has to be printable ASCII, whatever the detail quotes.
+    """
     shown = "".join(sign if sign.isprintable() else " " for sign in detail[:300])
-    return REFUSED_HEADER, f"{reason}: {shown}".encode("ascii", "replace")
+    refused = (REFUSED_HEADER, f"{reason}: {shown}".encode("ascii", "replace"))
+    if len(content) <= KEPT_BYTES:
+        return (refused,)
+    return refused, (CUT_HEADER, str(len(content)).encode())
 
 
 def _report(channel: str, sizes: list[int]) -> None:

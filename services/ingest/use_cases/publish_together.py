@@ -97,11 +97,11 @@ class GroupPublisher:
                 if not request.acknowledged.done():
                     request.acknowledged.set_exception(error)
         else:
-            for messages in places.values():
-                self.taken.note(messages)
             for request in wanted:
                 if not request.acknowledged.done():
                     request.acknowledged.set_result(None)
+            for messages in places.values():  # before anybody who was answered goes on
+                self.taken.note(messages)
 
 
 def _size(message: Message) -> int:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 
 from services.ingest.domain.dialect import REFUSED_HEADER, SOURCE_HEADER
-from services.ingest.domain.glimpse import glimpse, identity
+from services.ingest.domain.glimpse import identity, identity_by_headers
 from shared.contracts.dead_letter import Headers
 from shared.kafka.messages import Message
 
@@ -34,8 +34,7 @@ class RecentlyTaken:
             if source is None:
                 continue
             if by_headers:
-                seen = glimpse(message.value, message.headers)
-                self._note(source, seen.scope, seen.event_id)
+                self._note(source, *identity_by_headers(message.headers))
             else:
                 self._note(source, *identity(message.value, source))
 
@@ -57,4 +56,4 @@ def _source(headers: Headers) -> str | None:
     stated = dict(headers)
     if REFUSED_HEADER in stated or SOURCE_HEADER not in stated:
         return None
-    return sys.intern(stated[SOURCE_HEADER].decode())
+    return sys.intern(stated[SOURCE_HEADER].decode("utf-8", "replace"))

@@ -14,15 +14,20 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.ingest.domain.dialect import REFUSED_HEADER, read_touchpoints
+from services.ingest.domain.dialect import (
+    REFUSED_HEADER,
+    read_touchpoints,
+    webhook_mapping,
+)
 from services.ingest.domain.failed_event import milliseconds
-from services.ingest.domain.recovery import Step, corrected, id_before
+from services.ingest.domain.ids_before import id_before, item_ids_before
+from services.ingest.domain.recovery import Step, corrected
 from services.ingest.domain.replayed import (
     FAILED_EVENT_HEADER,
     HISTORICAL_HEADER,
-    MESSAGE_ID_HEADER,
     OWN_HEADERS,
     REPLAY_HEADER,
+    message_id_header,
 )
 from services.ingest.domain.source import Sources
 from services.ingest.storage import replays
@@ -185,8 +190,12 @@ class Replayer:
         if self._topics.channel_of(kept.topic) is None:
             return Trial(kept, None, (), InvalidData(NOT_RAW, f"{kept.topic} is no channel"))
         headers = _headers(kept, replay_id, historical=kept.received_at < oldest)
+        mapping = webhook_mapping(headers, kept.channel, sources)
         try:
-            value = corrected(kept.raw, steps)
+            value = corrected(kept.raw, steps, headers)
+            if mapping is not None:
+                before = item_ids_before(kept.raw, value, headers, mapping)
+                headers = (*headers, *message_id_header(before))
         except InvalidData as error:
             return Trial(kept, None, (), error)
         try:
@@ -200,13 +209,11 @@ class Replayer:
             )
         except InvalidData as error:
             return Trial(kept, value, headers, error)
-        if reads.failure is not None:
-            return Trial(kept, value, headers, reads.failure)
-        before = None
-        if len(reads.touchpoints) == 1:
-            before = id_before(kept.raw, value, reads.touchpoints[0].message_id)
-        if before is not None:
-            headers = (*headers, (MESSAGE_ID_HEADER, before.encode()))
+        if reads.failures:
+            return Trial(kept, value, headers, reads.failures[0])
+        if mapping is None:
+            one = id_before(kept.raw, value, reads.touchpoints[0].message_id)
+            headers = (*headers, *message_id_header([] if one is None else [one]))
         return Trial(kept, value, headers, None)
 
     def _count(self, trial: Trial, outcome: Outcome) -> None:

@@ -1,7 +1,9 @@
 """Live counters: each record counts once, with the position that moves past it."""
 
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
+import orjson
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -79,6 +81,44 @@ async def test_what_a_source_published_over_both_doors(ingest: Ingest) -> None:
     assert (fresh["received"], fresh["failed"]) == (0, 0)
 
 
+async def test_every_item_of_a_webhook_counts(ingest: Ingest) -> None:
+    mapping = {"each": "rows", "type": {"const": "Row"}, "id": "no"}
+    body = {"id": "rows", "name": "rows", "channel": "sms", "dialect": "webhook"}
+    made = await ingest.admin.post("/v1/sources", json={**body, "mapping": mapping})
+    assert made.status_code == 201, made.text
+    key = (await ingest.admin.post("/v1/sources/rows/keys")).json()["key"]
+    good = [{"no": n} for n in (1, 2, 3, 4, 5, 5)]
+    sent = orjson.dumps({"rows": [*good, {"no": []}, {}, {"no": " "}]})
+    assert (await ingest.send("/v1/webhooks/rows", sent, key)).status_code == 200
+
+    async def shown() -> tuple[int, int]:
+        counters = (await ingest.admin.get("/v1/sources/rows")).json()["counters"]
+        return counters["received"], counters["failed"]
+
+    assert await eventually(shown, until=lambda seen: seen[0] > 0, within=30) == (8, 3)
+    await ingest.touchpoints("rows", 5)
+
+
+async def test_a_segment_call_that_names_nobody_is_of_the_channels_source(ingest: Ingest) -> None:
+    made = {"id": "kiosk", "name": "Kiosk", "channel": "kiosk"}
+    assert (await ingest.admin.post("/v1/sources", json=made)).status_code == 201
+    topic = ingest.topics.channel("kiosk")
+    call = {"type": "track", "userId": "u", "messageId": "k-1"}
+    await publish(
+        ingest.stack.kafka,
+        [
+            Message(topic, orjson.dumps({**call, "event": "Seen"}), b"k"),
+            Message(topic, orjson.dumps(call), b"k"),
+        ],
+    )
+
+    async def shown() -> tuple[int, int]:
+        counters = (await ingest.admin.get("/v1/sources/kiosk")).json()["counters"]
+        return counters["received"], counters["failed"]
+
+    await eventually(shown, until=lambda seen: seen == (2, 1), within=30)
+
+
 async def test_a_span_that_did_not_move_is_not_counted(engine: AsyncEngine) -> None:
     ours, lost = Place("channel.pos", 0), Place("channel.pos", 1)
     async with transaction(engine) as tx:
@@ -153,7 +193,7 @@ async def test_a_record_that_no_handler_can_take_counts_as_failed(
         handler=never,
         dead_letters=DeadLetters(group="g", topics=topics, counts=counts),
         publisher=publisher,
-        advance=count_and_advance,
+        advance=partial(count_and_advance, topics),
     )
     record = Record(*place, 0, 1_763_712_000_123, b"k", native("tills", "odd"), ())
     span = Span(place, 0, 1, [record])

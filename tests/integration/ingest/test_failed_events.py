@@ -311,6 +311,144 @@ async def test_an_event_of_the_collector_is_corrected(ingest: Ingest) -> None:
     assert one.received_at == wire(row["received_at"])
 
 
+async def test_what_the_door_refused_is_corrected_to_what_it_was_meant_to_be(
+    ingest: Ingest,
+) -> None:
+    source, key = await ingest.source("email")
+    event = b'{"specversion":"1.0","id":"c-1","source":"/tills/7","data":{"total":7}}'
+    call = b'{"event":"Seen","userId":"u","messageId":"m","properties":{"n":NaN}}'
+    structured = {"content-type": "application/cloudevents+json; charset=utf-8"}
+    many = {"content-type": "application/cloudevents-batch+json"}
+    for path, body, headers, steps in (
+        ("/v1/events", event, structured, [{"op": "replace", "path": "type", "value": "Sold"}]),
+        (
+            "/v1/events",
+            event.replace(b"c-1", b"c-2"),
+            many,
+            [{"op": "replace", "path": "type", "value": "Sold"}],
+        ),
+        ("/v1/track", call, {}, [{"op": "remove", "path": "properties.n"}]),
+    ):
+        assert (await ingest.send(path, body, key, **headers)).status_code == 400
+        await failed(ingest, source, 1, status="new")
+        outcome = await replay(ingest, filter={"source": source}, steps=steps)
+        assert (outcome["passing"], outcome["published"]) == (1, 1), outcome
+    found = {one.message_id: one for one in await ingest.touchpoints(source, 3)}
+    assert found["c-1"].id == str(touchpoint_id("/tills/7", "c-1"))
+    assert (found["c-1"].type, found["c-1"].properties) == ("Sold", {"total": 7})
+    assert found["c-2"].id == str(touchpoint_id("/tills/7", "c-2"))
+    assert found["m"].id == str(touchpoint_id(source, "m"))
+    assert (found["m"].kind, found["m"].type) == ("track", "Seen")
+
+
+async def test_a_refused_body_that_was_cut_is_not_taken_for_the_whole(ingest: Ingest) -> None:
+    source, key = await ingest.source("push")
+    body = b'{"event":"Seen","properties":{"x":"' + b"y" * 3_000_000
+    assert (await ingest.send("/v1/track", body, key)).status_code == 400
+    (row,) = await failed(ingest, source, 1)
+    assert (row["reason"], row["whole"]) == ("malformed_payload", False)
+    assert row["size"] == len(body)
+    outcome = await replay(ingest, filter={"source": source})
+    assert (outcome["skipped"], outcome["published"]) == ({"not_whole": 1}, 0)
+
+
+async def hook(ingest: Ingest, source: str, mapping: dict[str, Any]) -> str:
+    """Register a webhook source; its key."""
+    body = {
+        "id": source,
+        "name": source,
+        "channel": "sms",
+        "dialect": "webhook",
+        "mapping": mapping,
+    }
+    made = await ingest.admin.post("/v1/sources", json=body)
+    assert made.status_code == 201, made.text
+    key: str = (await ingest.admin.post(f"/v1/sources/{source}/keys")).json()["key"]
+    return key
+
+
+async def test_items_of_a_webhook_are_one_touchpoint_each_however_often_corrected(
+    ingest: Ingest,
+) -> None:
+    mapping = {"each": "rows", "type": {"const": "Row"}, "occurred_at": "at"}
+    key = await hook(ingest, "rows", mapping)
+    body = orjson.dumps({"rows": [{"n": 1, "at": "soon"}, {"n": 2, "at": "2025-01-02T03:04:05Z"}]})
+    assert (await ingest.send("/v1/webhooks/rows", body, key)).status_code == 200
+    (neighbour,) = await ingest.touchpoints("rows", 1)
+    await failed(ingest, "rows", 1)
+    for status, value in (("new", "2025-01-02T03:04:05Z"), ("replayed", "2025-02-03T04:05:06Z")):
+        steps = [{"op": "replace", "path": "rows[*].at", "value": value}]
+        outcome = await replay(ingest, filter={"source": "rows", "status": status}, steps=steps)
+        assert outcome["published"] == 1
+    found = await ingest.touchpoints("rows", 5)
+    assert len({one.id for one in found}) == 2
+    assert [one.id for one in found].count(neighbour.id) == 3
+    chosen = {"source": "rows", "status": "replayed"}
+    steps = [{"op": "remove", "path": "rows[0]"}]
+    outcome = await replay(ingest, filter=chosen, steps=steps, dry_run=True)
+    assert outcome["skipped"] == {"spec_violation": 1}
+    assert outcome["examples"][0]["error"]["path"] == "mapping.each"
+
+
+async def test_a_part_that_still_fails_leaves_the_others_their_ids(ingest: Ingest) -> None:
+    mapping = {"each": "rows", "type": {"const": "Row"}, "occurred_at": "at"}
+    key = await hook(ingest, "parts", mapping)
+    body = orjson.dumps({"rows": [{"n": 1, "at": "soon"}, {"n": 2, "at": "2025-01-02T03:04:05Z"}]})
+    assert (await ingest.send("/v1/webhooks/parts", body, key)).status_code == 200
+    await failed(ingest, "parts", 1)
+    steps = [{"op": "replace", "path": "rows[1].n", "value": 3}]
+    outcome = await replay(ingest, filter={"source": "parts"}, steps=steps)
+    assert (outcome["failing"], outcome["published"]) == (1, 1)
+    first, again = await ingest.touchpoints("parts", 2)
+    assert first.id == again.id
+
+
+async def test_a_form_is_read_as_a_form_again(ingest: Ingest) -> None:
+    mapping = {
+        "type": {"const": "SMS Received"},
+        "id": "MessageSid",
+        "occurred_at": "At",
+        "identifiers": [{"type": "phone", "value": "From"}],
+    }
+    key = await hook(ingest, "texts", mapping)
+    stated = {"content-type": "application/x-www-form-urlencoded"}
+    good = b"MessageSid=SM1&From=%2B33612345678&Body=Bonjour+%C3%A0+tous"
+    bad = b"MessageSid=SM2&From=%2B33612345678&At=soon"
+    for body in (good, bad):
+        assert (await ingest.send("/v1/webhooks/texts", body, key, **stated)).status_code == 200
+    one = await ingest.touchpoint("texts", "SM1")
+    assert one.properties["Body"] == "Bonjour \u00e0 tous"
+    assert [(each.type, each.value) for each in one.identifiers] == [("phone", "+33612345678")]
+    (row,) = await failed(ingest, "texts", 1)
+    assert (row["reason"], row["path"]) == ("adapter", "At")
+    untouched = await replay(ingest, filter={"source": "texts"}, dry_run=True)
+    assert untouched["examples"][0]["error"]["path"] == "At", "read as a form"
+    steps = [{"op": "remove", "path": "At"}]
+    outcome = await replay(ingest, filter={"source": "texts"}, steps=steps)
+    assert (outcome["passing"], outcome["published"]) == (1, 1)
+    corrected = await ingest.touchpoint("texts", "SM2")
+    assert corrected.properties == {"MessageSid": "SM2", "From": "+33612345678"}
+    fields = b"&".join([b"n=1"] * 1001)
+    for body, words in ((b"no form", "no form"), (fields, "1001 fields")):
+        answer = await ingest.send("/v1/webhooks/texts", body, key, **stated)
+        assert answer.status_code == 400
+        assert words in answer.json()["detail"]
+    await failed(ingest, "texts", 3)
+
+
+async def test_a_source_header_that_is_no_text_harms_nobody(ingest: Ingest) -> None:
+    topic = ingest.topics.channel("kiosk")
+    odd = (("x-concert-source", b"\xff"),)
+    await publish(ingest.stack.kafka, [Message(topic, native("odd", "1"), b"k", odd, 2)])
+    name = "\ufffd"
+    await failed(ingest, name, 1)
+    assert (await replay(ingest, filter={"source": name}))["published"] == 1
+    _, key = await ingest.source("kiosk")
+    call = b'{"event":"Seen","userId":"u","messageId":"after"}'
+    assert (await ingest.send("/v1/track", call, key)).status_code == 200
+    assert ingest.collector.exit_code() is None
+
+
 async def test_discarded_events_are_not_new_any_more(ingest: Ingest) -> None:
     await publish_bad(ingest, "junk", "1", "2")
     await failed(ingest, "junk", 2)

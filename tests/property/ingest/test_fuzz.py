@@ -77,7 +77,7 @@ def verdict(value: bytes | None, given_headers: tuple[tuple[str, bytes], ...] = 
         )
     except InvalidData as error:
         return REASONS[REASONS.index(error.reason)]
-    assert reads.failure is None, "only a webhook's list has items that fail alone"
+    assert not reads.failures, "only a webhook's list has items that fail alone"
     (touchpoint,) = reads.touchpoints
     encoded = touchpoint_encoder.encode(touchpoint)
     assert touchpoint_encoder.encode(touchpoint_decoder.decode(encoded)) == encoded

@@ -40,7 +40,7 @@ def read(
         value, raw=RAW, timestamp=timestamp, headers=pairs, channel=channel, sources=sources
     )
     (touchpoint,) = reads.touchpoints
-    assert reads.failure is None
+    assert not reads.failures
     return touchpoint
 
 

@@ -5,7 +5,11 @@ from typing import Any
 import orjson
 import pytest
 
-from services.ingest.domain.cloudevents_http import MAX_ATTRIBUTE_BYTES, open_cloudevents
+from services.ingest.domain.cloudevents_http import (
+    MAX_ATTRIBUTE_BYTES,
+    cloudevent_headers,
+    open_cloudevents,
+)
 from services.ingest.domain.envelope import MAX_EVENTS, RawRecords
 from shared.contracts.touchpoint import Touchpoint
 from shared.errors import InvalidData, TooLarge
@@ -33,7 +37,8 @@ def opened(
 ) -> RawRecords:
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     sent = body if isinstance(body, bytes) else orjson.dumps(body)
-    return open_cloudevents(content_type, raw, sent)
+    stated = cloudevent_headers(content_type, raw)
+    return open_cloudevents(content_type, stated, sent)._replace(headers=stated)
 
 
 def as_read(records: RawRecords) -> Touchpoint:

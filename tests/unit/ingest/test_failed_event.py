@@ -104,6 +104,11 @@ def test_of_what_is_too_large_only_the_beginning_stays() -> None:
     assert found.sha256 == hashlib.sha256(content).digest()
     cut = failed(b"y" * 5000, truncated=4_000_000)
     assert (cut.size, cut.whole, len(cut.raw or b"")) == (4_000_000, False, 1024)
+    by_the_door = failed(
+        b"y" * 5000, reason="malformed_payload", original=(("x-concert-cut", b"3000000"),)
+    )
+    assert (by_the_door.size, by_the_door.whole) == (3_000_000, False)
+    assert failed(original=(("x-concert-cut", b"9" * 30),)).whole, "no size"
 
 
 def test_received_at_is_what_the_worker_would_take() -> None:

@@ -39,18 +39,39 @@ CLOUD = (("ce_id", b"c1"), ("ce_source", b"/tills/7"), ("ce_type", b"Sold"))
         ({"source": "a\0b", "id": "a\0b"}, (), Glimpse(None, None, None, None)),
         ({"source": 7}, (), Glimpse(None, None, None, None)),
         ({}, (("ce_source", b"/pos/1"),), Glimpse("/pos/1", "/pos/1", None, None)),
+        (
+            {"type": "track", "event": "Seen", "messageId": "m1", "userId": "u"},
+            (),
+            Glimpse("web", "web", "m1", "Seen"),
+        ),
+        ({"type": "identify"}, (), Glimpse("web", "web", None, "identify")),
+        (
+            {"type": "page", "source": "till", "id": 1},
+            (),
+            Glimpse("till", "till", "1", "page"),
+        ),
+        (
+            {"type": "page", "source": "till", "userId": "u"},
+            (),
+            Glimpse("web", "web", None, "page"),
+        ),
+        (
+            {"type": "page", "source": "/c", "specversion": "1.0", "id": "c1"},
+            (),
+            Glimpse("/c", "/c", "c1", "page"),
+        ),
     ],
 )
 def test_every_dialect_shows_its_names(
     value: object, headers: tuple[tuple[str, bytes], ...], expected: Glimpse
 ) -> None:
-    assert glimpse(orjson.dumps(value), headers) == expected
+    assert glimpse(orjson.dumps(value), headers, "web") == expected
 
 
 @pytest.mark.parametrize("value", [None, b"", b"no json", b'{"id":NaN}', b"[" * 100_000, b'"\xff"'])
 def test_what_cannot_be_read_shows_its_source_alone(value: bytes | None) -> None:
-    assert glimpse(value, FROM_SHOP) == Glimpse("shop", "shop", None, None)
-    assert glimpse(value, (("ce_id", b"\xff"),)).source is None
+    assert glimpse(value, FROM_SHOP, "web") == Glimpse("shop", "shop", None, None)
+    assert glimpse(value, (("ce_id", b"\xff"),), "web").source is None
 
 
 def message(number: int, *headers: tuple[str, bytes]) -> Message:
@@ -70,3 +91,15 @@ def test_what_was_refused_or_shows_no_id_is_not_remembered() -> None:
     refused = ("x-concert-refused", b"too_large: 9 bytes")
     taken.note([message(1, refused), Message(None, b"no json", FROM_SHOP)])
     assert taken.source_of("shop", "m1") is None
+
+
+def test_a_source_that_is_no_text_is_remembered_somehow() -> None:
+    taken = RecentlyTaken()
+    taken.note([Message(None, b'{"messageId":"m1"}', (("x-concert-source", b"\xff"),))])
+    assert taken.source_of("\ufffd", "m1") == "\ufffd"
+
+
+def test_a_cloud_event_in_headers_is_remembered_under_its_own_source() -> None:
+    taken = RecentlyTaken()
+    taken.note([Message(None, b"", (*FROM_SHOP, *CLOUD))])
+    assert taken.source_of("/tills/7", "c1") == "shop"

@@ -129,6 +129,37 @@ async def test_what_waits_is_bounded(where: str) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def test_bookkeeping_fails_nobody_whose_events_are_there() -> None:
+    """A replay carries the headers of whoever wrote to the topic, whatever they are."""
+    odd = OutboxBuffer(COUNTS)
+    odd.add("channel.web", b"k", b"{}", (("x-concert-source", b"\xff"), ("ce_id", b"\xff")))
+    async with running(Broker()) as publisher:
+        await asyncio.gather(publisher.publish(odd), publisher.publish(request(0)))
+        await publisher.publish(request(1))
+
+
+async def test_what_is_answered_is_remembered_by_then() -> None:
+    async with running(Broker()) as publisher:
+        one = OutboxBuffer(COUNTS)
+        one.add("channel.web", b"k", b'{"messageId":"m"}', (("x-concert-source", b"s"),))
+        await publisher.publish(one)
+        assert publisher.taken.source_of("s", "m") == "s"
+
+
+async def test_an_acknowledged_request_hears_so_before_the_books_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    publisher = GroupPublisher(Broker(), COUNTS)
+    monkeypatch.setattr(publisher.taken, "note", broken)
+    loop = asyncio.create_task(publisher.run(asyncio.Event()))
+    await publisher.publish(request(0))
+    with pytest.raises(RuntimeError):
+        await loop
+
+
 async def test_what_began_is_finished_when_it_stops() -> None:
     broker = Broker()
     broker.open.clear()

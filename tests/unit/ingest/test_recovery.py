@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from services.ingest.domain.recovery import Step, corrected, id_before, is_path
+from services.ingest.domain.recovery import Step, corrected, is_path
+from shared.contracts.dead_letter import Headers
 from shared.errors import InvalidData
 from tests.unit.ingest.reading import NATIVE, read
 
@@ -13,7 +14,7 @@ from tests.unit.ingest.reading import NATIVE, read
 def after(event: Any, *steps: Step) -> Any:
     """The event after the steps."""
     raw = event if isinstance(event, bytes) else json.dumps(event).encode()
-    return json.loads(corrected(raw, steps))
+    return json.loads(corrected(raw, steps, ()))
 
 
 def replace(path: str, value: Any) -> Step:
@@ -106,13 +107,13 @@ def test_what_does_not_fit_is_refused_with_its_path(event: Any, step: Step, path
 )
 def test_what_is_no_object_is_refused(raw: bytes | None) -> None:
     with pytest.raises(InvalidData) as refused:
-        corrected(raw, [remove("a")])
+        corrected(raw, [remove("a")], ())
     assert refused.value.reason == "malformed_payload"
 
 
 @pytest.mark.parametrize("raw", [None, b"", b"no json", b'{ "a": 1.10 }'])
 def test_without_steps_the_bytes_stay(raw: bytes | None) -> None:
-    assert corrected(raw, []) == (raw or b"")
+    assert corrected(raw, [], ()) == (raw or b"")
 
 
 @pytest.mark.parametrize("bad", ["NaN", "Infinity", '"a\\u0000b"', "1e400"])
@@ -120,10 +121,10 @@ def test_what_no_reader_takes_can_be_taken_out(bad: str) -> None:
     text = json.dumps({**NATIVE, "properties": {"total": 7}}).replace("7}", f"{bad}}}")
     with pytest.raises(InvalidData):
         read(text.encode())
-    untouched = corrected(text.encode(), [replace("properties.other", 1)])
+    untouched = corrected(text.encode(), [replace("properties.other", 1)], ())
     with pytest.raises(InvalidData):
         read(untouched)
-    assert read(corrected(text.encode(), [remove("properties.total")])).properties == {}
+    assert read(corrected(text.encode(), [remove("properties.total")], ())).properties == {}
 
 
 @pytest.mark.parametrize(
@@ -145,33 +146,18 @@ def test_paths(path: str, is_one: bool) -> None:
     assert is_path(path) is is_one
 
 
-def test_an_event_without_id_keeps_the_one_of_its_first_body() -> None:
-    named = {name: value for name, value in NATIVE.items() if name != "id"}
-    published = read(named)
-    raw = json.dumps(named).encode()
-    value = corrected(raw, [replace("properties.total", 1)])
-    fixed = read(value)
-    assert fixed.id != published.id
-    before = id_before(raw, value, fixed.message_id)
-    assert before == published.message_id
-    assert read(value, {"concert-message-id": before}).id == published.id
-    assert read(value, {"concert-message-id": "forged"}).id == fixed.id
-
-
-def test_a_segment_call_without_id_keeps_its_own_too() -> None:
-    call = {"type": "track", "event": "Seen", "userId": "u1", "sentAt": "2025-11-21T08:00:00Z"}
-    raw = json.dumps(call).encode()
-    value = corrected(raw, [replace("event", "Left")])
-    assert id_before(raw, value, read(value).message_id) == read(call).message_id
-
-
-def test_an_event_with_an_id_needs_no_other() -> None:
-    raw = json.dumps(NATIVE).encode()
-    value = corrected(raw, [remove("occurred_at")])
-    assert id_before(raw, value, read(value).message_id) is None
-    assert id_before(raw, raw, "sha256:0") is None
-
-
 def test_the_header_makes_it_historical() -> None:
     assert read(NATIVE, {"concert-historical": "true"}).historical
     assert not read(NATIVE).historical
+
+
+FORM: Headers = (("content-type", b"application/x-www-form-urlencoded"),)
+
+
+def test_the_fields_of_a_form_are_corrected() -> None:
+    steps = [replace("when", "2025-01-02"), remove("odd")]
+    value = corrected(b"when=soon&odd=%00&name=Ada+L&tag=a&tag=b", steps, FORM)
+    assert json.loads(value) == {"when": "2025-01-02", "name": "Ada L", "tag": ["a", "b"]}
+    assert json.loads(corrected(b'{"a":1}', [remove("a")], FORM)) == {}, "stated wrong"
+    with pytest.raises(InvalidData):
+        corrected(b"when=soon", steps, ())

@@ -94,16 +94,16 @@ def test_what_was_sent_is_masked_wherever_it_stands(
     source: str | None, sent: dict[str, Any], shown: dict[str, Any]
 ) -> None:
     content = orjson.dumps(sent)
-    assert orjson.loads(OTHERS.sent(content, source, 1000) or b"") == shown
-    assert PRIVILEGED.sent(content, source, 1000) == content.decode()
-    assert len(OTHERS.sent(content, source, 5) or "") == 5
+    assert orjson.loads(OTHERS.sent(content, (), source, 1000) or b"") == shown
+    assert PRIVILEGED.sent(content, (), source, 1000) == content.decode()
+    assert len(OTHERS.sent(content, (), source, 5) or "") == 5
 
 
 def test_what_cannot_be_masked_is_not_shown() -> None:
     for content in (b'["Bob"]', b"Bob", b'{"wish":'):
-        assert OTHERS.sent(content, "shop", 1000) is None
-        assert PRIVILEGED.sent(content, "shop", 1000) == content.decode()
-    assert PRIVILEGED.sent(None, "shop", 1000) is None
+        assert OTHERS.sent(content, (), "shop", 1000) is None
+        assert PRIVILEGED.sent(content, (), "shop", 1000) == content.decode()
+    assert PRIVILEGED.sent(None, (), "shop", 1000) is None
 
 
 def test_a_mapping_that_takes_the_whole_body_hides_the_whole_body() -> None:
@@ -111,7 +111,7 @@ def test_a_mapping_that_takes_the_whole_body_hides_the_whole_body() -> None:
     source = Source(
         id="h", name="H", channel="web", mapping=mapping, pii={"properties.all": "text"}
     )
-    assert Viewer(False, {"h": source}).sent(b'{"a":1}', "h", 99) == '"***"'
+    assert Viewer(False, {"h": source}).sent(b'{"a":1}', (), "h", 99) == '"***"'
 
 
 def test_a_sentence_quotes_nothing_of_who_declares_personal_data() -> None:

@@ -8,6 +8,7 @@ import pytest
 from services.ingest.domain.dialect import read_touchpoints
 from services.ingest.domain.mapping import parse_mapping
 from services.ingest.domain.webhook import MAX_ITEMS, MAX_MADE_BYTES, Reads
+from shared.contracts.dead_letter import Headers
 from shared.errors import InvalidData
 from shared.ids import touchpoint_id
 from tests.unit.ingest.reading import RAW, RECEIVED_AT, TIMESTAMP, pairs, registered
@@ -33,15 +34,20 @@ ORDER: dict[str, Any] = {
 BODY: dict[str, Any] = {"shop": {"name": "Lyon"}, "orders": [ORDER]}
 
 
-def reads(body: Any, mapping: dict[str, Any] | None = MAPPING) -> Reads:
+def reads(
+    body: Any,
+    mapping: dict[str, Any] | None = MAPPING,
+    headers: Headers = (),
+    **settings: Any,
+) -> Reads:
     """What the worker reads of a body that came to the webhook of `s`."""
     return read_touchpoints(
         body if isinstance(body, bytes) else orjson.dumps(body),
         raw=RAW,
         timestamp=TIMESTAMP,
-        headers=(("x-concert-source", b"s"), ("x-concert-dialect", b"webhook")),
+        headers=(("x-concert-source", b"s"), ("x-concert-dialect", b"webhook"), *headers),
         channel="web",
-        sources=registered(dialect="webhook", mapping=mapping),
+        sources=registered(dialect="webhook", mapping=mapping, **settings),
     )
 
 
@@ -62,9 +68,24 @@ def test_a_bad_item_leaves_its_neighbours() -> None:
     late = {**ORDER, "no": 9, "paid": "noon"}
     found = reads({**BODY, "orders": [ORDER, bad, late, {**ORDER, "no": 10}]})
     assert [one.message_id for one in found.touchpoints] == ["7", "10"]
-    assert found.failure is not None
-    assert found.failure.reason == "adapter"
-    assert found.failure.path == "orders[1]: no"
+    assert [(one.reason, one.path) for one in found.failures] == [
+        ("adapter", "orders[1]: no"),
+        ("adapter", "orders[2]: paid"),
+    ]
+
+
+def test_an_id_that_comes_twice_in_one_body_is_one_event() -> None:
+    found = reads({**BODY, "orders": [ORDER, {**ORDER, "sum": {}}, {**ORDER, "no": 8}]})
+    assert [one.message_id for one in found.touchpoints] == ["7", "8"]
+    assert found.touchpoints[0].properties["total"] == 59.9, "the first"
+    nameless = {name: value for name, value in MAPPING.items() if name != "id"}
+    assert len(reads({**BODY, "orders": [ORDER, ORDER]}, nameless).touchpoints) == 1
+
+
+def test_a_time_without_offset_is_in_the_zone_of_the_source() -> None:
+    mapping = {"type": {"const": "Seen"}, "occurred_at": "at"}
+    (one,) = reads({"at": "2025-01-02T03:04:05"}, mapping, timezone="Europe/Paris").touchpoints
+    assert one.occurred_at == "2025-01-02T02:04:05.000Z"
 
 
 def test_without_a_list_the_body_is_the_event_and_its_properties() -> None:
@@ -112,19 +133,19 @@ def test_no_json_and_no_mapping() -> None:
     assert refused.value.reason == "adapter"
 
 
-@pytest.mark.parametrize("paid", [1e300, True, "1704164645", [1]])
+@pytest.mark.parametrize("paid", [1e300, True, "noon", "1e3", [1]])
 def test_a_number_that_is_no_time(paid: Any) -> None:
     found = reads({**BODY, "orders": [{**ORDER, "paid": paid}]})
     assert found.touchpoints == []
-    assert found.failure is not None
-    assert (found.failure.reason, found.failure.path) == ("adapter", "orders[0]: paid")
+    (failure,) = found.failures
+    assert (failure.reason, failure.path) == ("adapter", "orders[0]: paid")
 
 
 def test_a_small_body_does_not_become_a_large_one() -> None:
     mapping = {"each": "rows", "type": {"const": "Row"}, "properties": {"all": "$"}}
     found = reads({"rows": list(range(900)), "pad": "x" * 200_000}, mapping)
     assert sum(len(orjson.dumps(one.properties)) for one in found.touchpoints) < MAX_MADE_BYTES
-    assert found.failure is not None
+    assert len(found.touchpoints) + len(found.failures) == 900
 
 
 @pytest.mark.parametrize(
