@@ -37,9 +37,10 @@ def mask_trait(name: str, value: Any) -> Any:
 
 def mask_touchpoint(touchpoint: dict[str, Any]) -> dict[str, Any]:
     """A touchpoint without personal data; of `properties` and `context` what looks like none."""
-    return touchpoint | {
+    masked = touchpoint | {
         "identifiers": mask_identifiers(touchpoint.get("identifiers", [])),
         "traits": {n: mask_trait(n, value) for n, value in touchpoint.get("traits", {}).items()},
         "properties": mask(touchpoint.get("properties", {})),
         "context": mask(touchpoint.get("context", {})),
     }
+    return masked | {"audience": MASK} if "audience" in touchpoint else masked

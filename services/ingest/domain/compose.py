@@ -66,6 +66,7 @@ class Reading(msgspec.Struct, kw_only=True):
     schema: str | None = None
     trace: str | None = None
     historical: bool = False
+    audience: Object | None = None
 
 
 def compose(reading: Reading, arrival: Arrival) -> Touchpoint:
@@ -104,6 +105,7 @@ def compose(reading: Reading, arrival: Arrival) -> Touchpoint:
         schema=reading.schema,
         trace=reading.trace or _trace(headers),
         historical=reading.historical or HISTORICAL_HEADER in headers,
+        audience=reading.audience,
         raw=arrival.raw,
     )
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.profile.storage import counters, identifiers, profiles, touchpoints
+from services.profile.storage import audience_jobs, counters, identifiers, profiles, touchpoints
 
 HOT = {
     "insert touchpoints": touchpoints._INSERT,
@@ -20,6 +20,9 @@ HOT = {
     "owners": identifiers._OWNERS,
     "insert identifiers": identifiers._INSERT,
     "move identifiers": identifiers._MOVE,
+    "take an audience job": audience_jobs._TAKE,
+    "page of profiles": audience_jobs._PAGE,
+    "move an audience job": audience_jobs._MOVE,
 }
 
 
