@@ -16,7 +16,7 @@ from tests.support.kafka import read_all
 
 PEOPLE, SHOP, TYPE = 500, "shops", "Store Closed"
 HOPS = ("ingest", "profile")
-SCHEMA = {"type": "object", "required": ["store"]}
+SCHEMA: dict[str, Any] = {"type": "object", "required": ["store"]}
 LYON = {"attr": "profile.city", "op": "eq", "value": "Lyon"}
 BROADCAST: dict[str, Any] = {
     "id": "closed-7",
@@ -51,8 +51,8 @@ async def make_source(concert: Concert) -> None:
         body = {"id": SHOP, "name": "Shops", "channel": "web", "tracking": "reject"}
         made = await api.post("/v1/sources", json=body)
         assert made.status_code == 201, made.text
-        schema = {"properties": SCHEMA}
-        await put_and_publish(api, f"/v1/event-schemas/{TYPE}", schema)
+        draft = {"name": TYPE, "schema": SCHEMA}
+        await put_and_publish(api, f"/v1/event-schemas/{TYPE}", draft)
 
 
 async def get(concert: Concert, path: str) -> Any:

@@ -2,9 +2,9 @@
 
 `{"id","source","type","occurred_at","identifiers":[{"type","value"}]}` is enough. Also known:
 `kind`, `channel`, `traits`, `properties`, `context`, `schema`, `trace`, `historical`, and instead
-of identifiers `audience`, a condition that says who is meant. A publisher's
-`received_at` is its own claim: it is kept with the unknown fields in `context.concert.extra`,
-because `received_at` decides whether a rule may still react.
+of identifiers `audience`, a condition that says who is meant. A publisher's `received_at` is its
+own claim: it is kept with the unknown fields in `context.concert.extra`, because `received_at`
+decides whether a rule may still react.
 Traits stay traits: a native record names its identifiers, nothing is promoted.
 """
 

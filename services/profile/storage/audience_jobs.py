@@ -13,8 +13,6 @@ from sqlalchemy import text
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.profile.domain.profile import StoredProfile, decode_state
-
 NIL = UUID(int=0)
 
 
@@ -109,29 +107,6 @@ async def start(tx: AsyncConnection, touchpoint_id: str) -> UUID | None:
     """Note how many profile ids there are; returns the last one, None when there is none."""
     until: UUID | None = (await tx.execute(_START, {"id": touchpoint_id})).scalar_one()
     return until
-
-
-_PAGE = text(
-    """
-    SELECT id, status, seq, n_merges, state FROM profile
-     WHERE id > :after AND id <= :until ORDER BY id LIMIT :limit
-    """
-)
-
-
-async def page(tx: AsyncConnection, *, after: UUID, until: UUID, limit: int) -> list[StoredProfile]:
-    """At most `limit` profiles behind `after` up to `until`, by id; merged ones among them."""
-    return [
-        StoredProfile(
-            id=str(row.id),
-            status=row.status,
-            merged_into=None,
-            seq=row.seq,
-            n_merges=row.n_merges,
-            state=decode_state(row.state),
-        )
-        for row in await tx.execute(_PAGE, {"after": after, "until": until, "limit": limit})
-    ]
 
 
 _MOVE = text(

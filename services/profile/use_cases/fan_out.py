@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.profile.domain.absorb import Rules
 from services.profile.domain.audience import Copies, facts_of, membership
 from services.profile.domain.working_profile import WorkingProfile
-from services.profile.storage import audience_jobs
+from services.profile.storage import audience_jobs, listing
 from services.profile.storage.audience_jobs import OpenJob
 from shared import clock
 from shared.contracts.identifiers import RESERVED_TYPE
@@ -59,6 +59,7 @@ class FanOut:
         Returns 0 when nothing is to be done now. Raises Infrastructure when PostgreSQL or the
         topic is away.
         """
+        self._in_hand = None
         await asyncio.sleep(self._not_before - clock.monotonic_seconds())
         async with transaction(self._engine) as tx:
             if (await outbox.backlog(tx)).frames > MOST_FRAMES:
@@ -89,7 +90,7 @@ class FanOut:
         page = (
             []
             if until is None
-            else await audience_jobs.page(tx, after=job.position, until=until, limit=limit)
+            else await listing.page_of_all(tx, after=job.position, until=until, limit=limit)
         )
         meant = membership(msgspec.json.decode(job.condition))
         messages, left_out = OutboxBuffer(self._counts), 0

@@ -6,7 +6,14 @@ import pytest
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.profile.storage import audience_jobs, counters, identifiers, profiles, touchpoints
+from services.profile.storage import (
+    audience_jobs,
+    counters,
+    identifiers,
+    listing,
+    profiles,
+    touchpoints,
+)
 
 HOT = {
     "insert touchpoints": touchpoints._INSERT,
@@ -21,7 +28,7 @@ HOT = {
     "insert identifiers": identifiers._INSERT,
     "move identifiers": identifiers._MOVE,
     "take an audience job": audience_jobs._TAKE,
-    "page of profiles": audience_jobs._PAGE,
+    "page of profiles": listing._PAGE_OF_ALL,
     "move an audience job": audience_jobs._MOVE,
 }
 
