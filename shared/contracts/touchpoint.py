@@ -71,6 +71,11 @@ class TouchpointEnvelope(msgspec.Struct, gc=False, kw_only=True):
     audience: msgspec.Raw = NO_AUDIENCE
     raw: RawPosition
 
+    @property
+    def has_audience(self) -> bool:
+        """Whether it names no person but says by a condition who is meant."""
+        return self.audience != NO_AUDIENCE and bytes(self.audience) != b"null"
+
 
 touchpoint_encoder = msgspec.json.Encoder()
 touchpoint_decoder = msgspec.json.Decoder(Touchpoint)

@@ -32,7 +32,6 @@ from services.profile.storage import (
 from services.profile.use_cases.naming import NAMING
 from shared.contracts.topics import Topics
 from shared.contracts.touchpoint import (
-    NO_AUDIENCE,
     TouchpointEnvelope,
     envelope_decoder,
     touchpoint_decoder,
@@ -101,7 +100,7 @@ class AbsorbTouchpoints:
         ids = _Ids({})
         fresh, duplicate = await _drop_seen(tx, incoming, ids, handled)
         crash_point("profile.deduped")
-        named = [one for one in fresh if one.touchpoint.audience == NO_AUDIENCE]
+        named = [one for one in fresh if not one.touchpoint.has_audience]
         if named:
             absorbed = await self._absorb(tx, named, ids)
             crash_point("profile.folded")
@@ -223,7 +222,7 @@ async def _write(tx: AsyncConnection, absorbed: Absorbed, ids: _Ids) -> None:
 
 async def _keep_for_sweeper(tx: AsyncConnection, fresh: Sequence[Arrival]) -> None:
     """Those that carry an audience are nobody's; a sweeper takes them to the members."""
-    meant = [one for one in fresh if one.touchpoint.audience != NO_AUDIENCE]
+    meant = [one for one in fresh if one.touchpoint.has_audience]
     await touchpoints.anchor(
         tx, {one.touchpoint.id: None for one in meant}, reason_if_none=AUDIENCE
     )

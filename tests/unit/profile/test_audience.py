@@ -9,7 +9,7 @@ from services.profile.domain.audience import facts_of, membership
 from services.profile.domain.profile import golden
 from services.profile.domain.working_profile import WorkingProfile
 from shared.errors import Unprocessable
-from tests.unit.profile.world import World, order, touchpoint
+from tests.unit.profile.world import World, arrival, order, touchpoint
 
 ADA, BO = ("email", "ada@example.com"), ("email", "bo@example.com")
 RULES = Rules()
@@ -56,6 +56,12 @@ def test_who_is_meant() -> None:
         ADA[1],
         BO[1],
     }
+
+
+def test_a_touchpoint_has_an_audience_or_none() -> None:
+    assert arrival(touchpoint(1, audience={"consent": {}}), RULES).touchpoint.has_audience
+    for body in (touchpoint(1), touchpoint(1, audience=None)):
+        assert not arrival(body, RULES).touchpoint.has_audience
 
 
 def test_a_condition_about_events_is_nobody_s_audience() -> None:
