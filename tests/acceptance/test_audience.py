@@ -154,6 +154,7 @@ async def the_publisher_is_told(concert: Concert, members: int) -> None:
         "duplicate": 1,
         "failed": 0,
         "in_flight": 0,
+        "detail": None,
     }
 
 

@@ -159,7 +159,8 @@ async def test_a_page_that_fails_leaves_nothing_and_is_done_again(
 async def test_a_job_that_cannot_be_done_ends_and_the_next_has_its_turn(
     engine: AsyncEngine, worker: Worker, people: dict[int, list[str]]
 ) -> None:
-    await worker.absorb(broadcast(100), broadcast(101))
+    await worker.absorb(broadcast(100))
+    await worker.absorb(broadcast(101))
     async with transaction(engine) as tx:
         await tx.execute(text("UPDATE audience_job SET condition = '[]' WHERE message_id = 'm100'"))
     one = sweeper(engine, worker)

@@ -15,7 +15,7 @@ from tests.support.api import calling
 from tests.unit.profile.world import touchpoint
 
 NAMED = {"attr": "profile.first_name", "op": "eq", "value": "Ada"}
-IN_WORDS = 'the profile\'s first name is "Ada"'
+IN_WORDS = 'the profile\'s first_name is "Ada"'
 PATH = "/v1/audience-events"
 
 
