@@ -37,6 +37,7 @@ ROLES = (
     Role("ingest", "worker"),
     Role("ingest", "failures"),
     Role("profile", "worker"),
+    Role("profile", "sweeper"),
     Role("profile", "api", api_offset=2),
     Role("orchestrator", "worker"),
     Role("orchestrator", "poller"),

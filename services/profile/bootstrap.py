@@ -7,6 +7,7 @@ from services.profile.api.app import create_app
 from services.profile.domain.absorb import Rules
 from services.profile.storage.tables import MIGRATIONS, SCHEMA
 from services.profile.use_cases.absorb_touchpoints import AbsorbTouchpoints
+from services.profile.use_cases.fan_out import FanOut, measure
 from shared.observability.health import Health
 from shared.runtime.assembly import (
     api_role,
@@ -16,6 +17,7 @@ from shared.runtime.assembly import (
     stateful_worker,
 )
 from shared.runtime.cli import Command
+from shared.runtime.poller import poll
 from shared.runtime.service import Role, run_role
 from shared.settings import Settings, load
 
@@ -34,6 +36,20 @@ async def _worker(settings: Settings) -> Role:
     )
 
 
+async def _sweeper(settings: Settings) -> Role:
+    """Each kind of work that waits in the database is a task of its own."""
+    built = parts(settings, service=SCHEMA, role="sweeper")
+    fan_out = FanOut(built.engine, counts=built.counts, rules=RULES)
+    return Role(
+        health=Health(built.name, built.checks()),
+        stages=[
+            {"audiences": partial(poll, fan_out.advance, fan_out.give_up, what="audiences")},
+            {"catalogue": built.catalogue.run, "measure": partial(measure, built.engine)},
+        ],
+        closing=[built.engine.dispose],
+    )
+
+
 async def _api(settings: Settings) -> Role:
     built = parts(settings, service=SCHEMA, role="api")
     health = Health(built.name, built.checks())
@@ -45,7 +61,7 @@ async def _api(settings: Settings) -> Role:
 
 def _run(role: str) -> int:
     settings = load(Settings)
-    build = {"worker": _worker, "api": _api}[role]
+    build = {"worker": _worker, "sweeper": _sweeper, "api": _api}[role]
     return run_role(settings, service=SCHEMA, role=role, build=partial(build, settings))
 
 
@@ -57,6 +73,7 @@ def _migrate() -> int:
 
 COMMANDS = {
     "worker": Command("merge touchpoints into profiles, publish updates", partial(_run, "worker")),
+    "sweeper": Command("take events to their audience", partial(_run, "sweeper")),
     "api": Command("serve profiles and take consents over HTTP", partial(_run, "api")),
     "migrate": Command("bring the schema to its newest revision, then exit", _migrate),
 }

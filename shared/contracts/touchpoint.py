@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+NO_AUDIENCE = msgspec.Raw(b"")
+
 
 class Identifier(msgspec.Struct, frozen=True, gc=False):
     """(type, value) that points at a person. The value is normalised for its type."""
@@ -26,7 +28,11 @@ class RawPosition(msgspec.Struct, frozen=True, gc=False):
 
 
 class Touchpoint(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
-    """One interaction of a customer on a channel. `id` is the only dedup key."""
+    """One interaction of a customer on a channel. `id` is the only dedup key.
+
+    One that names no person may say by a condition, `audience`, who is meant: each of them gets an
+    event of their own, with the id `<message id>:<profile id>`.
+    """
 
     id: str
     message_id: str
@@ -43,6 +49,7 @@ class Touchpoint(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     schema: str | None = None
     trace: str | None = None
     historical: bool = False
+    audience: dict[str, Any] | None = None
     raw: RawPosition
 
 
@@ -61,7 +68,13 @@ class TouchpointEnvelope(msgspec.Struct, gc=False, kw_only=True):
     properties: msgspec.Raw = msgspec.Raw(b"{}")
     context: msgspec.Raw = msgspec.Raw(b"{}")
     historical: bool = False
+    audience: msgspec.Raw = NO_AUDIENCE
     raw: RawPosition
+
+    @property
+    def has_audience(self) -> bool:
+        """Whether it names no person but says by a condition who is meant."""
+        return self.audience != NO_AUDIENCE and bytes(self.audience) != b"null"
 
 
 touchpoint_encoder = msgspec.json.Encoder()

@@ -67,9 +67,10 @@ def mask_touchpoint(
     """A touchpoint without personal data: what stands at the places that its source calls
     `personal`, and of `properties` and `context` what looks like it."""
     touchpoint = mask_places(touchpoint, personal) if personal else touchpoint
-    return touchpoint | {
+    masked = touchpoint | {
         "identifiers": mask_identifiers(touchpoint.get("identifiers", [])),
         "traits": {n: mask_trait(n, value) for n, value in touchpoint.get("traits", {}).items()},
         "properties": mask(touchpoint.get("properties", {})),
         "context": mask(touchpoint.get("context", {})),
     }
+    return masked | {"audience": MASK} if "audience" in touchpoint else masked

@@ -250,6 +250,20 @@ TIMER_FIRE_DELAY = histogram(
     act="The 99th percentile above 2 s: start another poller, or see PostgreSQL.",
 )
 
+# --- audience events ----------------------------------------------------------------------------
+AUDIENCE_JOBS_OPEN = gauge(
+    "audience_jobs_open",
+    "Events on their way to an audience: waiting or running.",
+    moves="The sweeper counts them every few seconds.",
+    act="Growing: start another sweeper, or see `/v1/audience-events` for a large one.",
+)
+AUDIENCE_COPIES = counter(
+    "audience_copies_total",
+    "Copies of events for the members of an audience.",
+    moves="The copies of one page of profiles were committed to the outbox.",
+    act="Flat while jobs are open: nobody is meant, or the outbox is full, runbook outbox-stalled.",
+)
+
 # --- profile ------------------------------------------------------------------------------------
 PROFILES_CREATED = counter(
     "profiles_created_total",

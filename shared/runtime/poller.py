@@ -1,4 +1,5 @@
-"""The one loop that serves PostgreSQL's timers: claim what is due, fire it, at once again if full.
+"""The one loop that serves what waits in PostgreSQL, timers and jobs: claim what is due, fire it,
+at once again if full.
 
 What is due is decided by the database's clock, inside the transaction that also holds the effect.
 """
@@ -24,8 +25,10 @@ Postpone = Callable[[], Awaitable[None]]
 """Puts the first due timer off for some minutes."""
 
 
-async def poll(fire: Fire, postpone: Postpone, stopping: asyncio.Event) -> None:
-    """Fire due timers until told to stop.
+async def poll(
+    fire: Fire, postpone: Postpone, stopping: asyncio.Event, *, what: str = "timers"
+) -> None:
+    """Fire due timers until told to stop; `what` they are called in the log.
 
     Infrastructure is tried again, later and later. After an unknown failure timers are fired one
     by one; one that fails three times alone is put off and said, so that the others are served.
@@ -39,12 +42,12 @@ async def poll(fire: Fire, postpone: Postpone, stopping: asyncio.Event) -> None:
             fired = await fire(limit)
         except Infrastructure as error:
             metrics.RETRIES.labels(failure="infrastructure").inc()
-            logger.warning("timers: again in %.1f s: %s", pause, error)
+            logger.warning("%s: again in %.1f s: %s", what, pause, error)
             await wait(stopping, pause)
             pause = min(pause * 2, LONGEST_PAUSE)
         except Exception:  # a bug in one timer: it is logged, tried alone, then put off
             metrics.RETRIES.labels(failure="unknown").inc()
-            logger.exception("timers: %d together failed", limit)
+            logger.exception("%s: %d together failed", what, limit)
             failures, limit = failures + 1, 1
             await wait(stopping, FIRST_PAUSE)
         else:

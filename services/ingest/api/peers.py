@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from services.ingest.domain.receipt import Applied, Decided
+from services.ingest.domain.receipt import Applied, Decided, Progress
 from shared.errors import Infrastructure
 
 PROFILE = "profile"
@@ -37,6 +37,7 @@ class _Fate(msgspec.Struct):
     profile_id: str | None
     reason: str | None
     duplicates: int
+    audience: Progress | None = None
 
 
 class _Decision(msgspec.Struct):
@@ -65,7 +66,9 @@ class Peers:
         found = await _get(self._profile, PROFILE, f"/v1/touchpoints/{touchpoint_id}", _Fate)
         if found is None:
             return None
-        return Applied(found.source, found.profile_id, found.reason, found.duplicates)
+        return Applied(
+            found.source, found.profile_id, found.reason, found.duplicates, found.audience
+        )
 
     async def counted(self, source: str) -> Counted:
         """The exact counters of a source.

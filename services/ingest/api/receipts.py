@@ -56,11 +56,23 @@ class DecisionName(BaseModel):
     action_ids: list[str]
 
 
+class AudienceProgress(BaseModel):
+    """How far an event has come on its way to its audience: profiles that were looked at, `of` how
+    many (null until it starts), members that were sent a copy, members that cannot be."""
+
+    status: str
+    examined: int
+    of: int | None
+    matched: int
+    left_out: int
+
+
 class ReceiptView(BaseModel):
     """What became of an event. The status is that of its first copy that could be applied.
 
     `accepted`: taken, not applied yet. `failed`: it lies among the failed events, `reason` says
-    why. `applied`: it is in the history of `profile_id`, or of nobody for the `reason`. Further
+    why. `applied`: it is in the history of `profile_id`, or of nobody for the `reason`; with the
+    reason `audience` it goes to all whom it is meant for, and `audience` says how far. Further
     copies of the publisher are no events of their own: they are `duplicates`, left out when none.
     `missing` says which part is not known now; `decisions` is left out when that is one.
     """
@@ -73,6 +85,7 @@ class ReceiptView(BaseModel):
     profile_id: str | None = None
     decisions: list[DecisionName] | None = None
     duplicates: int | None = None
+    audience: AudienceProgress | None = None
     missing: list[str] | None = None
 
 

@@ -67,6 +67,7 @@ class Reading(msgspec.Struct, kw_only=True):
     trace: str | None = None
     historical: bool = False
     number: int = 0
+    audience: Object | None = None
 
 
 def compose(reading: Reading, arrival: Arrival) -> Touchpoint:
@@ -106,6 +107,7 @@ def compose(reading: Reading, arrival: Arrival) -> Touchpoint:
         schema=reading.schema,
         trace=reading.trace or _trace(headers),
         historical=reading.historical or HISTORICAL_HEADER in headers,
+        audience=reading.audience,
         raw=arrival.raw,
     )
 

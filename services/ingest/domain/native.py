@@ -1,12 +1,14 @@
 """The native touchpoint: what a Kafka producer writes that speaks Concert's own words.
 
 `{"id","source","type","occurred_at","identifiers":[{"type","value"}]}` is enough. Also known:
-`kind`, `channel`, `traits`, `properties`, `context`, `schema`, `trace`, `historical`. A publisher's
-`received_at` is its own claim: it is kept with the unknown fields in `context.concert.extra`,
-because `received_at` decides whether a rule may still react.
+`kind`, `channel`, `traits`, `properties`, `context`, `schema`, `trace`, `historical`, and instead
+of identifiers `audience`, a condition that says who is meant. A publisher's `received_at` is its
+own claim: it is kept with the unknown fields in `context.concert.extra`, because `received_at`
+decides whether a rule may still react.
 Traits stay traits: a native record names its identifiers, nothing is promoted.
 """
 
+from services.ingest.domain.audience import read_audience_of
 from services.ingest.domain.compose import Arrival, Reading, compose
 from services.ingest.domain.fields import (
     Object,
@@ -25,7 +27,7 @@ from shared.contracts.touchpoint import Touchpoint
 _KNOWN = frozenset(
     (
         *("id", "source", "type", "kind", "channel", "occurred_at", "identifiers", "traits"),
-        *("properties", "context", "schema", "trace", "historical"),
+        *("properties", "context", "schema", "trace", "historical", "audience"),
     )
 )
 
@@ -33,7 +35,8 @@ _KNOWN = frozenset(
 def read_native(event: Object, arrival: Arrival, source_name: str | None) -> Touchpoint:
     """The touchpoint of a native record; `source_name` is the collector's word, if it came so.
 
-    Raises InvalidData `spec_violation`, `unknown_source`, `wrong_channel` or `too_old`.
+    Raises InvalidData `spec_violation`, `unknown_source`, `wrong_channel` or `too_old`; `too_large`
+    only for one with an audience.
     """
     kind = text_at(event, "kind") or "track"
     if kind not in KINDS:
@@ -58,5 +61,6 @@ def read_native(event: Object, arrival: Arrival, source_name: str | None) -> Tou
         schema=text_at(event, "schema"),
         trace=text_at(event, "trace"),
         historical=flag_at(event, "historical"),
+        audience=read_audience_of(event) if "audience" in event else None,
     )
     return compose(reading, arrival)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import msgspec
+
 Status = Literal["accepted", "duplicate", "failed", "applied"]
 
 
@@ -13,6 +15,17 @@ class Applied(NamedTuple):
     profile_id: str | None
     reason: str | None
     duplicates: int
+    audience: "Progress | None" = None
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far an event has come on its way to its audience, as the profile service says it."""
+
+    status: str
+    examined: int
+    of: int | None
+    matched: int
+    left_out: int
 
 
 class Failed(NamedTuple):
@@ -63,6 +76,8 @@ def receipt(
     if applied is not None and visible(applied.source):
         found |= {"status": "applied", "reason": applied.reason, "profile_id": applied.profile_id}
         found["duplicates"] = applied.duplicates or None
+        if applied.audience is not None:
+            found["audience"] = msgspec.structs.asdict(applied.audience)
         if known.decided is not None:
             found["decisions"] = [one._asdict() for one in known.decided]
     elif failed is not None and visible(failed.source):

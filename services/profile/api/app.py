@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.profile.api.audience_events import router as audience_events
 from services.profile.api.changes import router as changes
 from services.profile.api.profiles import router as profiles
 from services.profile.api.state import ApiState, give
@@ -28,7 +29,7 @@ def create_app(
         version=VERSION,
         health=health,
         engine=engine,
-        routers=[profiles, changes, timeline, touchpoints],
+        routers=[profiles, changes, timeline, touchpoints, audience_events],
     )
     give(app, ApiState(rules=rules, topics=topics, counts=counts))
     return app

@@ -112,10 +112,45 @@ class MergeView(BaseModel):
     undone_at: datetime | None
 
 
+AudienceStatus = Literal["waiting", "running", "done", "failed", "cancelled"]
+
+
+class AudienceProgress(BaseModel):
+    """How far an event has come on its way to its audience.
+
+    `examined` of `of` profile ids (merged ones among them) were looked at; `of` is null until it
+    starts. `matched` members have a copy, `left_out` ones have no identifier to send it to.
+    """
+
+    status: AudienceStatus
+    examined: int
+    of: int | None
+    matched: int
+    left_out: int
+
+
+class AudienceEventView(AudienceProgress):
+    """An event that names no person. `id` is that of its touchpoint, `event` the publisher's own.
+
+    `audience` says in words who is meant; masked for who may not see personal data.
+    """
+
+    id: str
+    event: str
+    source: str
+    type: str
+    audience: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str | None
+
+
 class FateView(BaseModel):
     """What became of a touchpoint: the profile it belongs to now, or why it has none.
 
-    `source` published the copy that was applied, `duplicates` is how many more it sent.
+    `source` published the copy that was applied, `duplicates` is how many more it sent. `audience`
+    is how far one with the reason `audience` has come.
     """
 
     id: str
@@ -123,6 +158,7 @@ class FateView(BaseModel):
     reason: str | None
     duplicates: int
     source: str
+    audience: AudienceProgress | None = None
 
 
 class CountersView(BaseModel):

@@ -6,8 +6,9 @@ from uuid import UUID
 from fastapi import Path
 
 from services.profile.api.profiles import Reader
-from services.profile.api.schemas import CountersView, FateView
-from services.profile.storage import counters
+from services.profile.api.schemas import AudienceProgress, CountersView, FateView
+from services.profile.domain.audience import AUDIENCE
+from services.profile.storage import audience_jobs, counters
 from services.profile.use_cases.read_profile import read_fate
 from shared.errors import Malformed
 from shared.http.state import Engine
@@ -24,7 +25,11 @@ async def get_touchpoint(touchpoint_id: UUID, engine: Engine, _: Reader) -> Fate
     """What became of a touchpoint; 404 while it has not been applied."""
     async with transaction(engine) as tx:
         fate = await read_fate(tx, str(touchpoint_id))
-    return FateView(id=str(touchpoint_id), **fate._asdict())
+        job = None
+        if fate.reason == AUDIENCE:
+            job = await audience_jobs.read(tx, str(touchpoint_id))
+    progress = None if job is None else AudienceProgress.model_validate(job, from_attributes=True)
+    return FateView(id=str(touchpoint_id), audience=progress, **fate._asdict())
 
 
 @router.get("/v1/touchpoint-counters/{source:path}")

@@ -7,6 +7,7 @@ The revisions in `migrations/` are what creates them; a test compares the two.
 `touchpoint`           deduplication and history in one; `anchor` is the identifier it hangs on
 `touchpoint_duplicate` other raw records that carried the id of a touchpoint
 `touchpoint_counter`   how many of a source were applied and came again, in shards
+`audience_job`         events that go to an audience, and how far each has come
 `merge`                which profile went into which, why, and which identifiers moved
 """
 
@@ -33,6 +34,7 @@ from shared.postgres.tables import stream_tables
 
 SCHEMA = "profile"
 MIGRATIONS = Path(__file__).parent / "migrations"
+NIL = "00000000-0000-0000-0000-000000000000"
 
 metadata = MetaData()
 stream_tables(metadata)
@@ -100,6 +102,43 @@ touchpoint_counter = Table(
     Column("accepted", BigInteger, nullable=False),
     Column("duplicate", BigInteger, nullable=False),
     PrimaryKeyConstraint("source", "shard"),
+)
+
+audience_job = Table(
+    "audience_job",
+    metadata,
+    Column("touchpoint_id", UUID, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("condition", LargeBinary, nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'waiting'")),
+    Column("position", UUID, nullable=False, server_default=text(f"'{NIL}'")),
+    Column("until", UUID),
+    Column("of", BigInteger),
+    Column("examined", BigInteger, nullable=False, server_default=text("0")),
+    Column("matched", BigInteger, nullable=False, server_default=text("0")),
+    Column("left_out", BigInteger, nullable=False, server_default=text("0")),
+    Column(
+        "created_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=text("clock_timestamp()"),
+    ),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("error", Text),
+)
+Index(
+    "audience_job_open",
+    audience_job.c.created_at,
+    audience_job.c.touchpoint_id,
+    postgresql_where=audience_job.c.finished_at.is_(None),
+)
+Index(
+    "audience_job_newest",
+    audience_job.c.created_at.desc(),
+    audience_job.c.touchpoint_id.desc(),
 )
 
 merge = Table(

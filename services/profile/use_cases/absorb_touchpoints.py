@@ -19,11 +19,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Rules, absorb
 from services.profile.domain.absorbed import NO_IDENTITY, Absorbed, Arrival, Known
+from services.profile.domain.audience import AUDIENCE
 from services.profile.domain.identity import usable
-from services.profile.storage import counters, identifiers, merges, profiles, touchpoints
+from services.profile.storage import (
+    audience_jobs,
+    counters,
+    identifiers,
+    merges,
+    profiles,
+    touchpoints,
+)
 from services.profile.use_cases.naming import NAMING
 from shared.contracts.topics import Topics
-from shared.contracts.touchpoint import TouchpointEnvelope, envelope_decoder
+from shared.contracts.touchpoint import (
+    TouchpointEnvelope,
+    envelope_decoder,
+    touchpoint_decoder,
+)
 from shared.errors import Infrastructure, PartitionStopped
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.kafka.records import Place, Record
@@ -88,13 +100,16 @@ class AbsorbTouchpoints:
         ids = _Ids({})
         fresh, duplicate = await _drop_seen(tx, incoming, ids, handled)
         crash_point("profile.deduped")
-        if fresh:
-            absorbed = await self._absorb(tx, fresh, ids)
+        named = [one for one in fresh if not one.touchpoint.has_audience]
+        if named:
+            absorbed = await self._absorb(tx, named, ids)
             crash_point("profile.folded")
             await _write(tx, absorbed, ids)
             for profile_id, message in absorbed.messages:
                 handled.messages.add(self._topic, profile_id.encode(), message)
             handled.after_commit.append(partial(_report, absorbed.outcomes))
+        if len(named) < len(fresh):
+            await _keep_for_sweeper(tx, fresh)
         await counters.add(
             tx,
             shard=min(record.partition for record in records),
@@ -202,6 +217,27 @@ async def _write(tx: AsyncConnection, absorbed: Absorbed, ids: _Ids) -> None:
             for touchpoint_id, key in absorbed.anchors.items()
         },
         reason_if_none=NO_IDENTITY,
+    )
+
+
+async def _keep_for_sweeper(tx: AsyncConnection, fresh: Sequence[Arrival]) -> None:
+    """Those that carry an audience are nobody's; a sweeper takes them to the members."""
+    meant = [one for one in fresh if one.touchpoint.has_audience]
+    await touchpoints.anchor(
+        tx, {one.touchpoint.id: None for one in meant}, reason_if_none=AUDIENCE
+    )
+    await audience_jobs.insert(tx, [_job(one) for one in meant])
+
+
+def _job(arrival: Arrival) -> audience_jobs.NewJob:
+    touchpoint = arrival.touchpoint
+    message_id = touchpoint_decoder.decode(arrival.body).message_id
+    return audience_jobs.NewJob(
+        touchpoint.id,
+        touchpoint.source,
+        message_id,
+        touchpoint.type,
+        bytes(touchpoint.audience),
     )
 
 

@@ -85,7 +85,7 @@ async def test_what_was_there_before_the_counters_is_counted(stack: Stack) -> No
         await worker.absorb(touchpoint(1, USER), touchpoint(2, USER), copy)
         before = await worker.rows("SELECT * FROM touchpoint_counter")
         async with transaction(engine) as tx:
-            await tx.execute(text("DROP TABLE touchpoint_counter"))
+            await tx.execute(text("DROP TABLE touchpoint_counter, audience_job"))
             await tx.execute(text("UPDATE alembic_version SET version_num = '0001'"))
         await migrate(engine, folder=MIGRATIONS, schema=SCHEMA)
         assert (

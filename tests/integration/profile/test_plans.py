@@ -6,7 +6,14 @@ import pytest
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.profile.storage import counters, identifiers, profiles, touchpoints
+from services.profile.storage import (
+    audience_jobs,
+    counters,
+    identifiers,
+    listing,
+    profiles,
+    touchpoints,
+)
 
 HOT = {
     "insert touchpoints": touchpoints._INSERT,
@@ -20,6 +27,9 @@ HOT = {
     "owners": identifiers._OWNERS,
     "insert identifiers": identifiers._INSERT,
     "move identifiers": identifiers._MOVE,
+    "take an audience job": audience_jobs._TAKE,
+    "page of profiles": listing._PAGE_OF_ALL,
+    "move an audience job": audience_jobs._MOVE,
 }
 
 
@@ -37,8 +47,8 @@ async def test_no_table_is_scanned(engine: AsyncEngine, name: str) -> None:
         driver = (await connection.get_raw_connection()).driver_connection
         assert driver is not None
         await driver.execute(f"PREPARE hot AS {statement}")
-        nulls = ", ".join(["NULL"] * parameters)
-        rows = await driver.fetch(f"EXPLAIN EXECUTE hot ({nulls})")
+        nulls = f"({', '.join(['NULL'] * parameters)})" if parameters else ""
+        rows = await driver.fetch(f"EXPLAIN EXECUTE hot {nulls}")
         await driver.execute("DEALLOCATE hot")
     plan = "\n".join(row[0] for row in rows)
     assert "Seq Scan" not in plan, plan

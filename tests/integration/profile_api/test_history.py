@@ -153,4 +153,5 @@ async def test_the_counters_of_a_source(viewer: httpx.AsyncClient, worker: Worke
         "reason": "no_identity",
         "duplicates": 1,
         "source": name,
+        "audience": None,
     }

@@ -205,6 +205,7 @@ async def test_a_touchpoint_tells_whose_it_is(admin: httpx.AsyncClient, worker: 
         "reason": None,
         "duplicates": 0,
         "source": "shop",
+        "audience": None,
     }
     found = await ok(admin, f"/v1/touchpoints/{nameless}")
     assert (found["profile_id"], found["reason"]) == (None, "no_identity")

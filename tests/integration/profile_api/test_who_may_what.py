@@ -19,6 +19,9 @@ ROUTES: dict[tuple[str, str], str] = {
     ("PUT", "/v1/profiles/{profile_id}/consents"): "privacy",
     ("GET", "/v1/touchpoints/{touchpoint_id}"): "read",
     ("GET", "/v1/touchpoint-counters/{source}"): "read",
+    ("GET", "/v1/audience-events"): "read",
+    ("GET", "/v1/audience-events/{touchpoint_id}"): "read",
+    ("POST", "/v1/audience-events/{touchpoint_id}:cancel"): "edit",
     **ACCESS_ROUTES,
 }
 

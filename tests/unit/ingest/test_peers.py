@@ -9,9 +9,16 @@ import pytest
 
 from services.ingest.api import peers
 from services.ingest.api.peers import Counted, Peers
-from services.ingest.domain.receipt import Applied, Decided
+from services.ingest.domain.receipt import Applied, Decided, Progress
 from shared.errors import Infrastructure
 
+PROGRESS: dict[str, Any] = {
+    "status": "waiting",
+    "examined": 0,
+    "of": None,
+    "matched": 0,
+    "left_out": 0,
+}
 DECISION: dict[str, Any] = {
     "id": "d1",
     "at": "2026-11-21T10:00:00.000Z",
@@ -40,6 +47,14 @@ async def test_answers_are_read() -> None:
                 "duplicates": 2,
                 "source": "shop",
             },
+            "/v1/touchpoints/t2": {
+                "id": "t2",
+                "profile_id": None,
+                "reason": "audience",
+                "duplicates": 0,
+                "source": "shop",
+                "audience": PROGRESS,
+            },
             "/v1/touchpoint-counters/a%2Fb": {"accepted": 3, "duplicate": 1},
             "/v1/decisions?touchpoint_id=t1&limit=50": {
                 "items": [DECISION | {"sentence": "Sent."}],
@@ -50,6 +65,8 @@ async def test_answers_are_read() -> None:
 
     asked = answering(answer)
     assert await asked.applied("t1") == Applied("shop", "p1", None, 2)
+    with_audience = Applied("shop", None, "audience", 0, Progress(**PROGRESS))
+    assert await asked.applied("t2") == with_audience
     assert await asked.counted("a/b") == Counted(3, 1)
     assert await asked.decided("t1") == [Decided(**DECISION)]
     await asked.close()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.ingest.domain.receipt import Applied, Decided, Failed, Known, receipt
+from services.ingest.domain.receipt import Applied, Decided, Failed, Known, Progress, receipt
 
 APPLIED = Applied("shop", "p1", None, 0)
 FAILED = Failed("shop", "spec_violation", "type is required")
@@ -35,6 +35,20 @@ def test_copies_are_counted_and_nobody_s_event_says_why() -> None:
     assert found is not None
     assert (found["reason"], found["duplicates"]) == ("no_identity", 2)
     assert "profile_id" not in found
+
+
+def test_an_event_with_an_audience_says_how_far_it_is() -> None:
+    progress = Progress("running", 10, 20, 3, 1)
+    found = made(known(applied=Applied("shop", None, "audience", 0, progress)))
+    assert found is not None
+    assert (found["status"], found["reason"]) == ("applied", "audience")
+    assert found["audience"] == {
+        "status": "running",
+        "examined": 10,
+        "of": 20,
+        "matched": 3,
+        "left_out": 1,
+    }
 
 
 def test_what_failed_says_why_until_a_copy_is_applied() -> None:
