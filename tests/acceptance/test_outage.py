@@ -9,7 +9,7 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -55,20 +55,19 @@ class Sent:
         return Counter(one.status for one in self.answers if since <= one.at <= until)
 
 
-@asynccontextmanager
-async def stopped(kafka: Servers) -> AsyncIterator[None]:
+def stopped(kafka: Servers) -> AbstractAsyncContextManager[None]:
     """It was told to end, and did."""
-    await asyncio.to_thread(kafka.stop)
-    try:
-        yield
-    finally:
-        await asyncio.to_thread(kafka.start)
+    return _gone(kafka, kafka.stop)
+
+
+def killed(kafka: Servers) -> AbstractAsyncContextManager[None]:
+    """It ended without a word."""
+    return _gone(kafka, kafka.kill)
 
 
 @asynccontextmanager
-async def killed(kafka: Servers) -> AsyncIterator[None]:
-    """It ended without a word."""
-    await asyncio.to_thread(kafka.kill)
+async def _gone(kafka: Servers, end: Callable[[], None]) -> AsyncIterator[None]:
+    await asyncio.to_thread(end)
     try:
         yield
     finally:
@@ -82,7 +81,7 @@ async def frozen(kafka: Servers) -> AsyncIterator[None]:
         yield
 
 
-OUTAGES = {stopped: 60.0, killed: 15.0, frozen: 15.0}
+OUTAGES = {stopped: 60.0, killed: 10.0, frozen: 15.0}
 """And how many seconds each of them lasts."""
 
 
