@@ -189,8 +189,9 @@ def _latency(figures: Figures) -> list[str]:
         "## Event to action",
         "",
         "Events paced evenly. Measured from the moment the event was due at the publisher to the "
-        "time in which they had work and the host gave them to others: a tail measured with more "
-        "than a few percent of it is the host's.",
+        "moment a consumer of the actions topic had the action. `stolen` is the share of the "
+        "cores' time in which they had work and the host gave them to others: a tail measured "
+        "with more than a few percent of it is the host's.",
         "",
         "| events/s | events | p50 | p90 | p95 | p99 | longest | actions | unexpected | twice | "
         "stolen |",

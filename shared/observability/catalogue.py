@@ -3,11 +3,14 @@
 A test keeps the file fresh. Nothing about a metric is written anywhere else.
 """
 
+import re
 import sys
 from pathlib import Path
 
 from shared.observability import metrics
 from shared.observability.registry import CATALOGUE, Entry
+
+_RUNBOOK = re.compile(r"([Rr]unbook) ([a-z]+(?:-[a-z]+)*)")
 
 PAGE = f"""# Metrics
 
@@ -53,11 +56,7 @@ def _section(entry: Entry) -> list[str]:
 
 def _linked(act: str) -> str:
     """`Runbook lag-growing.` with a link to the runbook."""
-    before, runbook, after = act.partition("unbook ")
-    if not runbook:
-        return act
-    name = after.split(".")[0].split(" ")[0]
-    return f"{before}unbook [{name}](runbooks/{name}.md){after[len(name) :]}"
+    return _RUNBOOK.sub(r"\1 [\2](runbooks/\2.md)", act)
 
 
 if __name__ == "__main__":

@@ -1,76 +1,156 @@
-"""Kafka stops for a minute while a shop sends: what was answered 200 is there, once."""
+"""Kafka is away while a shop sends: what was answered 200 is there, once.
+
+It is a Kafka of the test's own, really stopped: for a minute by SIGTERM, and again by SIGKILL; a
+third time it stands still with its connections open. Each time it goes on with the same data, and
+every role goes on by itself.
+"""
 
 import asyncio
+import math
+import time
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 
-from tests.acceptance.concert import Concert
+from tests.acceptance.concert import Concert, concert_on
 from tests.acceptance.test_counting import source_key
+from tests.support.eventually import eventually
+from tests.support.kafka import standard_topics
+from tests.support.postgres import Database
+from tests.support.stack import Servers, Stack, own_kafka
 
-STOPPED_SECONDS = 60.0
-AROUND_SECONDS = 5.0
+NOTICED_SECONDS = 10.0
+READY_SECONDS = 60.0
+AROUND_SECONDS = 4.0
+ON_THE_WAY_SECONDS = 2.0
+"""An answer to what Kafka had just acknowledged may take this long."""
 SENDERS = 6
 BATCH = 20
 PEOPLE = 50
 
 
+class Answer(NamedTuple):
+    """What a sender was told: when (monotonic seconds), the status and its `Retry-After`."""
+
+    at: float
+    status: int
+    retry_after: str | None
+
+
 @dataclass(slots=True)
 class Sent:
-    """What senders were told."""
+    """All that the senders were told."""
 
     acknowledged: list[str] = field(default_factory=list)
-    statuses: Counter[int] = field(default_factory=Counter)
+    answers: list[Answer] = field(default_factory=list)
+
+    def statuses(self, since: float, until: float = math.inf) -> Counter[int]:
+        """How often each status was answered between two moments."""
+        return Counter(one.status for one in self.answers if since <= one.at <= until)
 
 
-def batch(sender: int, number: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "type": "track",
-            "event": "Seen",
-            "messageId": f"{sender}-{number}-{place}",
-            "userId": f"u{(number * BATCH + place) % PEOPLE}",
-        }
-        for place in range(BATCH)
-    ]
+def stopped(kafka: Servers) -> AbstractAsyncContextManager[None]:
+    """It was told to end, and did."""
+    return _gone(kafka, kafka.stop)
 
 
-async def send(client: httpx.AsyncClient, sender: int, stop: asyncio.Event, sent: Sent) -> None:
-    """Batch after batch, each again and again until it is taken, as the SDKs do."""
-    number = 0
-    while not stop.is_set():
-        events = batch(sender, number)
-        while (status := await _post(client, events)) != httpx.codes.OK:
-            sent.statuses[status] += 1
-            await asyncio.sleep(1)
-        sent.statuses[status] += 1
-        sent.acknowledged += [str(event["messageId"]) for event in events]
-        number += 1
-        await asyncio.sleep(0.05)
+def killed(kafka: Servers) -> AbstractAsyncContextManager[None]:
+    """It ended without a word."""
+    return _gone(kafka, kafka.kill)
 
 
-async def _post(client: httpx.AsyncClient, events: list[dict[str, Any]]) -> int:
-    return (await client.post("/v1/batch", json={"batch": events})).status_code
+@asynccontextmanager
+async def _gone(kafka: Servers, end: Callable[[], None]) -> AsyncIterator[None]:
+    await asyncio.to_thread(end)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(kafka.start)
+
+
+@asynccontextmanager
+async def frozen(kafka: Servers) -> AsyncIterator[None]:
+    """It holds its connections and does nothing."""
+    with kafka.stack.frozen("kafka"):
+        yield
+
+
+OUTAGES = {stopped: 60.0, killed: 10.0, frozen: 15.0}
+"""And how many seconds each of them lasts."""
+
+
+@pytest.fixture
+def kafka(stack: Stack) -> Iterator[Servers]:
+    """A broker that this test may stop."""
+    with own_kafka(stack) as servers:
+        yield servers
+
+
+@pytest.fixture
+async def concert(
+    stack: Stack, kafka: Servers, database: Database, topic_prefix: str, tmp_path: Path
+) -> AsyncIterator[Concert]:
+    """Everything on that broker, running."""
+    own = replace(stack, kafka=kafka.stack.kafka)
+    async with (
+        standard_topics(own.kafka, topic_prefix) as topics,
+        concert_on(own, database, topics, tmp_path / "roles") as running,
+    ):
+        await running.start()
+        yield running
 
 
 @pytest.mark.timeout(600)
-async def test_nothing_acknowledged_is_lost_or_doubled(own_concert: Concert) -> None:
-    concert = own_concert
-    await concert.start()
+async def test_nothing_acknowledged_is_lost_or_doubled(concert: Concert, kafka: Servers) -> None:
     key = await source_key(concert, "outage")
     sent, stop = Sent(), asyncio.Event()
     async with concert.api("ingest-collector", token=key) as shop, asyncio.TaskGroup() as senders:
         for sender in range(SENDERS):
             senders.create_task(send(shop, sender, stop, sent))
         await asyncio.sleep(AROUND_SECONDS)
-        with concert.stack.frozen("kafka"):
-            await asyncio.sleep(STOPPED_SECONDS)
-        await asyncio.sleep(AROUND_SECONDS)
+        for outage, seconds in OUTAGES.items():
+            began = time.monotonic()
+            await through(concert, sent, outage(kafka), seconds)
+            await asyncio.sleep(AROUND_SECONDS)
+            print(f"{outage.__name__}: {dict(sent.statuses(began))}")
         stop.set()
-    assert set(sent.statuses) == {200, 503}
+    await everything_is_there_once(concert, sent)
+
+
+async def through(
+    concert: Concert, sent: Sent, outage: AbstractAsyncContextManager[None], seconds: float
+) -> None:
+    """An outage that lasts so long; who is asked during it says so, and afterwards all go on."""
+    roles = list(concert.running.values())
+
+    async def ready() -> set[bool]:
+        return set(await asyncio.gather(*(role.is_ready() for role in roles)))
+
+    async with outage:
+        began = time.monotonic()
+        await eventually(
+            ready, until=lambda found: found == {False}, within=NOTICED_SECONDS, what="all notice"
+        )
+        await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
+        told = [one for one in sent.answers if one.at > began + ON_THE_WAY_SECONDS]
+    assert told
+    assert [one for one in told if one.status != 503 or int(one.retry_after or 0) < 1] == [], began
+    await eventually(
+        ready, until=lambda found: found == {True}, within=READY_SECONDS, what="all recover"
+    )
+    assert all(role.exit_code() is None for role in roles)
+    back = time.monotonic()
+    await eventually(lambda: sent.statuses(back)[200], within=READY_SECONDS, what="200 again")
+
+
+async def everything_is_there_once(concert: Concert, sent: Sent) -> None:
+    """Each event that was answered 200 is one touchpoint, and nothing else is there."""
     count = len(sent.acknowledged)
     assert count == len(set(sent.acknowledged)) > SENDERS * BATCH
     await concert.until_done("web")
@@ -85,3 +165,35 @@ async def test_nothing_acknowledged_is_lost_or_doubled(own_concert: Concert) -> 
     assert counters["accepted"] == count
     assert (counters["failed"], counters["in_flight"]) == (0, 0)
     assert counters["received"] == counters["accepted"] + counters["duplicate"]
+    print(f"{count} events answered 200, {counters['duplicate']} came more than once")
+
+
+async def send(client: httpx.AsyncClient, sender: int, stop: asyncio.Event, sent: Sent) -> None:
+    """Batch after batch, each again and again until it is taken, as the SDKs do."""
+    number = 0
+    while not stop.is_set():
+        events = batch(sender, number)
+        while (answer := await _post(client, events)).status != httpx.codes.OK:
+            sent.answers.append(answer)
+            await asyncio.sleep(1)
+        sent.answers.append(answer)
+        sent.acknowledged += [str(event["messageId"]) for event in events]
+        number += 1
+        await asyncio.sleep(0.05)
+
+
+def batch(sender: int, number: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "track",
+            "event": "Seen",
+            "messageId": f"{sender}-{number}-{place}",
+            "userId": f"u{(number * BATCH + place) % PEOPLE}",
+        }
+        for place in range(BATCH)
+    ]
+
+
+async def _post(client: httpx.AsyncClient, events: list[dict[str, Any]]) -> Answer:
+    answer = await client.post("/v1/batch", json={"batch": events})
+    return Answer(time.monotonic(), answer.status_code, answer.headers.get("retry-after"))

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Sequence
 
-from services.ingest.use_cases import accept_records
+from services.ingest.use_cases import accept_records, keep_failed_events
 from services.orchestrator.use_cases import fire_timers, respond
 from services.profile.use_cases import absorb_touchpoints
 from shared.runtime.crash import POINTS
@@ -19,9 +19,12 @@ STATELESS = (
     *("runtime.after_commit", "runtime.mirrored"),
 )
 STATEFUL = tuple(point for point in POINTS if point != "runtime.produced")
+SILENT = tuple(point for point in STATEFUL if not point.startswith("relay."))
+"""Of a role with state that publishes nothing: its relay never has anything to do."""
 
 POINTS_BY_ROLE: dict[tuple[str, str], tuple[str, ...]] = {
     ("ingest", "worker"): (*STATELESS, *accept_records.CRASH_POINTS),
+    ("ingest", "failures"): (*SILENT, *keep_failed_events.CRASH_POINTS),
     ("profile", "worker"): (*STATEFUL, *absorb_touchpoints.POINTS),
     ("orchestrator", "worker"): (*STATEFUL, *respond.CRASH_POINTS),
     ("orchestrator", "poller"): fire_timers.CRASH_POINTS,

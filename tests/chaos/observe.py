@@ -50,6 +50,12 @@ async def dead_letters(bootstrap: str, topics: Iterable[str]) -> list[DeadLetter
     ]
 
 
+async def kept(database: asyncpg.Connection) -> list[DeadLetter]:
+    """The failed events, each as the dead letter that it was."""
+    rows = await database.fetch("SELECT topic, part, position, key, raw FROM ingest.failed_event")
+    return [DeadLetter(Position(*row[:3]), *row[3:]) for row in rows]
+
+
 def _origin(record: ConsumerRecord) -> Position:
     said = dict(record.headers)
     prefix = "__connect.errors."

@@ -18,6 +18,7 @@ from tests.chaos.rules import publish_rules
 from tests.oracle.actions import cap_bounds, expected_actions
 from tests.oracle.identity import resolve
 from tests.oracle.invariants import (
+    DeadLetter,
     Fates,
     LeaseState,
     Passed,
@@ -27,6 +28,8 @@ from tests.oracle.invariants import (
     each_record_has_one_fate,
     fates,
     first_copies,
+    kept_once,
+    letters_passed,
     offsets_conserved,
     positions_advance,
     profiles_equal,
@@ -37,7 +40,7 @@ from tests.oracle.profiles import ExpectedProfile, expected_profiles
 from tests.support.kafka import end_offsets
 from tests.support.postgres import Database
 from tests.support.processes import RoleProcess, RoleProcesses
-from tests.support.settled import HOPS, until_settled
+from tests.support.settled import FAILURES, HOPS, until_settled
 from tests.support.stack import Stack
 
 PUBLISH_SECONDS = 0.25
@@ -92,7 +95,7 @@ class Run:
         settings = {"CONCERT_MEMBER": member, **extra} if member else extra
         return self.roles.start(service, role, extra=settings)
 
-    async def settle(self, hops: Collection[str] = HOPS) -> None:
+    async def settle(self, hops: Collection[str] = (*HOPS, FAILURES)) -> None:
         """Wait until nothing is left to do."""
         await until_settled(self.owner, self.stack.kafka, self.topics, CHANNELS, hops=hops)
 
@@ -115,6 +118,7 @@ class Run:
         checks = {
             "I1": each_record_has_one_fate(found, done.first, done.duplicates, dead),
             "I1 own topics": lost,
+            "I1 failed events": kept_once(dead, await observe.kept(self.owner)),
             "I2": profiles_equal(expected, shown, identities.contested),
             "I2 database": profiles_equal(expected, await self._stored(), identities.contested),
             "I2 table and topic": differences,
@@ -123,7 +127,7 @@ class Run:
             "I6": positions_advance(history, await self._ends()),
             "no unexpected errors": self._errors(),
             "I10": offsets_conserved([*self.samples, *rows]),
-            "I10 counts": counts_equal(rows, await self._passed(found, partitions)),
+            "I10 counts": counts_equal(rows, await self._passed(found, dead, partitions)),
         }
         assert len(records) == len(self.flow.sent)
         print(
@@ -142,14 +146,16 @@ class Run:
         api.terminate()
         return found
 
-    async def _passed(self, found: Fates, updates: Iterable[Sequence[Update]]) -> dict[str, Passed]:
+    async def _passed(
+        self, found: Fates, dead: Sequence[DeadLetter], updates: Iterable[Sequence[Update]]
+    ) -> dict[str, Passed]:
         """What became of the records at every hop; what the next one saw twice, it dropped."""
         touchpoints, seen = self.topics.touchpoints, self.topics.profile_updates
         distinct = {
             touchpoints: len(found.events),
             seen: len({(one.profile_id, one.seq) for part in updates for one in part}),
         }
-        passed = raw_passed(found, self.raw_topics)
+        passed = raw_passed(found, self.raw_topics) | letters_passed(dead, self.raw_topics)
         for topic, count in distinct.items():
             ends = await end_offsets(self.stack.kafka, topic)
             passed[topic] = Passed(count, sum(ends.values()) - count, 0)

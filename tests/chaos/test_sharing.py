@@ -28,6 +28,7 @@ async def test_two_workers_share_and_others_join_and_leave(
 ) -> None:
     async with chaos_run(stack, topics, database, roles, SEED) as run:
         run.start("ingest", "worker")
+        run.start("ingest", "failures")
         run.start("orchestrator", "poller")
         first, second, third = await started(run, "first", "second", "third")
         async with run.flowing(RATE):

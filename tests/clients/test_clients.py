@@ -1,7 +1,7 @@
 """Every client sends the 1,000 events of its page; each is in the timeline exactly once.
 
-HTTP clients go through the faulty proxy. Kafka clients run twice, as a producer does that was
-killed before it could note what it had sent.
+HTTP clients go through the faulty proxy, Kafka clients through the cutting one. Those run twice, as
+a producer does that was killed before it could note what it had sent.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.concert import Concert
+from tests.clients.cutting import BEFORE_ANSWER, IN_REQUEST, Cut, Forwarded, cutting_proxy
 from tests.clients.pages import FOLDER, KAFKA, KEY, URL, code_of, run
 from tests.clients.proxy import FAULTS, faulty_proxy
 from tests.support.eventually import eventually
@@ -21,6 +22,9 @@ EVENTS = 1_000
 SEED = 20261122
 FEW, SOME, MANY = 5, 15, 200
 """Of how many requests three go wrong: a client that makes few would else meet no fault."""
+
+CUTS = [Cut(where, after) for after in (20_000, 40_000) for where in (IN_REQUEST, BEFORE_ANSWER)]
+"""1,000 events are 150 KB and more."""
 
 HTTP_CLIENTS = {
     "segment-python": ("segment", FEW),
@@ -44,18 +48,31 @@ async def test_over_http(concert: Concert, tmp_path: Path, client: str) -> None:
         await asyncio.to_thread(run, code_of(client), tmp_path, {URL: proxy.url, KEY: key})
         assert all(proxy.seen[fault] for fault in FAULTS), proxy.seen
     await each_is_there_once(concert, client)
-    assert await raw_records(concert, "web", client) > EVENTS, "a cut connection sends again"
+    records = await raw_records(concert, "web", client)
+    assert records > EVENTS, "a cut connection sends again"
+    report(client, proxy.seen, records)
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("client", KAFKA_CLIENTS)
-async def test_over_kafka(concert: Concert, tmp_path: Path, client: str) -> None:
+async def test_over_kafka(
+    concert: Concert, forwarded: Forwarded, tmp_path: Path, client: str
+) -> None:
     await source_key(concert, client, "pos", KAFKA_CLIENTS[client])
-    replaced = {KAFKA: concert.stack.kafka, "channel.pos": concert.topics.channel("pos")}
+    replaced = {KAFKA: forwarded.proxy_url, "channel.pos": concert.topics.channel("pos")}
     for _ in range(2):
-        await asyncio.to_thread(run, code_of(client), tmp_path, replaced)
+        async with cutting_proxy(forwarded, CUTS) as made:
+            await asyncio.to_thread(run, code_of(client), tmp_path, replaced)
+        assert made == Counter(cut.where for cut in CUTS)
     await each_is_there_once(concert, client)
-    assert await raw_records(concert, "pos", client) == 2 * EVENTS
+    records = await raw_records(concert, "pos", client)
+    assert records == 2 * EVENTS, "an idempotent producer writes nothing twice"
+    report(client, made, records)
+
+
+def report(client: str, faults: Counter[str], records: int) -> None:
+    """One line for who runs the tests with `-s`."""
+    print(f"{client}: {EVENTS} events, {dict(faults)}, {records} raw records, each applied once")
 
 
 def test_every_page_is_run() -> None:

@@ -1,6 +1,7 @@
 """What must hold after any crash, as checks that return the violations they find.
 
-I1 every raw record is applied, a duplicate or dead, exactly once. I2 the profiles equal the
+I1 every raw record is applied, a duplicate or dead, exactly once; each that is dead is one failed
+event. I2 the profiles equal the
 oracle's. I3 on `profile.updates` each profile's `seq` is contiguous from 1, first occurrences are
 in order and equal `seq` means equal bytes. I4 the actions are the oracle's. I6 positions never go
 back and reach the end of the log. I10 every offset is accounted for in every snapshot, and in the
@@ -115,6 +116,24 @@ def each_record_has_one_fate(
             violations.append(f"{position} is dead but was valid")
         elif (letter.key, letter.value) != (original.key, original.value):
             violations.append(f"{position} is dead with other bytes")
+    return _shown(violations)
+
+
+def kept_once(dead: Iterable[DeadLetter], kept: Sequence[DeadLetter]) -> list[str]:
+    """I1. However often a dead letter was written, one failed event has its bytes."""
+    letters = {letter.origin: letter for letter in dead}
+    rows = Counter(row.origin for row in kept)
+    violations = [
+        f"{place} is {rows[place]} failed events" for place in letters if rows[place] != 1
+    ]
+    violations += [
+        f"{place} failed and is no dead letter" for place in rows.keys() - letters.keys()
+    ]
+    violations += [
+        f"{row.origin} is kept with other bytes"
+        for row in kept
+        if row.origin in letters and row != letters[row.origin]
+    ]
     return _shown(violations)
 
 
@@ -235,6 +254,16 @@ def raw_passed(found: Fates, topics: Iterable[str]) -> dict[str, Passed]:
     valid = Counter(copy.position.topic for all_ in found.events.values() for copy in all_)
     refused = Counter(place.topic for place in found.refused)
     return {topic: Passed(valid[topic], 0, refused[topic]) for topic in topics}
+
+
+def letters_passed(dead: Sequence[DeadLetter], topics: Iterable[str]) -> dict[str, Passed]:
+    """What the role `failures` must say of the dead letters of these topics."""
+    seen = Counter(letter.origin.topic for letter in dead)
+    distinct = Counter(origin.topic for origin in {letter.origin for letter in dead})
+    return {
+        f"{topic}.dlq": Passed(distinct[topic], seen[topic] - distinct[topic], 0)
+        for topic in topics
+    }
 
 
 def counts_equal(rows: Iterable[LeaseState], expected: Mapping[str, Passed]) -> list[str]:

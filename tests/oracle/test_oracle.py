@@ -20,6 +20,8 @@ from tests.oracle.invariants import (
     each_record_has_one_fate,
     fates,
     first_copies,
+    kept_once,
+    letters_passed,
     offsets_conserved,
     positions_advance,
     profiles_equal,
@@ -178,6 +180,23 @@ def test_each_record_has_one_fate_bites() -> None:
     assert each_record_has_one_fate(found, [("other", first)], good[1], good[2])
     stranger = DeadLetter(Position("channel.web", 0, 9), None, None)
     assert each_record_has_one_fate(found, *good[:2], [letter, stranger])
+
+
+def test_kept_once_bites() -> None:
+    letter = DeadLetter(Position("channel.web", 0, 3), b"k", b"no json")
+    assert kept_once([letter, letter], [letter]) == []
+    assert len(kept_once([letter], [])) == 1
+    assert len(kept_once([letter], [letter, letter])) == 1
+    assert len(kept_once([], [letter])) == 1
+    assert len(kept_once([letter], [replace(letter, value=b"")])) == 1
+
+
+def test_a_dead_letter_that_came_twice_passed_once() -> None:
+    letters = [DeadLetter(Position("channel.web", 0, n), None, None) for n in (1, 2, 2)]
+    assert letters_passed(letters, ["channel.web", "channel.app"]) == {
+        "channel.web.dlq": Passed(2, 1, 0),
+        "channel.app.dlq": Passed(0, 0, 0),
+    }
 
 
 def test_profiles_equal_bites() -> None:

@@ -14,6 +14,8 @@ from tests.support.eventually import eventually
 from tests.support.kafka import partitions_of
 
 HOPS = ("ingest", "profile", "orchestrator")
+FAILURES = "failures"
+"""The side way of what cannot be read: dead letters to failed events, in the schema of ingest."""
 SETTLE_SECONDS = 300.0
 
 _PENDING = "SELECT count(*) FROM orchestrator.action WHERE status = 'pending'"
@@ -35,10 +37,11 @@ class Work:
         """
         found: Counter[str] = Counter()
         for hop, partitions in self.inputs.items():
-            rows = await self.owner.fetch(f"SELECT topic, part, next_offset FROM {hop}.lease")
+            schema = "ingest" if hop == FAILURES else hop
+            rows = await self.owner.fetch(f"SELECT topic, part, next_offset FROM {schema}.lease")
             positions = {(row["topic"], row["part"]): row["next_offset"] for row in rows}
             if hop != "ingest":
-                waiting = await self.owner.fetchval(f"SELECT count(*) FROM {hop}.outbox")
+                waiting = await self.owner.fetchval(f"SELECT count(*) FROM {schema}.outbox")
                 found[f"{hop} outbox"] = waiting
             ends = await self.consumer.end_offsets(partitions)
             for place, end in ends.items():
@@ -61,6 +64,7 @@ async def watching(
         "ingest": [topics.channel(channel) for channel in channels],
         "profile": [topics.touchpoints],
         "orchestrator": [topics.profile_updates],
+        FAILURES: [topics.dead_letters(topics.channel(channel)) for channel in channels],
     }
     partitions = {
         hop: [place for topic in inputs[hop] for place in await partitions_of(kafka, topic)]

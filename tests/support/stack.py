@@ -14,16 +14,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from deploy.local.home import CHECKOUT, Home
 from deploy.local.ports import Ports, is_free
-from deploy.local.processes import Processes, tail
+from deploy.local.processes import Processes, tail, wait_until_dead
+from deploy.local.run import ready_file
 
 START_SECONDS = 300.0
 RUN_INFRA = (sys.executable, "-m", "deploy.local", "run", "--only-infra")
@@ -67,28 +68,88 @@ def running_stack() -> Iterator[Stack]:
         yield stack
 
 
+@dataclass(slots=True)
+class Servers:
+    """The servers of one home, which can be stopped and started again on the same data."""
+
+    home: Home
+    environment: Mapping[str, str]
+    _popen: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def stack(self) -> Stack:
+        """Where they are."""
+        return _read(self.home)
+
+    @property
+    def ports(self) -> Ports:
+        """What they listen on."""
+        return Ports(int(self.environment["CONCERT_PORT_BASE"]))
+
+    def start(self) -> None:
+        """Start them all and wait until they answer."""
+        output = self.home.root / "stack.log"
+        with output.open("ab") as log:
+            self._popen = subprocess.Popen(
+                [*RUN_INFRA, f"--with-parent={os.getpid()}"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=CHECKOUT,
+                env=self.environment,
+                start_new_session=True,
+            )
+        _wait_until_ready(self._popen, self.home, output)
+
+    def stop(self) -> None:
+        """SIGTERM, and wait for the clean end of each; nothing to do when none runs."""
+        if self._popen is not None:
+            self._popen.terminate()
+            self._popen.wait(90)
+            self._popen = None
+
+    def kill(self) -> None:
+        """SIGKILL to all of them at once, first to what would start them again."""
+        assert self._popen is not None, "they do not run"
+        self._popen.kill()
+        self._popen.wait(10)
+        self._popen = None
+        for pid in Processes(self.home).alive().values():
+            os.kill(pid, signal.SIGKILL)
+            assert wait_until_dead(pid, 10)
+        ready_file(self.home).unlink()
+
+
 @contextmanager
 def private_stack() -> Iterator[Stack]:
-    """A stack of one's own, for a test that breaks it."""
+    """A stack of one's own."""
+    with _own_servers({}) as servers:
+        yield servers.stack
+
+
+@contextmanager
+def own_kafka(stack: Stack, *, forwarded: str | None = None) -> Iterator[Servers]:
+    """A Kafka for tests that stop it or cut its connections; PostgreSQL is that of `stack`.
+
+    `forwarded` is where clients of its listener for a proxy are told to connect.
+    """
+    given = {"CONCERT_DATABASE_URL": stack.owner_url}
+    if forwarded is not None:
+        given["CONCERT_KAFKA_FORWARDED"] = forwarded
+    with _own_servers(given) as servers:
+        yield servers
+
+
+@contextmanager
+def _own_servers(given: Mapping[str, str]) -> Iterator[Servers]:
     # Not below pytest's folder: that is closed to the account which PostgreSQL runs under.
     root = Path(tempfile.mkdtemp(prefix="concert-test-"))
-    output = root / "stack.log"
-    with output.open("wb") as log:
-        popen = subprocess.Popen(
-            [*RUN_INFRA, f"--with-parent={os.getpid()}"],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=CHECKOUT,
-            env=stack_environment(root, free_base()),
-            start_new_session=True,
-        )
+    servers = Servers(Home(root), {**stack_environment(root, free_base()), **given})
     try:
-        _wait_until_ready(popen, Home(root), output)
-        yield _read(Home(root))
+        servers.start()
+        yield servers
     finally:
-        popen.terminate()
-        popen.wait(90)
+        servers.stop()
         shutil.rmtree(root)
 
 
@@ -102,7 +163,7 @@ def free_base() -> int:
     """A port base whose ports are free now, away from the defaults and the ephemeral range."""
     while True:
         ports = Ports(random.randrange(10000, 30000, 100))
-        wanted = [ports.kafka, ports.kafka_controller, ports.postgres]
+        wanted = [ports.kafka, ports.kafka_controller, ports.kafka_forwarded, ports.postgres]
         wanted += [*range(ports.base + 1, ports.base + 9)]
         wanted += [*range(ports.base + 1101, ports.base + 1113)]
         if all(map(is_free, wanted)):
@@ -115,12 +176,12 @@ def _is_cache(name: str) -> bool:
 
 def _wait_until_ready(popen: subprocess.Popen[bytes], home: Home, output: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while not (home.run / "stack.json").exists():
+    while not ready_file(home).exists():
         if popen.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"the stack for the tests did not start:\n{tail(output)}")
         time.sleep(0.05)
 
 
 def _read(home: Home) -> Stack:
-    told = json.loads((home.run / "stack.json").read_text())
+    told = json.loads(ready_file(home).read_text())
     return Stack(home, told["kafka"], told["owner_url"])

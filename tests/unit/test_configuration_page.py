@@ -32,5 +32,5 @@ def test_every_variable_of_the_page_is_one_that_is_read() -> None:
 
 def _others() -> set[str]:
     """Variables that no process of a service reads: the local stack's, the demo's, the tests'."""
-    stack = {"port_base", "cache", "crash", "pause", "test_home"}
+    stack = {"port_base", "cache", "crash", "pause", "test_home", "kafka_forwarded"}
     return stack | (set(Access.model_fields) - set(Settings.model_fields))

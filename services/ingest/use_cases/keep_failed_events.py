@@ -18,9 +18,13 @@ from shared.contracts.dead_letter import DeadLetter, Failure, read_dead_letter
 from shared.contracts.topics import DEAD_LETTERS, Topics
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.observability import metrics
+from shared.runtime.crash import crash_point
 from shared.runtime.records import Handled, Record
 
 Letter = tuple[Record, FailedEvent]
+
+CRASH_POINTS = ("failures.read", "failures.stored")
+"""Places in this handler where a test may kill the process."""
 
 
 class KeepFailedEvents:
@@ -34,6 +38,7 @@ class KeepFailedEvents:
         """Store every dead letter once. Raises Infrastructure without a database."""
         handled = Handled(OutboxBuffer(self._counts))
         letters = [(record, self._read(record)) for record in records]
+        crash_point("failures.read")
         known = await failed_events.originals(tx, _copies(letters))
         again = [one for one in letters if one[1].copy in known]
         new = [one for one in letters if one[1].copy not in known]
@@ -42,6 +47,7 @@ class KeepFailedEvents:
             del groups[seen]
         handled.after_commit.append(partial(_report, Counter(groups.values())))
         stored = await failed_events.insert(tx, [event for _, event in new])
+        crash_point("failures.stored")
         for record, event in new:
             if event.id in stored:
                 stored.discard(event.id)

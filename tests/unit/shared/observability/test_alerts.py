@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from shared.observability.catalogue import entries
+from shared.observability.catalogue import entries, page
 from shared.observability.registry import Entry, sample_names
 
 ROOT = Path(__file__).parents[4]
@@ -97,10 +97,11 @@ def test_runbooks_name_only_metrics_that_exist() -> None:
         assert named <= known, (file.name, named - known)
 
 
-def test_runbooks_named_in_the_catalogue_exist() -> None:
+def test_the_page_of_metrics_links_to_every_runbook_it_names() -> None:
+    linked = set(re.findall(r"\]\(([^#)][^)]*)\)", page()))
     named = {name for e in CATALOGUE for name in re.findall(r"unbook ([a-z-]+)", e.act)}
-    assert named
-    assert {name for name in named if not (RUNBOOKS / f"{name}.md").is_file()} == set()
+    assert linked == {f"runbooks/{name}.md" for name in named} != set()
+    assert {link for link in linked if not (RUNBOOKS.parent / link).is_file()} == set()
 
 
 def test_prometheus_reads_the_alerts_and_the_targets_of_the_local_stack() -> None:
