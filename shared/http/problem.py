@@ -131,13 +131,20 @@ async def _infrastructure(request: Request, error: Exception) -> Response:
     return problem_response(503, detail, trace_of(request), headers=RETRY_AFTER)
 
 
+_OF_A_VALIDATOR = "Value error, "
+"""What pydantic puts before the sentence of a validator of ours."""
+
+
 async def _invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
     found = error.errors()
     if found and found[0]["type"] == "json_invalid":
         reason = found[0].get("ctx", {}).get("error", "")
         return problem_response(400, f"The body is not JSON: {reason}", trace_of(request))
-    problems = [Problem(path_of(each["loc"]), each["type"], each["msg"]) for each in found]
+    problems = [
+        Problem(path_of(each["loc"]), each["type"], each["msg"].removeprefix(_OF_A_VALIDATOR))
+        for each in found
+    ]
     first = f"{problems[0].path or 'The body'}: {problems[0].message}" if problems else "invalid"
     return problem_response(422, first, trace_of(request), problems=problems)
 

@@ -123,5 +123,8 @@ class SourceRequest(BaseModel):
 
 @cache
 def _zones() -> set[str]:
-    """Every zone there is; they are files, so they are looked for once."""
-    return available_timezones()
+    """Every zone there is, without the names that mean another one on each machine.
+
+    They are files, so they are looked for once.
+    """
+    return available_timezones() - {"localtime", "posixrules", "Factory"}

@@ -1,6 +1,7 @@
 """CloudEvents 1.0 in the Kafka protocol binding: binary (`ce_` headers) and structured JSON.
 
-`source` and `id` make the touchpoint's id, whatever source the collector knows the sender by.
+`source` and `id` make the touchpoint's id, whatever source the collector knows the sender by; but
+nobody speaks in the name of another registered source.
 An object in `data` becomes the properties; its `identifiers` and `traits`, written as in a native
 record, become the touchpoint's. Other data is kept as `properties.data`, or `.data_base64` for
 bytes. `subject` is an identifier only if the source says of which type (`subject_as`). All context
@@ -88,6 +89,8 @@ def _read(event: Object, data: Object, arrival: Arrival, source_name: str | None
         raise violation("specversion", f"{event['specversion'][:20]!r} is not supported; use 1.0")
     scope = required_text(event, "source")
     source = arrival.sources.find(source_name or scope, arrival.channel)
+    if scope != source.id and scope in arrival.sources.registered:
+        raise violation("source", f"is the name of the source {scope!r}, this is {source.id!r}")
     time, subject = event.get("time"), text_at(event, "subject")
     candidates: list[Candidate] = read_identifiers(data.get("identifiers"))
     if subject is not None and source.subject_as is not None:

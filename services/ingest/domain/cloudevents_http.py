@@ -106,7 +106,8 @@ def _structured(media: str, body: bytes) -> RawRecords:
 def _binary(stated: dict[str, bytes], body: bytes) -> RawRecords:
     for required in REQUIRED:
         if not stated.get(f"ce_{required}"):
-            raise violation(f"ce-{required}", "this header is required")
+            detail = "this header is required; a whole CloudEvent in the body has the content type"
+            raise violation(f"ce-{required}", f"{detail} application/cloudevents+json")
     key = _named_key(stated.get("ce_partitionkey"), stated.get("ce_subject"))
     fallback = stated["ce_source"] + b" " + stated["ce_id"]
     return RawRecords([(key or hashed_key(fallback), body)])

@@ -17,9 +17,10 @@ from services.ingest.domain.fields import Object, violation
 from services.ingest.domain.identifiers import Candidate, normalise_all
 from services.ingest.domain.occurrence import occurrence
 from services.ingest.domain.replayed import HISTORICAL_HEADER, message_id_before
-from services.ingest.domain.source import DEFAULT_TRUST, Source, Sources
+from services.ingest.domain.source import DEFAULT_TRUST, WRONG_CHANNEL, Source, Sources
 from shared.contracts.topics import CHANNEL_NAME
 from shared.contracts.touchpoint import RawPosition, Touchpoint
+from shared.errors import InvalidData
 from shared.ids import touchpoint_id_text
 
 OWN_CONTEXT = "concert"
@@ -74,12 +75,16 @@ def compose(reading: Reading, arrival: Arrival) -> Touchpoint:
     """The touchpoint of an event; deterministic in its arguments.
 
     Raises InvalidData `spec_violation` for a channel that cannot be one, or too many identifiers,
-    `too_old` for what the source does not take any more.
+    `wrong_channel` for one that is not the registered source's, `too_old` for what the source does
+    not take any more.
     """
     source = reading.source
     channel = reading.channel or arrival.channel
     if channel is not arrival.channel and not CHANNEL_NAME.fullmatch(channel):
         raise violation("channel", "must be lower-case letters, digits and _")
+    if channel != arrival.channel and source.id in arrival.sources.registered:
+        detail = f"the source {source.id!r} publishes on {arrival.channel!r}, not on {channel!r}"
+        raise InvalidData(WRONG_CHANNEL, detail, "channel")
     headers = arrival.headers
     message_id = reading.message_id or message_id_before(headers, reading.number)
     message_id = message_id or body_id(reading.body)

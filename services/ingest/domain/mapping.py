@@ -90,10 +90,13 @@ def parse_mapping(mapping: Object) -> Mapping:
     message_id = _value(mapping["id"], "id") if "id" in mapping else None
     if message_id is not None and message_id.path is None:
         raise _wrong("id", "must be a path: one id for all events would make them one")
+    type_ = _value(mapping["type"], "type")
+    if type_.path is None and not (isinstance(type_.otherwise, str) and type_.otherwise.strip()):
+        raise _wrong("type.const", "must be a text: it is the type of every event")
     each = _path(mapping["each"], "each") if "each" in mapping else None
     return Mapping(
         each=each,
-        type=_value(mapping["type"], "type"),
+        type=type_,
         id=message_id,
         occurred_at=_time(mapping["occurred_at"]) if "occurred_at" in mapping else None,
         kind=kind,

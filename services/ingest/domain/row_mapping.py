@@ -6,6 +6,7 @@ takes a value, a text is the name of a column and an object says more:
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -18,6 +19,11 @@ from shared.contracts.times import rfc3339
 
 Row = Mapping[str, Any]
 
+_NUMBERS = {
+    ".": re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII),
+    ",": re.compile(r"[+-]?(?:\d+(?:,\d+)?|\d{1,3}(?:\.\d{3})+,\d+)", re.ASCII),
+}
+"""Numbers by their decimal sign."""
 KINDS = ("text", "number", "integer", "boolean", "json")
 UNIX_SECONDS, UNIX_MILLISECONDS = "unix", "unix_ms"
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -142,9 +148,7 @@ def _as(kind: str, value: Any, decimal: str) -> Any:
         return _TRUTHS[word]
     if isinstance(value, bool):
         raise ValueError(kind)
-    text = str(value)
-    if decimal != ".":
-        text = text.replace(".", "").replace(decimal, ".")
+    text = _point(value, decimal) if isinstance(value, str) else str(value)
     number = Decimal(text)
     if not number.is_finite() or abs(number.adjusted()) > 300:
         raise ValueError(kind)
@@ -153,6 +157,17 @@ def _as(kind: str, value: Any, decimal: str) -> Any:
     if kind == "integer":
         raise ValueError(kind)
     return float(number)
+
+
+def _point(text: str, decimal: str) -> str:
+    """A number written with `decimal`, as JSON writes it. Raises ValueError.
+
+    With a comma, points may stand between groups of three if there is a comma too (`1.234,50`):
+    `12.500` alone could be either, and a file must not be multiplied by a thousand in silence.
+    """
+    if not _NUMBERS[decimal].fullmatch(text):
+        raise ValueError("number")
+    return text if decimal == "." else text.replace(".", "").replace(decimal, ".")
 
 
 def _time(row: Row, spec: Time, timezone: str | None) -> str | None:

@@ -10,6 +10,7 @@ from shared.errors import InvalidData
 DIALECTS = ("segment", "cloudevents", "native", "webhook")
 Tracking = Literal["off", "warn", "reject"]
 DEFAULT_TRUST = 50
+WRONG_CHANNEL = "wrong_channel"
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +64,7 @@ class Sources(msgspec.Struct, frozen=True):
         if known is not None:
             if known.channel != channel:
                 raise InvalidData(
-                    "wrong_channel",
+                    WRONG_CHANNEL,
                     f"the source {name!r} publishes on {known.channel!r}, this is {channel!r}",
                     "source",
                 )

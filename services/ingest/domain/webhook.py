@@ -99,6 +99,20 @@ def items_of(mapping: Mapping, body: Any) -> Sequence[Any]:
     return found
 
 
+def ids_of(mapping: Mapping, body: Any) -> list[str | None]:
+    """The ids that the mapping finds for the events of a body, None where it finds none.
+
+    Raises InvalidData as `items_of`.
+    """
+    found: list[str | None] = []
+    for number, item in enumerate(items_of(mapping, body)):
+        try:
+            found.append(_message_id(mapping, _At(body, item, number)))
+        except InvalidData:
+            found.append(None)
+    return found
+
+
 def item_body(item: Any) -> Object:
     """What the id of an event is made of whose sender gave none."""
     return item if isinstance(item, dict) else {"item": item}

@@ -20,7 +20,12 @@ from services.ingest.domain.dialect import (
     webhook_mapping,
 )
 from services.ingest.domain.failed_event import milliseconds
-from services.ingest.domain.ids_before import id_before, item_ids_before
+from services.ingest.domain.ids_before import (
+    id_before,
+    item_ids_before,
+    refuse_another_id,
+    refuse_other_item_ids,
+)
 from services.ingest.domain.recovery import Step, corrected
 from services.ingest.domain.replayed import (
     FAILED_EVENT_HEADER,
@@ -29,7 +34,7 @@ from services.ingest.domain.replayed import (
     REPLAY_HEADER,
     message_id_header,
 )
-from services.ingest.domain.source import Sources
+from services.ingest.domain.source import WRONG_CHANNEL, Sources
 from services.ingest.storage import replays
 from services.ingest.storage.failed_views import Chosen
 from services.ingest.storage.registry import Registry
@@ -54,6 +59,8 @@ EXAMPLES = 10
 EXAMPLE_BYTES = 16 * 1024
 NOT_WHOLE = "not_whole"
 """Only the beginning of the event was kept."""
+WRONG_PLACE = frozenset(("unknown_source", WRONG_CHANNEL))
+"""Reasons for which the source that an event names may be corrected."""
 NOT_RAW = "not_raw"
 """It did not come from the topic of a channel."""
 
@@ -193,7 +200,11 @@ class Replayer:
         mapping = webhook_mapping(headers, kept.channel, sources)
         try:
             value = corrected(kept.raw, steps, headers)
-            if mapping is not None:
+            if mapping is None:
+                moved = kept.reason in WRONG_PLACE
+                refuse_another_id(kept.raw, value, headers, moved=moved)
+            else:
+                refuse_other_item_ids(kept.raw, value, headers, mapping)
                 before = item_ids_before(kept.raw, value, headers, mapping)
                 headers = (*headers, *message_id_header(before))
         except InvalidData as error:

@@ -219,6 +219,17 @@ async def test_a_corrected_replay_is_one_touchpoint_however_often(ingest: Ingest
     assert {copy.id for copy in copies} == {one.id}, "the profile service drops the second"
     assert {copy.received_at for copy in copies} == {one.received_at}
 
+    for steps in (
+        [*other, {"op": "replace", "path": "id", "value": "another"}],
+        [*other, {"op": "remove", "path": "id"}],
+        [*other, {"op": "replace", "path": "source", "value": "other"}],
+    ):
+        refused = await replay(
+            ingest, filter={"source": "fixed", "status": "replayed"}, steps=steps
+        )
+        assert (refused["published"], refused["skipped"]) == (0, {"spec_violation": 1}), steps
+    assert len(await ingest.touchpoints("fixed", 2)) == 2
+
     log = await ingest.admin.get(
         "/v1/audit", params={"kind": "failed_events", "key": outcome["replay_id"]}
     )

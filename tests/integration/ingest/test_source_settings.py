@@ -74,6 +74,7 @@ async def test_what_stays_for_good(ingest: Ingest) -> None:
         {"timezone": "Paris"},
         {"timezone": "../etc/passwd"},
         {"timezone": "Europe"},
+        {"timezone": "localtime"},
         {"device": "maybe"},
         {"max_age": "30 days"},
         {"max_age": "PT0S"},

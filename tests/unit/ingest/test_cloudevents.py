@@ -63,6 +63,16 @@ def test_the_collector_s_source_does_not_change_the_id() -> None:
     assert touchpoint.id == str(touchpoint_id("/pos/42", "ce-1"))
 
 
+def test_nobody_speaks_in_the_name_of_another_registered_source() -> None:
+    both = {name: Source(id=name, name=name, channel="web") for name in ("/pos/42", "tills")}
+    sources = Sources(both, False)
+    assert read({}, BINARY, sources=sources).source == "/pos/42"
+    refused = refusal({}, {**BINARY, "x-concert-source": "tills"}, sources)
+    assert (refused.reason, refused.path) == ("spec_violation", "source")
+    unknown = {**BINARY, "ce_source": "/pos/43", "x-concert-source": "tills"}
+    assert read({}, unknown, sources=sources).source == "tills"
+
+
 def test_identifiers_and_traits_in_the_data() -> None:
     data = {"identifiers": [{"type": "email", "value": "A@b.c"}], "traits": {"city": "Paris"}}
     touchpoint = read({**data, "total": 1}, BINARY)

@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 
-from services.ingest.domain.ids_before import id_before, item_ids_before
+from services.ingest.domain.ids_before import (
+    id_before,
+    item_ids_before,
+    refuse_another_id,
+    refuse_other_item_ids,
+)
 from services.ingest.domain.mapping import parse_mapping
 from services.ingest.domain.recovery import Step, corrected
 from services.ingest.domain.replayed import message_id_header
@@ -64,6 +69,47 @@ def test_a_body_that_never_had_an_id_gets_one_all_the_same() -> None:
 ROWS: dict[str, Any] = {"each": "rows", "type": {"const": "Row"}, "occurred_at": "at"}
 GOOD = {"at": "2025-01-02T03:04:05Z", "n": 1}
 BAD = {"at": "soon", "n": 2}
+
+
+@pytest.mark.parametrize(
+    ("event", "step", "allowed"),
+    [
+        ({"messageId": "m"}, replace("messageId", "n"), False),
+        ({"messageId": "m"}, remove("messageId"), False),
+        ({"messageId": "m"}, replace("id", "n"), True),
+        ({"id": 7}, Step(op="cast", path="id", to="string"), True),
+        ({"id": "m", "n": float("nan")}, remove("n"), True),
+        ({"id": "m", "n": float("nan")}, replace("id", "n"), False),
+        ({"id": {}}, replace("id", "n"), False),
+        ({"id": {}}, remove("id"), True),
+        ({"type": "x"}, replace("messageId", "n"), False),
+        ({"id": "m", "source": "a", "specversion": "1.0"}, replace("source", "b"), False),
+    ],
+)
+def test_steps_never_change_an_event_s_own_id(
+    event: dict[str, Any], step: Step, allowed: bool
+) -> None:
+    raw = json.dumps(event).encode()
+    value = corrected(raw, [step], ())
+    if allowed:
+        refuse_another_id(raw, value, (), moved=False)
+    else:
+        with pytest.raises(InvalidData, match="id"):
+            refuse_another_id(raw, value, (), moved=False)
+
+
+def test_a_wrong_source_may_be_put_right() -> None:
+    raw = json.dumps({"id": "m", "source": "shpo"}).encode()
+    refuse_another_id(raw, corrected(raw, [replace("source", "shop")], ()), (), moved=True)
+
+
+def test_ids_that_a_mapping_finds_stay_too() -> None:
+    mapping = parse_mapping({"each": "rows", "type": {"const": "Row"}, "id": "no"})
+    raw = json.dumps({"rows": [{"no": 1, "at": "soon"}, {"no": 2}]}).encode()
+    for step in (remove("rows[0].at"), remove("rows[0]")):
+        refuse_other_item_ids(raw, corrected(raw, [step], ()), (), mapping)
+    with pytest.raises(InvalidData, match="ids"):
+        refuse_other_item_ids(raw, corrected(raw, [replace("rows[0].no", 9)], ()), (), mapping)
 
 
 def ids(body: Any, mapping: dict[str, Any], *steps: Step, headers: Headers = ()) -> list[str]:

@@ -191,3 +191,7 @@ def test_a_registered_source_is_bound_to_its_channel() -> None:
         with pytest.raises(InvalidData) as refused:
             read(shape, headers, sources=registered(), channel="pos")
         assert (refused.value.reason, refused.value.path) == ("wrong_channel", "source")
+    refused_field = refusal({**event, "channel": "pos"}, sources=registered())
+    assert (refused_field.reason, refused_field.path) == ("wrong_channel", "channel")
+    assert read({**event, "channel": "web"}, sources=registered()).channel == "web"
+    assert read({**event, "channel": "pos"}).channel == "pos", "nobody bound an unregistered one"

@@ -92,6 +92,43 @@ def test_times(spec: Any, cell: Any, expected: str) -> None:
     assert event["occurred_at"] == expected
 
 
+@pytest.mark.parametrize(
+    ("decimal", "cell", "expected"),
+    [
+        (".", "12.50", 12.5),
+        (".", "-3e2", -300),
+        (",", "12,50", 12.5),
+        (",", "1250", 1250),
+        (",", "1.234.567,89", 1234567.89),
+        (",", 12.5, 12.5),
+        (",", "12.50", None),
+        (",", "1.234", None),
+        (",", "1.2.3", None),
+        (",", "12.34,5", None),
+        (".", "12,50", None),
+        (".", "1_000", None),
+        (".", "\u0661\u0662", None),
+        (".", "NaN", None),
+    ],
+)
+def test_a_number_is_read_as_it_is_written_or_not_at_all(
+    decimal: str, cell: Any, expected: float | None
+) -> None:
+    mapping = read_mapping(
+        {
+            "format": {"decimal": decimal},
+            "type": "kind",
+            "properties": {"n": {"column": "n", "as": "number"}},
+        }
+    )
+    row = {"kind": "Sold", "n": cell}
+    if expected is None:
+        with pytest.raises(InvalidData):
+            event_of(row, mapping, None)
+    else:
+        assert event_of(row, mapping, None)["properties"]["n"] == expected
+
+
 def test_rows_with_objects_inside() -> None:
     mapping = read_mapping({"type": "what.name", "properties": {"all": "what", "one": "a.b"}})
     event = event_of({"what": {"name": "Seen"}, "a.b": 7}, mapping, None)

@@ -166,6 +166,8 @@ def test_a_small_body_does_not_become_a_large_one() -> None:
         ({"type": {"path": 1}}, "mapping.type.path"),
         ({"kind": "tracks"}, "mapping.kind"),
         ({"id": {"const": "x"}}, "mapping.id"),
+        ({"type": {"const": None}}, "mapping.type.const"),
+        ({"type": {"const": 5}}, "mapping.type.const"),
         ({"each": 1}, "mapping.each"),
         ({"occurred_at": {"path": "a", "unit": "hours"}}, "mapping.occurred_at.unit"),
         ({"identifiers": {}}, "mapping.identifiers"),
