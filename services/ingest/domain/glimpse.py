@@ -4,6 +4,8 @@ For the counters, and for people who ask after an event that has not been read y
 can read. What is only in a text of the wrong form, or found by a source's mapping, stays unknown.
 """
 
+import json
+import re
 from typing import Any
 
 import msgspec
@@ -38,6 +40,7 @@ class _Named(msgspec.Struct, gc=False):
     type: Any = None
 
 
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 _decoder = msgspec.json.Decoder(_Named)
 _NOTHING = _Named()
 _READ_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -77,7 +80,18 @@ def _named(value: bytes | None) -> _Named:
     try:
         return _decoder.decode(value or b"")
     except _READ_ERRORS:
+        return _leniently(value or b"")
+
+
+def _leniently(value: bytes) -> _Named:
+    """What stands in JSON that is none by the letter: NaN, half a character, a bare line break."""
+    try:
+        found = json.loads(value.decode("utf-8", "replace"), strict=False)
+    except (ValueError, RecursionError):
         return _NOTHING
+    if not isinstance(found, dict):
+        return _NOTHING
+    return _Named(**{name: found[name] for name in _Named.__struct_fields__ if name in found})
 
 
 def _publisher(named: _Named, channel: str) -> str | None:
@@ -113,4 +127,6 @@ def _text(value: Any) -> str | None:
     if not isinstance(value, str):
         return None
     value = value.strip()
-    return value if 0 < len(value) <= MAX_TEXT and "\0" not in value else None
+    if not 0 < len(value) <= MAX_TEXT or "\0" in value:
+        return None
+    return None if _HALF_A_CHARACTER.search(value) else value

@@ -68,6 +68,19 @@ def test_every_dialect_shows_its_names(
     assert glimpse(orjson.dumps(value), headers, "web") == expected
 
 
+@pytest.mark.parametrize(
+    ("body", "type_"),
+    [
+        (b'{"messageId":"m1","event":"Seen","properties":{"n":NaN}}', "Seen"),
+        (b'{"messageId":"m1","event":"Seen\n","properties":{}}', "Seen"),
+        (b'{"messageId":"m1","event":"Seen","properties":"\xff\xfe"}', "Seen"),
+        (b'{"messageId":"m1","event":"\\ud83d cut"}', None),
+    ],
+)
+def test_an_id_shows_in_what_is_almost_json(body: bytes, type_: str | None) -> None:
+    assert glimpse(body, FROM_SHOP, "web") == Glimpse("shop", "shop", "m1", type_)
+
+
 @pytest.mark.parametrize("value", [None, b"", b"no json", b'{"id":NaN}', b"[" * 100_000, b'"\xff"'])
 def test_what_cannot_be_read_shows_its_source_alone(value: bytes | None) -> None:
     assert glimpse(value, FROM_SHOP, "web") == Glimpse("shop", "shop", None, None)
