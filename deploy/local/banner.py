@@ -35,7 +35,7 @@ def banner(deployment: Deployment, ports: Ports, *, local_database: bool) -> str
         "",
         "Next: every API describes itself at /openapi.json; for example",
         f"  curl -H 'Authorization: Bearer {token}' {profile}/v1/profiles/by/email/ada@example.com",
-        "Ctrl-C (or `make down`) stops everything; the data stays for the next start.",
+        "`make down` (under `make run` also Ctrl-C) stops everything; the data stays.",
         "",
     ]
     return "\n".join(lines)

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import ORJSONResponse
 
-from services.ingest.api.bodies import accepted, body_of
+from services.ingest.api.bodies import ANSWERS, accepted, body_of
 from services.ingest.api.callers import key_of, source_of
 from services.ingest.domain.cloudevents import BATCHED, REQUIRED, STRUCTURED
 from services.ingest.domain.cloudevents_http import cloudevent_headers, open_cloudevents
@@ -75,6 +75,7 @@ def cloudevents_router(*, registry: Registry, door: Door) -> APIRouter:
         methods=["POST"],
         summary="Take CloudEvents: binary, structured or a batch.",
         response_class=ORJSONResponse,
+        responses=ANSWERS,
         openapi_extra=_BODY,
     )
     return router

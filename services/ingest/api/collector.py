@@ -14,7 +14,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import ORJSONResponse
 
-from services.ingest.api.bodies import MAX_BODY_BYTES, accepted, body_of, is_packed
+from services.ingest.api.bodies import ANSWERS, MAX_BODY_BYTES, accepted, body_of, is_packed
 from services.ingest.api.callers import key_of, source_of
 from services.ingest.domain.envelope import (
     MAX_EVENTS,
@@ -58,6 +58,7 @@ def collector_router(*, registry: Registry, door: Door) -> APIRouter:
                 name=called,
                 summary=summary,
                 response_class=ORJSONResponse,
+                responses=ANSWERS,
                 openapi_extra=_described(_CALLS if name == BATCH else _CALL),
             )
     return router

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import ORJSONResponse
 
-from services.ingest.api.bodies import accepted, body_of
+from services.ingest.api.bodies import ANSWERS, accepted, body_of
 from services.ingest.api.callers import key_of, source_of
 from services.ingest.api.source_request import SourceId
 from services.ingest.domain.envelope import webhook_records
@@ -71,6 +71,7 @@ def webhooks_router(*, registry: Registry, door: Door) -> APIRouter:
         methods=["POST"],
         summary="Take a webhook call; the source's mapping says what it means.",
         response_class=ORJSONResponse,
+        responses=ANSWERS,
         openapi_extra=_BODY,
     )
     return router
