@@ -25,7 +25,7 @@ FULL: dict[str, Any] = {
     **BARE,
     "id": "closed-7",
     "kind": "track",
-    "channel": "app",
+    "channel": "web",
     "occurred_at": "2025-11-20T06:00:00+01:00",
     "traits": {"told": True},
     "properties": {"store": "Lyon “Bellecour”", "until": 1.50, "none": None},
