@@ -19,8 +19,17 @@ from services.profile.domain.absorbed import (
     MergeCause,
     Naming,
 )
+from services.profile.domain.assess import (
+    Change,
+    assess,
+    catch_up,
+    concerned,
+    note_due,
+    note_touchpoint,
+)
 from services.profile.domain.consent import consent_list
 from services.profile.domain.identity import IdentityRules, Resolution, resolve
+from services.profile.domain.instants import instant_in
 from services.profile.domain.profile import (
     CONTEXT_TIMEZONE,
     ProfileState,
@@ -28,6 +37,7 @@ from services.profile.domain.profile import (
     identifier_of,
 )
 from services.profile.domain.snapshot import update
+from services.profile.domain.standing import Standing
 from services.profile.domain.sums import ORDER_TYPES, revenue_of
 from services.profile.domain.survivorship import (
     MAX_NAME,
@@ -36,6 +46,7 @@ from services.profile.domain.survivorship import (
     TraitPolicy,
     canonical,
 )
+from services.profile.domain.telling import tell
 from services.profile.domain.working_profile import WorkingProfile
 from shared.contracts.touchpoint import Identifier, TouchpointEnvelope
 
@@ -70,6 +81,9 @@ class _Fold:
         self.rules = rules
         self.naming = naming
         self.known = known
+        self.look = known.look
+        self.created: set[str] = set()
+        self.looked_at: set[str] = set()
         self.owners = dict(known.owners)
         self.profiles = _Profiles(known.profiles, rules.traits)
         self.result = Absorbed()
@@ -114,6 +128,8 @@ class _Fold:
 
     def finish(self) -> Absorbed:
         self.result.changed = [one for one in self.profiles.values() if one.changed]
+        for one in self.result.changed:
+            note_due(one, self.look)
         return self.result
 
     def _active(self, profile_id: str) -> str | None:
@@ -147,8 +163,10 @@ class _Fold:
     def _create(self, touchpoint: TouchpointEnvelope) -> WorkingProfile:
         profile_id = self.naming.profile(touchpoint.id, touchpoint.received_at)
         state = ProfileState(touchpoint.received_at, touchpoint.occurred_at, {}, {})
+        state.standing = Standing(epoch=self.look.definitions.epoch)
         stored = StoredProfile(profile_id, "active", None, 0, 0, state)
         self.result.outcomes["created"] += 1
+        self.created.add(profile_id)
         return self.profiles.add(stored)
 
     def _merge(
@@ -174,6 +192,8 @@ class _Fold:
             ),
             order="deterministic",
         )
+        self._catch_up(winner, touchpoint)
+        self._catch_up(loser, touchpoint)
         moved = tuple(sorted(loser.state.held))
         before = consent_list(winner.state.consents), consent_list(loser.state.consents)
         winner.absorb(loser)
@@ -182,8 +202,12 @@ class _Fold:
             (self.result.assigned if key in self.result.assigned else self.result.moved)[key] = (
                 winner.id
             )
+        changes = assess(
+            winner, self.look, self.look.definitions.everyone, at=touchpoint.received_at
+        )
         self._emit(winner, cause, merged_from=loser.id)
         self._emit(loser, cause, merged_into=winner.id)
+        self._tell(winner, changes, touchpoint)
         self.result.outcomes["merged"] += 1
         self.result.merges.append(
             Merge(
@@ -202,6 +226,7 @@ class _Fold:
         """Apply a touchpoint to the profile it is about and say so."""
         touchpoint = arrival.touchpoint
         occurred_at = touchpoint.occurred_at
+        self._catch_up(profile, touchpoint)
         for key in kept:
             profile.see(key, occurred_at)
         anchor = kept[0] if kept else profile.strongest_key(self.rules.identity)
@@ -210,12 +235,58 @@ class _Fold:
         order = touchpoint.type in ORDER_TYPES
         revenue = revenue_of(touchpoint.properties) if order else None
         profile.count(anchor, occurred_at, order, revenue)
-        self._observe(profile, anchor, touchpoint)
+        mask = self._observe(profile, anchor, touchpoint)
+        mask |= self._note(profile, anchor, touchpoint)
+        changes = None
+        if mask:
+            changes = assess(profile, self.look, mask, at=touchpoint.received_at)
         self._emit(profile, arrival.body)
+        if changes:
+            self._tell(profile, changes, touchpoint)
 
-    def _observe(
-        self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope
+    def _catch_up(self, profile: WorkingProfile, touchpoint: TouchpointEnvelope) -> None:
+        """Decide by the definitions of today, once in a batch, before anything happens to it."""
+        if profile.id in self.looked_at:
+            return
+        self.looked_at.add(profile.id)
+        if profile.id not in self.created:
+            at = touchpoint.received_at
+            self._tell(profile, catch_up(profile, self.look, at=at), touchpoint, backfill=True)
+
+    def _note(self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope) -> int:
+        """Count the touchpoint in its streams; which nodes may be decided otherwise now."""
+        definitions = self.look.definitions
+        if profile.id in self.created:
+            self.created.discard(profile.id)
+            mask = definitions.everyone
+        else:
+            mask = definitions.always
+        if touchpoint.type in definitions.by_type:
+            at = instant_in(touchpoint.occurred_at)
+            mask |= note_touchpoint(profile, anchor, touchpoint, at, definitions)
+        return mask
+
+    def _tell(
+        self,
+        profile: WorkingProfile,
+        changes: Sequence[Change],
+        touchpoint: TouchpointEnvelope,
+        *,
+        backfill: bool = False,
     ) -> None:
+        self.result.messages += tell(
+            profile,
+            changes,
+            at=touchpoint.received_at,
+            look=self.look,
+            rules=self.rules.identity,
+            name=self.naming.change,
+            touchpoint_id=None if backfill else touchpoint.id,
+            backfill=backfill or touchpoint.historical,
+        )
+
+    def _observe(self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope) -> int:
+        """Hang what it says of traits on its anchor; which nodes that can concern."""
         values: dict[str, bytes] = {}
         for name, value in touchpoint.traits.items():
             encoded = canonical(value)
@@ -232,6 +303,7 @@ class _Fold:
             verified = source in self.rules.traits.verified_sources
             said = Saying(source, touchpoint.occurred_at, touchpoint.id, verified, values)
             profile.observe(anchor, said)
+        return concerned(values, self.look.definitions) if values else 0
 
     def _emit(
         self,
@@ -243,7 +315,12 @@ class _Fold:
     ) -> None:
         profile.seq += 1
         message = update(
-            profile, cause, self.rules.identity, merged_from=merged_from, merged_into=merged_into
+            profile,
+            cause,
+            self.rules.identity,
+            merged_from=merged_from,
+            merged_into=merged_into,
+            look=self.look,
         )
         self.result.messages.append((profile.id, message))
 

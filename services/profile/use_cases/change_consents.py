@@ -12,7 +12,7 @@ from services.profile.domain.profile import StoredProfile
 from services.profile.domain.snapshot import update
 from services.profile.domain.working_profile import WorkingProfile
 from services.profile.storage import profiles
-from services.profile.use_cases.naming import consent_change_id
+from services.profile.use_cases.naming import change_id
 from shared.contracts.times import rfc3339
 from shared.contracts.topics import Topics
 from shared.errors import Infrastructure, NotFound, PreconditionFailed, Problem, Unprocessable
@@ -62,7 +62,7 @@ async def change_consents(
     if news:
         profile.seq += 1
         cause = ConsentCause(
-            id=consent_change_id(profile.id, profile.seq), at=stamp, actor=actor, consents=news
+            id=change_id(profile.id, profile.seq), at=stamp, actor=actor, consents=news
         )
         message = update(profile, msgspec.json.encode(cause, order="deterministic"), rules.identity)
         messages.add(topics.profile_updates, profile.id.encode(), message)
