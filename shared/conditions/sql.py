@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any as AnyType
 from typing import assert_never
 
-from sqlalchemy import Boolean, ColumnElement, Text, and_, any_, func, literal, not_, null, or_
+from sqlalchemy import Boolean, ColumnElement, Text, and_, cast, func, literal, not_, null, or_
 
 from shared.conditions.facts import Root, locate
 from shared.conditions.sql_values import comparison, plain_text, step, value_or_null
@@ -50,7 +50,7 @@ class SqlFacts:
     """Where the facts of `facts.Facts` stand in a row; what is left out is missing.
 
     `roots` maps `profile`, `computed`, `event`, `context`, `type`, `channel` and `source` to
-    `jsonb` values. `segments` is a `text[]`, `persona` a `text`, `consents` a `jsonb` object
+    `jsonb` values. `segments` is a `jsonb` list, `persona` a `text`, `consents` a `jsonb` object
     `{purpose: {channel: status}}`. `count` gives the number of an event leaf's touchpoints, NULL
     where it is not known.
     """
@@ -80,7 +80,8 @@ def sql_condition(condition: Condition, facts: SqlFacts) -> Truth:
             counted: Truth = facts.count(condition).op(_COUNTED[op], is_comparison=True)(bound)
             return counted
         case InSegment(segment):
-            return func.coalesce(literal(segment, Text) == any_(facts.segments), False)
+            member = func.to_jsonb(cast(literal(segment, Text), Text))
+            return func.coalesce(facts.segments.op("@>", is_comparison=True)(member), False)
         case IsPersona(persona):
             return facts.persona == literal(persona, Text)
         case HasConsent(purpose, channel):

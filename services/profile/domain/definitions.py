@@ -96,7 +96,7 @@ class Node:
     dependents: int = 0
 
 
-class Cycle(ValueError):
+class CircleError(ValueError):
     """Definitions that refer to each other in a circle; `path` begins and ends with the same."""
 
     def __init__(self, path: list[str]) -> None:
@@ -203,7 +203,7 @@ def compile_definitions(
 ) -> Definitions:
     """Compile what is in force. `streams_since`: the epoch of each stream's last growth.
 
-    Raises Cycle when definitions refer to each other in a circle.
+    Raises CircleError when definitions refer to each other in a circle.
     """
     listed, registered = list(in_force), list(leaves)
     conditions = {
@@ -287,14 +287,14 @@ def references_of(conditions: Iterable[Condition], known: Iterable[str]) -> set[
 
 
 def in_order(references: Mapping[str, set[str]]) -> list[str]:
-    """The keys, each after those it refers to; always the same order. Raises Cycle."""
+    """The keys, each after those it refers to; always the same order. Raises CircleError."""
     sorter: TopologicalSorter[str] = TopologicalSorter(
         {key: sorted(references[key]) for key in sorted(references)}
     )
     try:
         return list(sorter.static_order())
     except CycleError as error:
-        raise Cycle([str(key) for key in reversed(error.args[1])]) from error
+        raise CircleError([str(key) for key in reversed(error.args[1])]) from error
 
 
 class _Masks:

@@ -26,7 +26,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """One buyer persona: the first one, by `order` and key, whose condition holds is a profile's."""
+    """A buyer persona: a profile has the first one, by `order` and key, whose condition holds."""
 
     key: str
     name: str

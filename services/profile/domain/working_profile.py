@@ -36,6 +36,7 @@ class WorkingProfile:
         "_tallies",
         "_total",
         "due_before",
+        "facts_stored",
         "head",
         "id",
         "live",
@@ -62,6 +63,8 @@ class WorkingProfile:
         """The part of the snapshot that says who it is; None when it has to be made anew."""
         self.tail: bytes | None = None
         """The part of the snapshot with the traits; None when it has to be made anew."""
+        self.facts_stored = stored.seq > 0
+        """Whether the stored facts of conditions in SQL are still right, but for the sums."""
         self.live: bytes | None = None
         """The part of the snapshot with segments, persona and event leaves; None as above."""
         self.time_may_tell = False
@@ -103,6 +106,17 @@ class WorkingProfile:
                 self._tallies[stream] = hung[0] if hung else None
         return self._tallies[stream]
 
+    def all_tallies(self) -> dict[str, Tally]:
+        """Every tally over all anchors, by stream; all instants that are held."""
+        streams: dict[str, list[Tally]] = {}
+        for held in self.state.held.values():
+            for stream, tally in (held.events or {}).items():
+                streams.setdefault(stream, []).append(tally)
+        return {
+            stream: join(hung, sum(len(one.recent) for one in hung))
+            for stream, hung in sorted(streams.items())
+        }
+
     def tally_of(self, anchor: str, stream: str) -> Tally:
         """The tally of a stream on one anchor, to be added to; see `forget_tally`."""
         held = self.state.held[anchor]
@@ -117,11 +131,13 @@ class WorkingProfile:
         """A tally of the stream was added to: join them anew."""
         self._tallies.pop(stream, None)
         self.live = None
+        self.facts_stored = False
         self.time_may_tell = True
 
     def forget_standing(self) -> None:
         """The standing changed: show it anew."""
         self.live = None
+        self.facts_stored = False
 
     @property
     def size(self) -> int:
@@ -190,6 +206,7 @@ class WorkingProfile:
             held.traits = []
         if observe(held.traits, said):
             self.tail = None
+            self.facts_stored = False
 
     def absorb(self, loser: "WorkingProfile") -> None:
         """Take over everything the loser holds; the loser stays behind, empty and merged."""
@@ -211,6 +228,7 @@ class WorkingProfile:
         self._total = self._by_type = None
         self._tallies = {}
         self.time_may_tell = True
+        self.facts_stored = False
 
     def _keys_by_type(self) -> dict[str, list[str]]:
         if self._by_type is None:

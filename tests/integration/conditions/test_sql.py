@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import ARRAY, Integer, Text, cast, literal, select
+from sqlalchemy import Integer, Text, cast, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -41,7 +41,7 @@ def row_of(facts: Facts) -> SqlFacts:
             "channel": json(facts.event_channel),
             "source": json(facts.event_source),
         },
-        segments=cast(literal(sorted(facts.segments), ARRAY(Text)), ARRAY(Text)),
+        segments=json(sorted(facts.segments)),
         persona=cast(literal(facts.persona, Text), Text),
         consents=json(consents),
         count=count,
