@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.definitions import Definitions, needed_streams, stream_of
+from services.profile.domain.profile import StoredProfile, decode_state
 from services.profile.storage.tables import profile
 from shared.conditions.leaves import leaf_hash
 from shared.conditions.sql import SqlFacts, sql_condition
@@ -64,6 +65,27 @@ async def matching(
     count = (await tx.execute(select(func.count()).select_from(found.subquery()))).scalar_one()
     rows = await tx.execute(found.order_by(profile.c.id).limit(sample))
     return count, [str(row[0]) for row in rows]
+
+
+_TOTAL = text("SELECT count(*) FROM profile WHERE status = 'active'")
+_SOME = text(
+    """
+    SELECT id, status, seq, n_merges, state
+      FROM profile TABLESAMPLE BERNOULLI (CAST(:percent AS double precision))
+     WHERE status = 'active' LIMIT :limit
+    """
+)
+
+
+async def some(tx: AsyncConnection, limit: int) -> tuple[int, list[StoredProfile]]:
+    """How many active profiles there are; and all of them, or about `limit` chosen at random."""
+    total: int = (await tx.execute(_TOTAL)).scalar_one()
+    percent = 100.0 if total <= limit else 100.0 * limit / total
+    rows = await tx.execute(_SOME, {"percent": percent, "limit": limit})
+    return total, [
+        StoredProfile(str(r.id), r.status, None, r.seq, r.n_merges, decode_state(r.state))
+        for r in rows
+    ]
 
 
 _PERSONAS = text(

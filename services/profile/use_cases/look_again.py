@@ -33,7 +33,7 @@ async def look_again(
 
     `at` (RFC 3339) is when the changes are said to have happened. Nothing is written yet.
     """
-    await _read_history(tx, locked, look)
+    await read_history(tx, locked, look)
     changed = []
     for profile in locked:
         changes = look_at_all(profile, look, at=at)
@@ -59,7 +59,7 @@ async def write(tx: AsyncConnection, looked_at: Sequence[WorkingProfile]) -> Non
     await deadlines.write(tx, looked_at)
 
 
-async def _read_history(tx: AsyncConnection, locked: Sequence[WorkingProfile], look: Look) -> None:
+async def read_history(tx: AsyncConnection, locked: Sequence[WorkingProfile], look: Look) -> None:
     """Count again what happened in the streams that a profile lacks."""
     lacking = {
         profile.id: [
