@@ -25,7 +25,7 @@ from shared.postgres.drafts import Draft
 from shared.postgres.transaction import transaction
 
 Reader = Annotated[Principal, requires(Permission.READ)]
-Key = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=100)]
+Key = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}$", max_length=100)]
 Document = Annotated[
     dict[str, Any],
     Body(description="The document; an unknown field is a mistake, and every mistake is named."),

@@ -261,6 +261,8 @@ class _Fold:
             mask = definitions.everyone
         else:
             mask = definitions.always
+            if touchpoint.type in ORDER_TYPES:
+                mask |= definitions.by_order
         if touchpoint.type in definitions.by_type:
             at = instant_in(touchpoint.occurred_at)
             mask |= note_touchpoint(profile, anchor, touchpoint, at, definitions)

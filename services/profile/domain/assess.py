@@ -4,16 +4,15 @@ Everything that changes a profile notes which nodes it concerns and asks here. T
 the same profile, definitions and instant give the same answer, whoever asks.
 """
 
-from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from services.profile.domain.definitions import Definitions, Look, Node
 from services.profile.domain.profile import CONTEXT_TIMEZONE, computed
 from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH
-from services.profile.domain.survivorship import REMOVED
-from services.profile.domain.tally import Tally, add
+from services.profile.domain.tally import add
 from services.profile.domain.working_profile import WorkingProfile
 from shared.conditions.facts import Facts
 from shared.conditions.windows import count_in, next_change
@@ -92,7 +91,8 @@ def assess(profile: WorkingProfile, look: Look, mask: int, *, at: str) -> list[C
     `at` (RFC 3339) is noted as the time of entry.
     """
     definitions, now = look
-    mask &= definitions.ready(epoch_of(profile, definitions))
+    ready = definitions.ready(epoch_of(profile, definitions))
+    mask &= ready
     if not mask:
         return []
     standing = profile.standing
@@ -107,7 +107,7 @@ def assess(profile: WorkingProfile, look: Look, mask: int, *, at: str) -> list[C
         change = _persona(node, facts) if node.holds is None else _member(node, facts, members, at)
         if change is not None:
             changes.append(change)
-            mask |= node.dependents & definitions.ready(epoch_of(profile, definitions))
+            mask |= node.dependents & ready
     if changes:
         standing.segments = dict(sorted(members.items()))
         for change in changes:
@@ -211,38 +211,64 @@ def _due_at(profile: WorkingProfile, definitions: Definitions, now: int) -> int 
 
 
 def facts_of(profile: WorkingProfile, definitions: Definitions, now: int) -> Facts:
-    """What the conditions in force may read of a profile at an instant."""
+    """What the conditions in force may read of a profile at an instant; found when it is asked."""
     best = profile.survivors()
-    traits = {
-        name: _DECODE(best[name])
-        for name in definitions.traits
-        if name in best and best[name] != REMOVED and name != CONTEXT_TIMEZONE
-    }
-    consents = {}
-    if definitions.by_consent:
-        for key, record in profile.state.consents.items():
-            purpose, _, channel = key.partition("\0")
-            consents[purpose, channel] = record.status
+
+    def trait(name: str) -> object:
+        value = best.get(name)
+        return None if value is None or name == CONTEXT_TIMEZONE else _DECODE(value)
+
+    def sum_of(name: str) -> object:
+        return computed(profile.total)._asdict().get(name)
+
+    def count(name: str) -> object:
+        counted = definitions.counted_by_name.get(name)
+        if counted is None:
+            return None
+        tally = profile.tally(counted.stream, definitions.streams[counted.stream].keep)
+        if tally is None:
+            return {"count": 0}
+        if counted.within is None:
+            return {"count": tally.count}
+        return {"count": count_in(tally.recent, counted.within, now)}
+
     return Facts(
-        profile=traits,
-        computed=computed(profile.total)._asdict() if definitions.always else {},
+        profile=_Found(trait),
+        computed=_Found(sum_of),
         segments=profile.standing.segments.keys(),
         persona=profile.standing.persona,
-        consents=consents,
-        leaves=counts_of(profile, definitions, now),
+        consents={
+            (purpose, channel): record.status
+            for key, record in profile.state.consents.items()
+            for purpose, _, channel in (key.partition("\0"),)
+        },
+        leaves=_Found(count),
     )
 
 
-def counts_of(
-    profile: WorkingProfile, definitions: Definitions, now: int
-) -> dict[str, dict[str, object]]:
-    """The count of every event leaf in force at an instant."""
-    counts: dict[str, dict[str, object]] = {}
-    for name, stream, within, _ in definitions.counted:
-        tally = profile.tally(stream, definitions.streams[stream].keep)
-        counts[name] = {"count": 0 if tally is None else _count(tally, within, now)}
-    return counts
+class _Found(Mapping[str, Any]):
+    """Facts that are looked for when a condition asks for them, once; None is none."""
 
+    def __init__(self, find: Callable[[str], object]) -> None:
+        self._find = find
+        self._known: dict[str, Any] = {}
 
-def _count(tally: Tally, within: int | None, now: int) -> int:
-    return tally.count if within is None else count_in(tally.recent, within, now)
+    def get(self, key: str, default: Any = None) -> Any:
+        """The fact; `default` where there is none."""
+        known = self._known
+        if key not in known:
+            known[key] = self._find(key)
+        found = known[key]
+        return default if found is None else found
+
+    def __getitem__(self, key: str) -> Any:
+        found = self.get(key)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)

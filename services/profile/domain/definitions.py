@@ -28,6 +28,9 @@ from shared.conditions.tree import (
 )
 from shared.conditions.windows import latest_kept, milliseconds
 
+OF_ORDERS = ("orders", "revenue")
+"""Computed traits that only an order changes; the others change with every touchpoint."""
+
 PERSONAS = "$persona"
 """The name of the one node that stands for all personas."""
 
@@ -147,13 +150,19 @@ class Definitions:
     by_trait: Mapping[str, int] = field(default_factory=dict)
     by_stream: Mapping[str, int] = field(default_factory=dict)
     by_consent: int = 0
+    by_order: int = 0
     always: int = 0
     keys: frozenset[str] = frozenset()
 
-    @property
+    @cached_property
     def everyone(self) -> int:
         """The mask of all nodes."""
         return (1 << len(self.nodes)) - 1
+
+    @cached_property
+    def counted_by_name(self) -> Mapping[str, Counted]:
+        """The event leaves in force by their hash."""
+        return {one.name: one for one in self.counted}
 
     @cached_property
     def newest_stream(self) -> int:
@@ -269,6 +278,7 @@ def compile_definitions(
         by_trait=dict(masks.by_trait),
         by_stream=dict(masks.by_stream),
         by_consent=masks.by_consent,
+        by_order=masks.by_order,
         always=masks.always,
         keys=frozenset(conditions),
     )
@@ -305,6 +315,7 @@ class _Masks:
         self.by_stream: defaultdict[str, int] = defaultdict(int)
         self.by_node: defaultdict[str, int] = defaultdict(int)
         self.by_consent = 0
+        self.by_order = 0
         self.always = 0
 
     def add(self, condition: Condition, bit: int) -> None:
@@ -315,6 +326,8 @@ class _Masks:
                     location = locate(attr)
                     if location.root == "profile":
                         self.by_trait[location.path[0]] |= bit
+                    elif location.path[0] in OF_ORDERS:
+                        self.by_order |= bit
                     else:
                         self.always |= bit
                 case EventCount():
