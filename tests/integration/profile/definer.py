@@ -69,4 +69,4 @@ class Definer:
     async def advance_clock(self, step: timedelta) -> None:
         """Let time pass for everybody."""
         async with transaction(self.engine) as tx:
-            await tx.execute(text("SELECT clock.advance(:step)"), {"step": step})
+            await tx.execute(text("SELECT clock.advance(CAST(:step AS interval))"), {"step": step})

@@ -5,7 +5,6 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.access import Role
 from tests.integration.profile.definer import Definer
@@ -17,8 +16,11 @@ CONDITION = {"name": "Ordered twice", "condition": ORDERED}
 
 
 @pytest.fixture
-def definer(worker: Worker, engine: AsyncEngine) -> Definer:
-    return Definer(worker)
+async def definer(worker: Worker) -> Definer:
+    """On a database whose first look at everybody is done."""
+    made = Definer(worker)
+    await made.settle()
+    return made
 
 
 async def published(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> httpx.Response:
