@@ -131,6 +131,15 @@ async def move(
     )
 
 
+_OPEN = text("SELECT count(*) FROM definition_job WHERE finished_at IS NULL")
+
+
+async def count_open(tx: AsyncConnection) -> int:
+    """How many jobs wait or run."""
+    count: int = (await tx.execute(_OPEN)).scalar_one()
+    return count
+
+
 async def fail(tx: AsyncConnection, epoch: int, error: str) -> None:
     """End an open job that cannot go on."""
     await tx.execute(_FAIL, {"epoch": epoch, "error": error})
