@@ -10,6 +10,7 @@ from services.profile.use_cases.absorb_touchpoints import AbsorbTouchpoints
 from services.profile.use_cases.backfill_definitions import BackfillDefinitions
 from services.profile.use_cases.fan_out import FanOut, measure
 from services.profile.use_cases.sweep_deadlines import SweepDeadlines
+from services.profile.use_cases.sweep_deadlines import measure as measure_deadlines
 from shared.observability.health import Health
 from shared.runtime.assembly import (
     api_role,
@@ -56,7 +57,11 @@ async def _sweeper(settings: Settings) -> Role:
                     poll, backfill.advance, backfill.give_up, what="definitions"
                 ),
             },
-            {"catalogue": built.catalogue.run, "measure": partial(measure, built.engine)},
+            {
+                "catalogue": built.catalogue.run,
+                "measure": partial(measure, built.engine),
+                "measure_deadlines": partial(measure_deadlines, built.engine),
+            },
         ],
         closing=[built.engine.dispose],
     )

@@ -4,7 +4,6 @@ Found without locks; whoever acts on one locks the profile first and looks at it
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,7 +25,7 @@ _DUE = text(
      WHERE due_at <= (SELECT clock.now()) ORDER BY due_at LIMIT :limit
     """
 )
-_WAITING = text("SELECT count(*), min(due_at) FROM deadline WHERE due_at <= (SELECT clock.now())")
+_WAITING = text("SELECT count(*) FROM deadline WHERE due_at <= (SELECT clock.now())")
 
 
 async def write(tx: AsyncConnection, profiles: Sequence[WorkingProfile]) -> None:
@@ -67,7 +66,7 @@ async def postpone_first(tx: AsyncConnection) -> None:
     await tx.execute(_POSTPONE)
 
 
-async def overdue(tx: AsyncConnection) -> tuple[int, datetime | None]:
-    """How many are due, and since when the first one is."""
-    row = (await tx.execute(_WAITING)).one()
-    return row[0], row[1]
+async def overdue(tx: AsyncConnection) -> int:
+    """How many are due."""
+    count: int = (await tx.execute(_WAITING)).scalar_one()
+    return count

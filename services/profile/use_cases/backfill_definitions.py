@@ -18,6 +18,7 @@ from services.profile.use_cases import look_again
 from services.profile.use_cases.live_definitions import LiveDefinitions
 from shared.contracts.topics import Topics
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
+from shared.observability import metrics
 from shared.postgres import outbox
 from shared.postgres.transaction import transaction
 from shared.runtime.crash import crash_point
@@ -58,9 +59,10 @@ class BackfillDefinitions:
             self._in_hand = job.epoch
             if job.status == "waiting":
                 await definition_jobs.start(tx, job.epoch)
-            await self._move(tx, job, look, limit)
+            changed = await self._move(tx, job, look, limit)
             crash_point("profile.backfill_written")
         crash_point("profile.backfill_committed")
+        metrics.SEGMENT_CHANGES.inc(changed)
         return 1
 
     async def give_up(self) -> None:
@@ -70,7 +72,8 @@ class BackfillDefinitions:
                 error = "it failed again and again; the sweeper's log says why"
                 await definition_jobs.fail(tx, self._in_hand, error)
 
-    async def _move(self, tx: AsyncConnection, job: Job, look: Look, limit: int) -> None:
+    async def _move(self, tx: AsyncConnection, job: Job, look: Look, limit: int) -> int:
+        """How many profiles of the next page entered or left something."""
         page = await definition_jobs.page(tx, after=job.position, limit=limit)
         bare = {one.stored.id for one in page if one.bare}
         stale = [one.stored.id for one in page if self._is_stale(one, look)]
@@ -118,6 +121,7 @@ class BackfillDefinitions:
         )
         if done:
             await definitions.raise_floor(tx, job.epoch)
+        return len(changed)
 
     def _is_stale(self, one: Paged, look: Look) -> bool:
         if one.stored.status != "active":

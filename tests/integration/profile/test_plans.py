@@ -6,7 +6,15 @@ import pytest
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.profile.storage import audience_jobs, counters, identifiers, profiles, touchpoints
+from services.profile.storage import (
+    audience_jobs,
+    counters,
+    deadlines,
+    definition_jobs,
+    identifiers,
+    profiles,
+    touchpoints,
+)
 
 HOT = {
     "insert touchpoints": touchpoints._INSERT,
@@ -21,6 +29,12 @@ HOT = {
     "insert identifiers": identifiers._INSERT,
     "move identifiers": identifiers._MOVE,
     "take an audience job": audience_jobs._TAKE,
+    "profiles that are due": deadlines._DUE,
+    "set deadlines": deadlines._PUT,
+    "remove deadlines": deadlines._DELETE,
+    "free profiles": profiles._LOCK_FREE,
+    "history of identifiers": touchpoints._HISTORY,
+    "profiles for definitions": definition_jobs._PAGE,
     "page of profiles": audience_jobs._PAGE,
     "move an audience job": audience_jobs._MOVE,
 }
