@@ -4,18 +4,13 @@ import re
 from pathlib import Path
 
 from services.ingest.load.load import CRASH_POINTS
-from services.profile.use_cases import backfill_definitions, fan_out, sweep_deadlines
+from services.profile.use_cases import fan_out
 from tests.chaos.cycles import POINTS_BY_ROLE
 
 ROOT = Path(__file__).parents[2]
 CALL = re.compile(r"""crash_point\(\s*["']([\w.]+)["']""")
 
-ELSEWHERE = {
-    *CRASH_POINTS,
-    *fan_out.CRASH_POINTS,
-    *sweep_deadlines.CRASH_POINTS,
-    *backfill_definitions.CRASH_POINTS,
-}
+ELSEWHERE = {*CRASH_POINTS, *fan_out.CRASH_POINTS}
 """The loader is no role; tests/integration/ingest/test_load.py kills it at each. No event of the
 flow has an audience; tests/acceptance/test_audience.py kills the sweeper at each."""
 

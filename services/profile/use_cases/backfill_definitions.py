@@ -21,10 +21,6 @@ from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.observability import metrics
 from shared.postgres import outbox
 from shared.postgres.transaction import transaction
-from shared.runtime.crash import crash_point
-
-CRASH_POINTS = ("profile.backfill_written", "profile.backfill_committed")
-"""Where a test may kill the sweeper."""
 
 MOST_FRAMES = 100
 """With more in the outbox a job waits: what the workers publish must not stand behind it."""
@@ -60,8 +56,6 @@ class BackfillDefinitions:
             if job.status == "waiting":
                 await definition_jobs.start(tx, job.epoch)
             changed = await self._move(tx, job, look, limit)
-            crash_point("profile.backfill_written")
-        crash_point("profile.backfill_committed")
         metrics.SEGMENT_CHANGES.inc(changed)
         return 1
 

@@ -21,13 +21,9 @@ from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.observability import metrics
 from shared.postgres import outbox
 from shared.postgres.transaction import transaction
-from shared.runtime.crash import crash_point
 from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
-
-CRASH_POINTS = ("profile.deadlines_written", "profile.deadlines_committed")
-"""Where a test may kill the sweeper."""
 
 MEASURE_SECONDS = 2.0
 
@@ -80,8 +76,6 @@ class SweepDeadlines:
             await look_again.write(tx, looked_at)
             await deadlines.remove(tx, [one.id for one in stored if one.status != "active"])
             await outbox.append(tx, messages)
-            crash_point("profile.deadlines_written")
-        crash_point("profile.deadlines_committed")
         metrics.SEGMENT_CHANGES.inc(changed)
         for delay in delays:
             metrics.DEADLINE_DELAY.observe(delay)
