@@ -25,7 +25,6 @@ from services.profile.domain.segment import read_profile_condition
 from services.profile.storage import definition_jobs, definitions, population
 from services.profile.storage.definition_kind import Kind
 from services.profile.use_cases import define
-from services.profile.use_cases.live_definitions import LiveDefinitions
 from services.profile.use_cases.preview import preview
 from shared.access import Permission
 from shared.conditions.sentence import sentence
@@ -144,7 +143,7 @@ async def preview_segment(
     if condition is None:
         raise Unprocessable("the condition breaks rules", problems)
     async with transaction(engine) as tx:
-        found = await preview(tx, condition, rules=state.rules, live=LiveDefinitions())
+        found = await preview(tx, condition, rules=state.rules, live=state.live)
     hide = not may_see(principal, asked_masked=masked)
     sample: list[dict[str, Any]] = [
         profile_json(one, state.rules, provenance=False, masked=hide) for one in found.sample

@@ -30,6 +30,7 @@ async def record_consents(
     topics: Topics,
     counts: PartitionCounts,
     rules: Rules,
+    live: LiveDefinitions,
 ) -> StoredProfile:
     """The profile with the consents, which hold for the next decision.
 
@@ -38,7 +39,7 @@ async def record_consents(
     """
     messages = OutboxBuffer(counts)
     async with transaction(engine) as tx:
-        look = await LiveDefinitions().look(tx)
+        look = await live.look(tx)
         before = await lock_active(tx, str(profile_id))
         may_replace(before.seq)
         was = msgspec.to_builtins(consent_list(before.state.consents))
