@@ -23,12 +23,11 @@ from sqlalchemy import (
     any_,
     case,
     cast,
+    exists,
     func,
     literal,
     not_,
     null,
-    select,
-    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -128,7 +127,7 @@ def _contains(value: Json, operand: Scalar) -> Truth:
     elements = case((_is(value, "array"), value), else_=cast(literal("[]", Text), JSONB))
     element: Json = func.jsonb_array_elements(elements, type_=JSONB()).column_valued("element")
     known = value_or_null(element)
-    found = select(true()).where(_ordered("eq", known, operand)).exists()
+    found = exists().where(_ordered("eq", known, operand))
     choices: list[tuple[Truth, Any]] = [(_is(value, "array"), found)]
     if isinstance(operand, str):
         position = func.strpos(plain_text(value), literal(operand, Text))

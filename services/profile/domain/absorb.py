@@ -19,17 +19,10 @@ from services.profile.domain.absorbed import (
     MergeCause,
     Naming,
 )
-from services.profile.domain.assess import (
-    Change,
-    assess,
-    catch_up,
-    concerned,
-    note_due,
-    note_touchpoint,
-)
+from services.profile.domain.assess import assess, concerned, note_due
 from services.profile.domain.consent import consent_list
 from services.profile.domain.identity import IdentityRules, Resolution, resolve
-from services.profile.domain.instants import instant_in
+from services.profile.domain.members import Members
 from services.profile.domain.profile import (
     CONTEXT_TIMEZONE,
     ProfileState,
@@ -46,7 +39,6 @@ from services.profile.domain.survivorship import (
     TraitPolicy,
     canonical,
 )
-from services.profile.domain.telling import tell
 from services.profile.domain.working_profile import WorkingProfile
 from shared.contracts.touchpoint import Identifier, TouchpointEnvelope
 
@@ -82,11 +74,10 @@ class _Fold:
         self.naming = naming
         self.known = known
         self.look = known.look
-        self.created: set[str] = set()
-        self.looked_at: set[str] = set()
         self.owners = dict(known.owners)
         self.profiles = _Profiles(known.profiles, rules.traits)
         self.result = Absorbed()
+        self.members = Members(known.look, rules.identity, naming.change, self.result.messages)
 
     def apply(self, arrival: Arrival) -> None:
         touchpoint, _, named = arrival
@@ -166,7 +157,7 @@ class _Fold:
         state.standing = Standing(epoch=self.look.definitions.epoch)
         stored = StoredProfile(profile_id, "active", None, 0, 0, state)
         self.result.outcomes["created"] += 1
-        self.created.add(profile_id)
+        self.members.created.add(profile_id)
         return self.profiles.add(stored)
 
     def _merge(
@@ -192,8 +183,8 @@ class _Fold:
             ),
             order="deterministic",
         )
-        self._catch_up(winner, touchpoint)
-        self._catch_up(loser, touchpoint)
+        self.members.catch_up(winner, touchpoint)
+        self.members.catch_up(loser, touchpoint)
         moved = tuple(sorted(loser.state.held))
         before = consent_list(winner.state.consents), consent_list(loser.state.consents)
         winner.absorb(loser)
@@ -207,7 +198,7 @@ class _Fold:
         )
         self._emit(winner, cause, merged_from=loser.id)
         self._emit(loser, cause, merged_into=winner.id)
-        self._tell(winner, changes, touchpoint)
+        self.members.tell(winner, changes, touchpoint)
         self.result.outcomes["merged"] += 1
         self.result.merges.append(
             Merge(
@@ -226,7 +217,7 @@ class _Fold:
         """Apply a touchpoint to the profile it is about and say so."""
         touchpoint = arrival.touchpoint
         occurred_at = touchpoint.occurred_at
-        self._catch_up(profile, touchpoint)
+        self.members.catch_up(profile, touchpoint)
         for key in kept:
             profile.see(key, occurred_at)
         anchor = kept[0] if kept else profile.strongest_key(self.rules.identity)
@@ -236,56 +227,11 @@ class _Fold:
         revenue = revenue_of(touchpoint.properties) if order else None
         profile.count(anchor, occurred_at, order, revenue)
         mask = self._observe(profile, anchor, touchpoint)
-        mask |= self._note(profile, anchor, touchpoint)
-        changes = None
-        if mask:
-            changes = assess(profile, self.look, mask, at=touchpoint.received_at)
+        mask |= self.members.note(profile, anchor, touchpoint)
+        changes = assess(profile, self.look, mask, at=touchpoint.received_at) if mask else []
         self._emit(profile, arrival.body)
         if changes:
-            self._tell(profile, changes, touchpoint)
-
-    def _catch_up(self, profile: WorkingProfile, touchpoint: TouchpointEnvelope) -> None:
-        """Decide by the definitions of today, once in a batch, before anything happens to it."""
-        if profile.id in self.looked_at:
-            return
-        self.looked_at.add(profile.id)
-        if profile.id not in self.created:
-            at = touchpoint.received_at
-            self._tell(profile, catch_up(profile, self.look, at=at), touchpoint, backfill=True)
-
-    def _note(self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope) -> int:
-        """Count the touchpoint in its streams; which nodes may be decided otherwise now."""
-        definitions = self.look.definitions
-        if profile.id in self.created:
-            self.created.discard(profile.id)
-            mask = definitions.everyone
-        else:
-            mask = definitions.always
-            if touchpoint.type in ORDER_TYPES:
-                mask |= definitions.by_order
-        if touchpoint.type in definitions.by_type:
-            at = instant_in(touchpoint.occurred_at)
-            mask |= note_touchpoint(profile, anchor, touchpoint, at, definitions)
-        return mask
-
-    def _tell(
-        self,
-        profile: WorkingProfile,
-        changes: Sequence[Change],
-        touchpoint: TouchpointEnvelope,
-        *,
-        backfill: bool = False,
-    ) -> None:
-        self.result.messages += tell(
-            profile,
-            changes,
-            at=touchpoint.received_at,
-            look=self.look,
-            rules=self.rules.identity,
-            name=self.naming.change,
-            touchpoint_id=None if backfill else touchpoint.id,
-            backfill=backfill or touchpoint.historical,
-        )
+            self.members.tell(profile, changes, touchpoint)
 
     def _observe(self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope) -> int:
         """Hang what it says of traits on its anchor; which nodes that can concern."""

@@ -10,12 +10,8 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.profile.domain.definitions import (
-    CircleError,
-    Definitions,
-    Needed,
-    needed_streams,
-)
+from services.profile.domain.compile_definitions import CircleError, Needed, needed_streams
+from services.profile.domain.definitions import Definitions
 from services.profile.domain.segment import Persona, Segment, parse_persona, parse_segment
 from services.profile.storage import definition_jobs, definitions
 from services.profile.storage.definition_kind import Kind

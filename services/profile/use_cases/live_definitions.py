@@ -9,13 +9,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.profile.domain.definitions import (
-    Definitions,
-    InForce,
-    Look,
-    Registered,
-    compile_definitions,
-)
+from services.profile.domain.compile_definitions import compile_definitions
+from services.profile.domain.definitions import Definitions, InForce, Look, Registered
 from services.profile.domain.instants import instant_of
 from services.profile.domain.segment import parse_persona, parse_segment
 from services.profile.storage import definitions

@@ -6,7 +6,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Rules
 from services.profile.domain.assess import assess
-from services.profile.domain.definitions import InForce, Look, compile_definitions
+from services.profile.domain.compile_definitions import compile_definitions
+from services.profile.domain.definitions import InForce, Look
 from services.profile.domain.profile import StoredProfile
 from services.profile.domain.segment import Segment
 from services.profile.domain.working_profile import WorkingProfile

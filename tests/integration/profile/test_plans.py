@@ -55,7 +55,8 @@ async def test_no_table_is_scanned(engine: AsyncEngine, name: str) -> None:
         assert driver is not None
         await driver.execute(f"PREPARE hot AS {statement}")
         nulls = ", ".join(["NULL"] * parameters)
-        rows = await driver.fetch(f"EXPLAIN EXECUTE hot ({nulls})")
+        given = f"({nulls})" if parameters else ""
+        rows = await driver.fetch(f"EXPLAIN EXECUTE hot {given}")
         await driver.execute("DEALLOCATE hot")
     plan = "\n".join(row[0] for row in rows)
     assert "Seq Scan" not in plan, plan

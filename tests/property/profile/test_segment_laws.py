@@ -6,7 +6,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.profile.domain.definitions import InForce, Look, compile_definitions
+from services.profile.domain.compile_definitions import compile_definitions
+from services.profile.domain.definitions import InForce, Look
 from services.profile.domain.instants import instant_in, instant_text
 from services.profile.domain.segment import Segment
 from shared.conditions.parse import parse_condition

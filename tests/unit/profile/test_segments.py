@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.profile.domain.definitions import CircleError, InForce, Look, compile_definitions
+from services.profile.domain.compile_definitions import CircleError, compile_definitions
+from services.profile.domain.definitions import InForce, Look
 from services.profile.domain.instants import instant_in
 from services.profile.domain.segment import Persona, Segment, parse_persona, parse_segment
 from shared.conditions.parse import parse_condition
