@@ -99,16 +99,7 @@ def compile_definitions(
     order = in_order({key: references_of(parts, asked) for key, parts in asked.items()})
     all_conditions = [condition for parts in asked.values() for condition in parts]
     every = [*all_conditions, *(one.leaf for one in registered)]
-    streams = {
-        key: Stream(
-            key,
-            needed.leaf,
-            needed.keep,
-            streams_since.get(key, epoch),
-            None if needed.leaf.where is None else compile_condition(needed.leaf.where),
-        )
-        for key, needed in needed_streams(every).items()
-    }
+    streams = _streams(every, streams_since, epoch)
     masks = _Masks()
     for bit, key in enumerate(order):
         for condition in asked[key]:
@@ -130,6 +121,21 @@ def compile_definitions(
         always=masks.always,
         keys=frozenset(conditions),
     )
+
+
+def _streams(
+    conditions: Iterable[Condition], since: Mapping[str, int], epoch: int
+) -> dict[str, Stream]:
+    return {
+        key: Stream(
+            key,
+            needed.leaf,
+            needed.keep,
+            since.get(key, epoch),
+            None if needed.leaf.where is None else compile_condition(needed.leaf.where),
+        )
+        for key, needed in needed_streams(conditions).items()
+    }
 
 
 def _node(
