@@ -34,6 +34,7 @@ class Permission(StrEnum):
     READ_PERSONAL = "read personal data"
     EDIT = "edit"
     PUBLISH = "publish"
+    REGISTER = "register event leaves"
     OPERATE = "operate"
     PRIVACY = "privacy"
     READ_TOKENS = "read tokens"
@@ -45,6 +46,7 @@ ALLOWED: Mapping[Permission, frozenset[Role]] = {
     Permission.READ_PERSONAL: frozenset({Role.OPS, Role.PRIVACY, Role.ADMIN, Role.SERVICE}),
     Permission.EDIT: frozenset({Role.EDITOR, Role.PUBLISHER, Role.ADMIN}),
     Permission.PUBLISH: frozenset({Role.PUBLISHER, Role.ADMIN}),
+    Permission.REGISTER: frozenset({Role.ADMIN, Role.SERVICE}),
     Permission.OPERATE: frozenset({Role.OPS, Role.ADMIN}),
     Permission.PRIVACY: frozenset({Role.PRIVACY, Role.ADMIN}),
     Permission.READ_TOKENS: frozenset({Role.OPS, Role.ADMIN}),

@@ -7,7 +7,10 @@ from services.profile.api.app import create_app
 from services.profile.domain.absorb import Rules
 from services.profile.storage.tables import MIGRATIONS, SCHEMA
 from services.profile.use_cases.absorb_touchpoints import AbsorbTouchpoints
+from services.profile.use_cases.backfill_definitions import BackfillDefinitions
 from services.profile.use_cases.fan_out import FanOut, measure
+from services.profile.use_cases.sweep_deadlines import SweepDeadlines
+from services.profile.use_cases.sweep_deadlines import measure as measure_deadlines
 from shared.observability.health import Health
 from shared.runtime.assembly import (
     api_role,
@@ -40,11 +43,25 @@ async def _sweeper(settings: Settings) -> Role:
     """Each kind of work that waits in the database is a task of its own."""
     built = parts(settings, service=SCHEMA, role="sweeper")
     fan_out = FanOut(built.engine, counts=built.counts, rules=RULES)
+    deadlines = SweepDeadlines(built.engine, topics=built.topics, counts=built.counts, rules=RULES)
+    backfill = BackfillDefinitions(
+        built.engine, topics=built.topics, counts=built.counts, rules=RULES
+    )
     return Role(
         health=Health(built.name, built.checks()),
         stages=[
-            {"audiences": partial(poll, fan_out.advance, fan_out.give_up, what="audiences")},
-            {"catalogue": built.catalogue.run, "measure": partial(measure, built.engine)},
+            {
+                "audiences": partial(poll, fan_out.advance, fan_out.give_up, what="audiences"),
+                "deadlines": partial(poll, deadlines.advance, deadlines.give_up, what="deadlines"),
+                "definitions": partial(
+                    poll, backfill.advance, backfill.give_up, what="definitions"
+                ),
+            },
+            {
+                "catalogue": built.catalogue.run,
+                "measure": partial(measure, built.engine),
+                "measure_deadlines": partial(measure_deadlines, built.engine),
+            },
         ],
         closing=[built.engine.dispose],
     )
@@ -73,7 +90,9 @@ def _migrate() -> int:
 
 COMMANDS = {
     "worker": Command("merge touchpoints into profiles, publish updates", partial(_run, "worker")),
-    "sweeper": Command("take events to their audience", partial(_run, "sweeper")),
+    "sweeper": Command(
+        "take events, new definitions and the passing of time to profiles", partial(_run, "sweeper")
+    ),
     "api": Command("serve profiles and take consents over HTTP", partial(_run, "api")),
     "migrate": Command("bring the schema to its newest revision, then exit", _migrate),
 }

@@ -264,6 +264,33 @@ AUDIENCE_COPIES = counter(
     act="Flat while jobs are open: nobody is meant, or the outbox is full, runbook outbox-stalled.",
 )
 
+# --- segments -----------------------------------------------------------------------------------
+DEADLINES_OVERDUE = gauge(
+    "deadlines_overdue",
+    "Profiles that time alone may have moved into or out of a segment and that were not looked at.",
+    moves="The sweeper counts them every few seconds.",
+    act="Not back to 0 within seconds: start another sweeper, or see PostgreSQL.",
+)
+DEADLINE_DELAY = histogram(
+    "deadline_delay_seconds",
+    "How late a profile was looked at after time alone changed it, in the database's time.",
+    buckets=TIMERS,
+    moves="The look was committed.",
+    act="The 99th percentile above 2 s: start another sweeper, or see PostgreSQL.",
+)
+DEFINITION_JOBS_OPEN = gauge(
+    "definition_jobs_open",
+    "Changes of segments, personas and event leaves on their way to all profiles.",
+    moves="The sweeper counts them every few seconds.",
+    act="Growing: see `/v1/segments/{key}/backfill`; a full outbox holds them up.",
+)
+SEGMENT_CHANGES = counter(
+    "segment_changes_total",
+    "Memberships that began or ended and personas that changed without a touchpoint.",
+    moves="A look of the sweeper was committed.",
+    act="Nothing; it follows definitions and the passing of time.",
+)
+
 # --- profile ------------------------------------------------------------------------------------
 PROFILES_CREATED = counter(
     "profiles_created_total",

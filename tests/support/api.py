@@ -19,9 +19,12 @@ MAY: Mapping[Role, frozenset[str]] = {
     Role.OPS: frozenset({"read", "operate", "read tokens"}),
     Role.PRIVACY: frozenset({"read", "privacy"}),
     Role.ADMIN: frozenset(
-        {"read", "edit", "publish", "operate", "privacy", "read tokens", "administer"}
+        {
+            *("read", "edit", "publish", "register", "operate", "privacy"),
+            *("read tokens", "administer"),
+        }
     ),
-    Role.SERVICE: frozenset({"read"}),
+    Role.SERVICE: frozenset({"read", "register"}),
 }
 """What each role may do, written down once more so that a slip in the product is seen."""
 

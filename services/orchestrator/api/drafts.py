@@ -7,7 +7,7 @@ use case.
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Response
 
 from services.orchestrator.api.configuration_body import (
     Document,
@@ -21,27 +21,18 @@ from services.orchestrator.use_cases.publish_draft import publish_draft
 from services.orchestrator.use_cases.save_draft import save_draft
 from services.orchestrator.use_cases.validate_draft import validate_draft
 from shared.access import Permission
-from shared.errors import NotFound
 from shared.http.auth import Principal, requires
+from shared.http.draft_routes import Reader, add_reading
 from shared.http.drafts import (
-    NEWEST,
     Checked,
     DraftView,
-    VersionView,
     document_of,
     draft_view,
-    listed_draft,
-    version_view,
 )
 from shared.http.etag import IfMatch, check_if_match
-from shared.http.pagination import Page, Paged, split_page, whole, words
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
-from shared.postgres import drafts
-from shared.postgres.drafts import Draft
-from shared.postgres.transaction import transaction
 
-Reader = Annotated[Principal, requires(Permission.READ)]
 Editor = Annotated[Principal, requires(Permission.EDIT)]
 Publisher = Annotated[Principal, requires(Permission.PUBLISH)]
 
@@ -49,59 +40,10 @@ Publisher = Annotated[Principal, requires(Permission.PUBLISH)]
 def draft_router(kind: Kind, path: str) -> APIRouter:
     """The routes of a kind under `path`, such as `/v1/rules`."""
     router = api_router(tags=[f"{kind.words}s" if kind is Kind.RULE else "contact policies"])
-    _add_reading(router, kind, path)
+    add_reading(router, kind, path, named=kind.words)
     _add_writing(router, kind, path)
     _add_status_changes(router, kind, path)
     return router
-
-
-def _add_reading(router: APIRouter, kind: Kind, path: str) -> None:
-    @router.get(path, name=f"list_{kind}")
-    async def list_drafts(engine: Engine, paging: Paged, _: Reader) -> Page[DraftView]:
-        """Every key with its draft, by key."""
-        after = paging.after(words)
-        async with transaction(engine) as tx:
-            rows = await drafts.page(
-                tx, kind, after="" if after is None else after[0], limit=paging.limit + 1
-            )
-        shown, cursor = split_page(rows, paging, lambda draft: (draft.key,))
-        return Page(items=[listed_draft(draft) for draft in shown], next_cursor=cursor)
-
-    @router.get(path + "/{key}", name=f"get_{kind}")
-    async def get_draft(key: Key, engine: Engine, response: Response, _: Reader) -> DraftView:
-        """The draft and its status; the ETag is the draft's number."""
-        async with transaction(engine) as tx:
-            draft = await drafts.find(tx, kind, key)
-        return draft_view(_there(draft, kind, key), response)
-
-    @router.get(path + "/{key}/versions", name=f"list_{kind}_versions")
-    async def list_versions(
-        key: Key, engine: Engine, paging: Paged, _: Reader
-    ) -> Page[VersionView]:
-        """What was published, newest first."""
-        before = paging.after(whole(NEWEST))
-        async with transaction(engine) as tx:
-            _there(await drafts.find(tx, kind, key), kind, key)
-            rows = await drafts.versions(
-                tx,
-                kind,
-                key,
-                before=NEWEST if before is None else before[0],
-                limit=paging.limit + 1,
-            )
-        shown, cursor = split_page(rows, paging, lambda version: (version.version,))
-        return Page(items=[version_view(version) for version in shown], next_cursor=cursor)
-
-    @router.get(path + "/{key}/versions/{number}", name=f"get_{kind}_version")
-    async def get_version(
-        key: Key, number: Annotated[int, Path(ge=1, le=NEWEST)], engine: Engine, _: Reader
-    ) -> VersionView:
-        """One published version."""
-        async with transaction(engine) as tx:
-            version = await drafts.version(tx, kind, key, number)
-        if version is None:
-            raise NotFound(f"There is no version {number} of {kind.words} {key}.")
-        return version_view(version)
 
 
 def _add_writing(router: APIRouter, kind: Kind, path: str) -> None:
@@ -177,9 +119,3 @@ def _add_status_changes(router: APIRouter, kind: Kind, path: str) -> None:
         """Take it out of force for good; its versions stay readable."""
         draft = await change_status(engine, kind, key, "archive", who=principal.who)
         return draft_view(draft, response)
-
-
-def _there(draft: Draft | None, kind: Kind, key: str) -> Draft:
-    if draft is None:
-        raise NotFound(f"There is no {kind.words} {key}.")
-    return draft

@@ -5,6 +5,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.profile.api.audience_events import router as audience_events
 from services.profile.api.changes import router as changes
+from services.profile.api.definitions import personas, segments
+from services.profile.api.leaves import router as leaves
 from services.profile.api.profiles import router as profiles
 from services.profile.api.state import ApiState, give
 from services.profile.api.timeline import router as timeline
@@ -29,7 +31,16 @@ def create_app(
         version=VERSION,
         health=health,
         engine=engine,
-        routers=[profiles, changes, timeline, touchpoints, audience_events],
+        routers=[
+            profiles,
+            changes,
+            timeline,
+            touchpoints,
+            audience_events,
+            segments,
+            personas,
+            leaves,
+        ],
     )
     give(app, ApiState(rules=rules, topics=topics, counts=counts))
     return app

@@ -83,6 +83,7 @@ async def put_consents(
         topics=state.topics,
         counts=state.counts,
         rules=state.rules,
+        live=state.live,
     )
     hide = not may_see(principal, asked_masked=False)
     return profile_answer(stored, state.rules, provenance=False, masked=hide)

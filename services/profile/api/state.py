@@ -1,11 +1,12 @@
 """What a handler may take from the application beside the engine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request
 
 from services.profile.domain.absorb import Rules
+from services.profile.use_cases.live_definitions import LiveDefinitions
 from shared.contracts.topics import Topics
 from shared.kafka.messages import PartitionCounts
 
@@ -13,11 +14,12 @@ from shared.kafka.messages import PartitionCounts
 @dataclass(frozen=True, slots=True)
 class ApiState:
     """`rules` say who is who and which source is believed, as the worker's do; `topics` and
-    `counts` say where the update of a changed profile goes."""
+    `counts` say where the update of a changed profile goes; `live` says what is in force."""
 
     rules: Rules
     topics: Topics
     counts: PartitionCounts
+    live: LiveDefinitions = field(default_factory=LiveDefinitions)
 
 
 def give(app: FastAPI, state: ApiState) -> None:

@@ -12,6 +12,7 @@ from services.profile.api.masking import mask_merge, mask_profile
 from services.profile.domain.absorb import Rules
 from services.profile.domain.consent import consent_list
 from services.profile.domain.profile import GoldenProfile, StoredProfile, golden, trait_provenance
+from services.profile.domain.standing import Standing
 from services.profile.storage.merges import LoggedMerge
 from services.profile.storage.touchpoints import StoredTouchpoint
 from shared.contracts.profile_update import Consent
@@ -63,6 +64,12 @@ def touchpoint_json(touchpoint: StoredTouchpoint, *, masked: bool) -> Json:
     return mask_touchpoint(view) if masked else view
 
 
+def _persona_json(standing: Standing) -> Json | None:
+    if standing.persona is None:
+        return None
+    return {"key": standing.persona, "reason": standing.reason}
+
+
 def _golden_json(person: GoldenProfile) -> Json:
     return {
         "id": person.id,
@@ -70,8 +77,8 @@ def _golden_json(person: GoldenProfile) -> Json:
         "identifiers": [one._asdict() for one in person.identifiers],
         "traits": person.traits,
         "computed": person.computed._asdict(),
-        "segments": [],
-        "persona": None,
+        "segments": list(person.standing.segments),
+        "persona": _persona_json(person.standing),
         "consents": [consent_json(one) for one in person.consents],
         "household": None,
         "timezone": person.timezone,

@@ -19,8 +19,10 @@ from services.profile.domain.absorbed import (
     MergeCause,
     Naming,
 )
+from services.profile.domain.assess import assess, concerned, note_due
 from services.profile.domain.consent import consent_list
 from services.profile.domain.identity import IdentityRules, Resolution, resolve
+from services.profile.domain.members import Members
 from services.profile.domain.profile import (
     CONTEXT_TIMEZONE,
     ProfileState,
@@ -28,6 +30,7 @@ from services.profile.domain.profile import (
     identifier_of,
 )
 from services.profile.domain.snapshot import update
+from services.profile.domain.standing import Standing
 from services.profile.domain.sums import ORDER_TYPES, revenue_of
 from services.profile.domain.survivorship import (
     MAX_NAME,
@@ -70,9 +73,11 @@ class _Fold:
         self.rules = rules
         self.naming = naming
         self.known = known
+        self.look = known.look
         self.owners = dict(known.owners)
         self.profiles = _Profiles(known.profiles, rules.traits)
         self.result = Absorbed()
+        self.members = Members(known.look, rules.identity, naming.change, self.result.messages)
 
     def apply(self, arrival: Arrival) -> None:
         touchpoint, _, named = arrival
@@ -114,6 +119,8 @@ class _Fold:
 
     def finish(self) -> Absorbed:
         self.result.changed = [one for one in self.profiles.values() if one.changed]
+        for one in self.result.changed:
+            note_due(one, self.look)
         return self.result
 
     def _active(self, profile_id: str) -> str | None:
@@ -147,8 +154,10 @@ class _Fold:
     def _create(self, touchpoint: TouchpointEnvelope) -> WorkingProfile:
         profile_id = self.naming.profile(touchpoint.id, touchpoint.received_at)
         state = ProfileState(touchpoint.received_at, touchpoint.occurred_at, {}, {})
+        state.standing = Standing(epoch=self.look.definitions.epoch)
         stored = StoredProfile(profile_id, "active", None, 0, 0, state)
         self.result.outcomes["created"] += 1
+        self.members.created.add(profile_id)
         return self.profiles.add(stored)
 
     def _merge(
@@ -174,6 +183,8 @@ class _Fold:
             ),
             order="deterministic",
         )
+        self.members.catch_up(winner, touchpoint)
+        self.members.catch_up(loser, touchpoint)
         moved = tuple(sorted(loser.state.held))
         before = consent_list(winner.state.consents), consent_list(loser.state.consents)
         winner.absorb(loser)
@@ -182,8 +193,12 @@ class _Fold:
             (self.result.assigned if key in self.result.assigned else self.result.moved)[key] = (
                 winner.id
             )
+        changes = assess(
+            winner, self.look, self.look.definitions.everyone, at=touchpoint.received_at
+        )
         self._emit(winner, cause, merged_from=loser.id)
         self._emit(loser, cause, merged_into=winner.id)
+        self.members.tell(winner, changes, touchpoint)
         self.result.outcomes["merged"] += 1
         self.result.merges.append(
             Merge(
@@ -202,6 +217,7 @@ class _Fold:
         """Apply a touchpoint to the profile it is about and say so."""
         touchpoint = arrival.touchpoint
         occurred_at = touchpoint.occurred_at
+        self.members.catch_up(profile, touchpoint)
         for key in kept:
             profile.see(key, occurred_at)
         anchor = kept[0] if kept else profile.strongest_key(self.rules.identity)
@@ -210,12 +226,15 @@ class _Fold:
         order = touchpoint.type in ORDER_TYPES
         revenue = revenue_of(touchpoint.properties) if order else None
         profile.count(anchor, occurred_at, order, revenue)
-        self._observe(profile, anchor, touchpoint)
+        mask = self._observe(profile, anchor, touchpoint)
+        mask |= self.members.note(profile, anchor, touchpoint)
+        changes = assess(profile, self.look, mask, at=touchpoint.received_at) if mask else []
         self._emit(profile, arrival.body)
+        if changes:
+            self.members.tell(profile, changes, touchpoint)
 
-    def _observe(
-        self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope
-    ) -> None:
+    def _observe(self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope) -> int:
+        """Hang what it says of traits on its anchor; which nodes that can concern."""
         values: dict[str, bytes] = {}
         for name, value in touchpoint.traits.items():
             encoded = canonical(value)
@@ -232,6 +251,7 @@ class _Fold:
             verified = source in self.rules.traits.verified_sources
             said = Saying(source, touchpoint.occurred_at, touchpoint.id, verified, values)
             profile.observe(anchor, said)
+        return concerned(values, self.look.definitions) if values else 0
 
     def _emit(
         self,
@@ -243,7 +263,12 @@ class _Fold:
     ) -> None:
         profile.seq += 1
         message = update(
-            profile, cause, self.rules.identity, merged_from=merged_from, merged_into=merged_into
+            profile,
+            cause,
+            self.rules.identity,
+            merged_from=merged_from,
+            merged_into=merged_into,
+            look=self.look,
         )
         self.result.messages.append((profile.id, message))
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.identity import Usable
 from services.profile.domain.profile import StoredProfile
 from services.profile.domain.working_profile import WorkingProfile
@@ -29,11 +30,13 @@ class Arrival(NamedTuple):
 class Naming:
     """How new things get their ids: the same touchpoint must always give the same ids.
 
-    `profile(touchpoint id, received_at)`; `merge(winner, loser, touchpoint id)`.
+    `profile(touchpoint id, received_at)`; `merge(winner, loser, touchpoint id)`; `change(profile,
+    seq)` for an update that no touchpoint is the cause of.
     """
 
     profile: Callable[[str, str], str]
     merge: Callable[[str, str, str], str]
+    change: Callable[[str, int], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,14 @@ class Known:
     """What is stored and locked before the fold.
 
     `owners`: identifier -> active profile. `aliases`: profile id of a reserved identifier -> the
-    active profile it has become. `profiles` holds every profile that these name.
+    active profile it has become. `profiles` holds every profile that these name. `look` says what
+    they are members of.
     """
 
     profiles: Mapping[str, StoredProfile]
     owners: Mapping[str, str]
     aliases: Mapping[str, str] = field(default_factory=dict)
+    look: Look = NO_LOOK
 
 
 class MergeCause(msgspec.Struct, frozen=True, gc=False, kw_only=True):

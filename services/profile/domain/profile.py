@@ -13,6 +13,7 @@ import msgspec
 
 from services.profile.domain.consent import Consents, consent_list
 from services.profile.domain.identity import IdentityRules
+from services.profile.domain.standing import Standing
 from services.profile.domain.sums import Sums, amount_text, join
 from services.profile.domain.survivorship import (
     MAX_TRAITS,
@@ -23,6 +24,7 @@ from services.profile.domain.survivorship import (
     provenance,
     survivors,
 )
+from services.profile.domain.tally import Tallies
 from shared.contracts.profile_update import Consent
 from shared.contracts.touchpoint import Identifier
 
@@ -50,6 +52,7 @@ class Held(msgspec.Struct, array_like=True, gc=False):
     last_seen_at: str
     sums: Sums | None = None
     traits: Observations | None = None
+    events: Tallies | None = None
 
 
 class ProfileState(msgspec.Struct, array_like=True, gc=False):
@@ -59,6 +62,7 @@ class ProfileState(msgspec.Struct, array_like=True, gc=False):
     last_seen_at: str
     held: dict[IdentifierKey, Held]
     consents: Consents
+    standing: Standing | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -115,6 +119,7 @@ class GoldenProfile:
     traits: dict[str, Any]
     computed: Computed
     consents: list[Consent]
+    standing: Standing
     timezone: str | None
     created_at: str
     last_seen_at: str
@@ -135,6 +140,7 @@ def golden(stored: StoredProfile, rules: IdentityRules, policy: TraitPolicy) -> 
         traits=values,
         computed=computed(join(sums(state))),
         consents=consent_list(state.consents),
+        standing=state.standing or Standing(),
         timezone=timezone_of(best),
         created_at=state.created_at,
         last_seen_at=state.last_seen_at,

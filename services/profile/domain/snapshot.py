@@ -4,14 +4,16 @@ Keys are sorted and parts that did not change are spliced in as they are. The by
 of the profile and the cause alone: whatever the batch was, the same history gives the same bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
 
 import msgspec
 
 from services.profile.domain.consent import consent_list
+from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.identity import IdentityRules
+from services.profile.domain.instants import instant_text
 from services.profile.domain.profile import (
     identifier_of,
     shown_traits,
@@ -20,6 +22,7 @@ from services.profile.domain.profile import (
 )
 from services.profile.domain.sums import Sums, amount_text
 from services.profile.domain.working_profile import WorkingProfile
+from shared.conditions.windows import count_in
 from shared.contracts.profile_update import MAX_SNAPSHOT_IDENTIFIERS
 
 MAX_UPDATE_BYTES = 700_000
@@ -54,6 +57,7 @@ def update(
     *,
     merged_from: str | None = None,
     merged_into: str | None = None,
+    look: Look = NO_LOOK,
     limit: int = MAX_UPDATE_BYTES,
 ) -> bytes:
     """The message for a change that was just made to `profile`, whose `seq` is already taken.
@@ -64,6 +68,9 @@ def update(
     head = profile.head
     if head is None:
         head = profile.head = _head(profile, rules)
+    live = profile.live
+    if live is None:
+        live = profile.live = _live(profile, look)
     tail = profile.tail
     if tail is None:
         tail = profile.tail = _tail(profile)
@@ -73,7 +80,7 @@ def update(
     elif merged_into is not None:
         link = f'"merged_into":"{merged_into}",'
     middle = f',{link}"profile":{{"computed":{computed(profile.total)}'.encode()
-    after = len(middle) + len(head) + len(tail)
+    after = len(middle) + len(head) + len(live) + len(tail)
     if len(cause) + after > limit:
         cause = cut(cause, max(limit - after, 0))
     return b"".join(
@@ -83,6 +90,7 @@ def update(
             middle,
             head,
             profile.state.last_seen_at.encode(),
+            live,
             tail,
             b"%d}" % profile.seq,
         )
@@ -158,22 +166,54 @@ def within(parts: Sequence[bytes], limit: int) -> tuple[bytes, bool]:
     return b",".join(parts[:kept]), True
 
 
+def _live(profile: WorkingProfile, look: Look) -> bytes:
+    """From the end of `last_seen_at` to the status: what they count as, and how often they did.
+
+    The count of a window is what it was when it last grew, or when the profile was last looked at;
+    `until` says until when it holds.
+    """
+    standing = profile.state.standing
+    if standing is None:
+        return b'","leaves":{},"persona":null,"segments":[],"status":"'
+    leaves = b",".join(
+        b'"%b":{"count":%d,"until":%b}' % (name.encode(), count, _encode(until))
+        for name, count, until in shown_leaves(profile, look)
+    )
+    persona: dict[str, str | None] | None = None
+    if standing.persona is not None:
+        persona = {"key": standing.persona, "reason": standing.reason}
+    return b'","leaves":{%b},"persona":%b,"segments":%b,"status":"' % (
+        leaves,
+        _encode(persona),
+        _encode(list(standing.segments)),
+    )
+
+
+def shown_leaves(profile: WorkingProfile, look: Look) -> Iterator[tuple[str, int, str | None]]:
+    """The registered event leaves: hash, count, and when it changes by time alone."""
+    for name, stream, within, shown in look.definitions.counted:
+        if shown:
+            tally = profile.tally(stream, look.definitions.streams[stream].keep)
+            if tally is None or within is None:
+                yield name, 0 if tally is None else tally.count, None
+            else:
+                count = count_in(tally.recent, within, look.now)
+                until = instant_text(tally.recent[count - 1] + within) if count else None
+                yield name, count, until
+
+
 def _tail(profile: WorkingProfile) -> bytes:
-    """From the end of `last_seen_at` to the number: what is known of them."""
+    """From the status to the number: what is known of them."""
     best = profile.survivors()
     zone, traits, left_out = b"null", b"", False
     if best:
         zone = _encode(timezone_of(best))
         named = [_name(name) + best[name] for name in shown_traits(best)]
         traits, left_out = within(named, TRAIT_BYTES)
-    return (
-        b'","leaves":{},"persona":null,"segments":[],"status":"%b","timezone":%b,"traits":{%b}%b},'
-        b'"profile_id":"%b","seq":'
-        % (
-            profile.status.encode(),
-            zone,
-            traits,
-            b',"traits_truncated":true' if left_out else b"",
-            profile.id.encode(),
-        )
+    return b'%b","timezone":%b,"traits":{%b}%b},"profile_id":"%b","seq":' % (
+        profile.status.encode(),
+        zone,
+        traits,
+        b',"traits_truncated":true' if left_out else b"",
+        profile.id.encode(),
     )

@@ -18,12 +18,14 @@ from services.profile.domain.profile import (
     observations,
     sums,
 )
+from services.profile.domain.standing import Standing, unite
 from services.profile.domain.survivorship import (
     Saying,
     TraitPolicy,
     observe,
     survivors,
 )
+from services.profile.domain.tally import Tally, join
 
 
 class WorkingProfile:
@@ -31,9 +33,13 @@ class WorkingProfile:
 
     __slots__ = (
         "_by_type",
+        "_tallies",
         "_total",
+        "due_before",
+        "facts_stored",
         "head",
         "id",
+        "live",
         "merged_into",
         "n_merges",
         "policy",
@@ -42,6 +48,7 @@ class WorkingProfile:
         "state",
         "status",
         "tail",
+        "time_may_tell",
     )
 
     def __init__(self, stored: StoredProfile, policy: TraitPolicy) -> None:
@@ -56,7 +63,15 @@ class WorkingProfile:
         """The part of the snapshot that says who it is; None when it has to be made anew."""
         self.tail: bytes | None = None
         """The part of the snapshot with the traits; None when it has to be made anew."""
+        self.facts_stored = stored.seq > 0
+        """Whether the stored facts of conditions in SQL are still right, but for the sums."""
+        self.live: bytes | None = None
+        """The part of the snapshot with segments, persona and event leaves; None as above."""
+        self.time_may_tell = False
+        """Whether the next instant at which time alone changes something has to be found anew."""
+        self.due_before = None if stored.state.standing is None else stored.state.standing.due
         self._total: totals.Sums | None = None
+        self._tallies: dict[str, Tally | None] = {}
         self._by_type: dict[str, list[str]] | None = None
 
     @property
@@ -69,6 +84,60 @@ class WorkingProfile:
         return StoredProfile(
             self.id, self.status, self.merged_into, self.seq, self.n_merges, self.state
         )
+
+    @property
+    def standing(self) -> Standing:
+        """What it is a member of, and which persona it has."""
+        if self.state.standing is None:
+            self.state.standing = Standing()
+        return self.state.standing
+
+    def tally(self, stream: str, keep: int) -> Tally | None:
+        """The tally of a stream over all anchors; None where nothing was ever counted."""
+        if stream not in self._tallies:
+            hung = [
+                held.events[stream]
+                for held in self.state.held.values()
+                if held.events is not None and stream in held.events
+            ]
+            if len(hung) > 1:
+                self._tallies[stream] = join(hung, keep)
+            else:
+                self._tallies[stream] = hung[0] if hung else None
+        return self._tallies[stream]
+
+    def all_tallies(self) -> dict[str, Tally]:
+        """Every tally over all anchors, by stream; all instants that are held."""
+        streams: dict[str, list[Tally]] = {}
+        for held in self.state.held.values():
+            for stream, tally in (held.events or {}).items():
+                streams.setdefault(stream, []).append(tally)
+        return {
+            stream: join(hung, sum(len(one.recent) for one in hung))
+            for stream, hung in sorted(streams.items())
+        }
+
+    def tally_of(self, anchor: str, stream: str) -> Tally:
+        """The tally of a stream on one anchor, to be added to; see `forget_tally`."""
+        held = self.state.held[anchor]
+        if held.events is None:
+            held.events = {}
+        tally = held.events.get(stream)
+        if tally is None:
+            tally = held.events[stream] = Tally(0, [])
+        return tally
+
+    def forget_tally(self, stream: str) -> None:
+        """A tally of the stream was added to: join them anew."""
+        self._tallies.pop(stream, None)
+        self.live = None
+        self.facts_stored = False
+        self.time_may_tell = True
+
+    def forget_standing(self) -> None:
+        """The standing changed: show it anew."""
+        self.live = None
+        self.facts_stored = False
 
     @property
     def size(self) -> int:
@@ -137,6 +206,7 @@ class WorkingProfile:
             held.traits = []
         if observe(held.traits, said):
             self.tail = None
+            self.facts_stored = False
 
     def absorb(self, loser: "WorkingProfile") -> None:
         """Take over everything the loser holds; the loser stays behind, empty and merged."""
@@ -146,15 +216,19 @@ class WorkingProfile:
         mine.created_at = min(mine.created_at, theirs.created_at)
         mine.last_seen_at = max(mine.last_seen_at, theirs.last_seen_at)
         self.n_merges += loser.n_merges + 1
-        theirs.held, theirs.consents = {}, {}
+        mine.standing = unite(self.standing, loser.standing)
+        theirs.held, theirs.consents, theirs.standing = {}, {}, None
         loser.status, loser.merged_into = "merged", self.id
         self.forget_derived()
         loser.forget_derived()
 
     def forget_derived(self) -> None:
         """Compute everything that is derived from the state anew."""
-        self.head = self.tail = None
+        self.head = self.tail = self.live = None
         self._total = self._by_type = None
+        self._tallies = {}
+        self.time_may_tell = True
+        self.facts_stored = False
 
     def _keys_by_type(self) -> dict[str, list[str]]:
         if self._by_type is None:

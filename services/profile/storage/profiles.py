@@ -12,7 +12,22 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.profile import StoredProfile, decode_state, encode_state
+from services.profile.domain.snapshot import computed
+from services.profile.domain.stored_facts import stored_facts
 from services.profile.domain.working_profile import WorkingProfile
+
+_LOCK_FREE = text(
+    """
+    SELECT id, status, merged_into, seq, n_merges, state
+      FROM profile WHERE id = ANY (CAST(:ids AS uuid[])) ORDER BY id FOR UPDATE SKIP LOCKED
+    """
+)
+
+
+async def lock_free(tx: AsyncConnection, ids: Sequence[str]) -> list[StoredProfile]:
+    """Lock those of the profiles that nobody else holds just now, in order of id."""
+    return [_stored(row) for row in await tx.execute(_LOCK_FREE, {"ids": ids})]
+
 
 _SET_SAVEPOINT = text("SAVEPOINT before_locks")
 _BACK_TO_SAVEPOINT = text("ROLLBACK TO SAVEPOINT before_locks")
@@ -110,17 +125,21 @@ async def read_by_identifier(tx: AsyncConnection, identifier_id: str) -> StoredP
 
 _WRITE = text(
     """
-    INSERT INTO profile (id, status, merged_into, seq, n_merges, state, created_at, last_seen_at)
+    INSERT INTO profile (id, status, merged_into, seq, n_merges, state, created_at, last_seen_at,
+                         facts, computed)
     SELECT id, CASE WHEN merged_into IS NULL THEN 'active' ELSE 'merged' END, merged_into, seq,
-           n_merges, state, CAST(created_at AS timestamptz), CAST(last_seen_at AS timestamptz)
+           n_merges, state, CAST(created_at AS timestamptz), CAST(last_seen_at AS timestamptz),
+           CAST(facts AS jsonb), CAST(computed AS jsonb)
       FROM unnest(CAST(:ids AS uuid[]), CAST(:merged_into AS uuid[]), CAST(:seqs AS bigint[]),
                   CAST(:n_merges AS integer[]), CAST(:states AS bytea[]),
-                  CAST(:created_at AS text[]), CAST(:last_seen_at AS text[]))
-           AS new (id, merged_into, seq, n_merges, state, created_at, last_seen_at)
+                  CAST(:created_at AS text[]), CAST(:last_seen_at AS text[]),
+                  CAST(:facts AS text[]), CAST(:computed AS text[]))
+           AS new (id, merged_into, seq, n_merges, state, created_at, last_seen_at, facts, computed)
     ON CONFLICT (id) DO UPDATE
        SET status = excluded.status, merged_into = excluded.merged_into, seq = excluded.seq,
            n_merges = excluded.n_merges, state = excluded.state,
-           created_at = excluded.created_at, last_seen_at = excluded.last_seen_at
+           created_at = excluded.created_at, last_seen_at = excluded.last_seen_at,
+           facts = coalesce(excluded.facts, profile.facts), computed = excluded.computed
     """
 )
 
@@ -139,6 +158,8 @@ async def write(tx: AsyncConnection, changed: Sequence[WorkingProfile]) -> None:
             "states": [encode_state(one.state) for one in changed],
             "created_at": [one.state.created_at for one in changed],
             "last_seen_at": [one.state.last_seen_at for one in changed],
+            "facts": [stored_facts(one) for one in changed],
+            "computed": [computed(one.total) for one in changed],
         },
     )
 

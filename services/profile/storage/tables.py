@@ -9,14 +9,24 @@ The revisions in `migrations/` are what creates them; a test compares the two.
 `touchpoint_counter`   how many of a source were applied and came again, in shards
 `audience_job`         events that go to an audience, and how far each has come
 `merge`                which profile went into which, why, and which identifiers moved
+`segment`, `persona`   drafts, with their versions in `…_version`
+`definition`           which of them are in force, and since which epoch
+`definition_epoch`     counts the changes of what is in force; `floor`: all profiles know that one
+`event_stream`         the touchpoints that are counted for event leaves, and how many are kept
+`event_leaf`           event leaves that others than segments and personas asked for
+`definition_job`       one change on its way to all profiles
+`deadline`             when time alone can change what a profile is a member of
 """
 
 from pathlib import Path
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -51,6 +61,8 @@ profile = Table(
     Column("state", LargeBinary, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("last_seen_at", DateTime(timezone=True), nullable=False),
+    Column("facts", JSONB),
+    Column("computed", JSONB),
 )
 
 identifier = Table(
@@ -157,3 +169,112 @@ merge = Table(
 )
 Index("merge_winner", merge.c.winner, merge.c.winner_seq)
 Index("merge_loser", merge.c.loser)
+
+
+for kind in ("segment", "persona"):
+    Table(
+        kind,
+        metadata,
+        Column("key", Text, primary_key=True),
+        Column("draft", JSONB, nullable=False),
+        Column("draft_version", BigInteger, nullable=False),
+        Column("status", Text, nullable=False),
+        Column("live_version", Integer),
+        ForeignKeyConstraint(
+            ["key", "live_version"],
+            [f"{kind}_version.key", f"{kind}_version.version"],
+            name=f"{kind}_live",
+            use_alter=True,
+        ),
+        Column("created_at", DateTime(timezone=True), nullable=False),
+        Column("updated_at", DateTime(timezone=True), nullable=False),
+        Column("updated_by", Text, nullable=False),
+    )
+    Table(
+        f"{kind}_version",
+        metadata,
+        Column("key", Text, ForeignKey(f"{kind}.key"), nullable=False),
+        Column("version", Integer, nullable=False),
+        Column("body", JSONB, nullable=False),
+        Column("published_at", DateTime(timezone=True), nullable=False),
+        Column("published_by", Text, nullable=False),
+        PrimaryKeyConstraint("key", "version"),
+    )
+
+definition_epoch = Table(
+    "definition_epoch",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("epoch", BigInteger, nullable=False),
+    Column("floor", BigInteger, nullable=False),
+    Column("personas_since", BigInteger, nullable=False),
+)
+
+definition = Table(
+    "definition",
+    metadata,
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("body", JSONB, nullable=False),
+    PrimaryKeyConstraint("kind", "key"),
+)
+
+event_stream = Table(
+    "event_stream",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("keep", Integer, nullable=False),
+    Column("since", BigInteger, nullable=False),
+)
+
+event_leaf = Table(
+    "event_leaf",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("body", JSONB, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("registered_at", DateTime(timezone=True), nullable=False),
+)
+
+definition_job = Table(
+    "definition_job",
+    metadata,
+    Column("epoch", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'waiting'")),
+    Column(
+        "position",
+        UUID,
+        nullable=False,
+        server_default=text("'00000000-0000-0000-0000-000000000000'"),
+    ),
+    Column("examined", BigInteger, nullable=False, server_default=text("0")),
+    Column("of", BigInteger),
+    Column("changed", BigInteger, nullable=False, server_default=text("0")),
+    Column(
+        "created_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=text("clock_timestamp()"),
+    ),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("error", Text),
+)
+Index(
+    "definition_job_open",
+    definition_job.c.epoch,
+    postgresql_where=definition_job.c.finished_at.is_(None),
+)
+Index(
+    "definition_job_of", definition_job.c.kind, definition_job.c.key, definition_job.c.epoch.desc()
+)
+
+deadline = Table(
+    "deadline",
+    metadata,
+    Column("profile_id", UUID, primary_key=True),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+)
+Index("deadline_due", deadline.c.due_at)

@@ -4,7 +4,7 @@ A touchpoint belongs to the profile that owns its anchor, so a merge or a split 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -185,6 +185,18 @@ async def timeline(
         {"anchors": anchors, "before_at": before_at, "before_id": before_id, "limit": limit},
     )
     return [StoredTouchpoint(str(row[0]), row[1], row[2]) for row in rows]
+
+
+_HISTORY = text(
+    "SELECT anchor::text, body FROM touchpoint WHERE anchor = ANY (CAST(:anchors AS uuid[]))"
+)
+
+
+async def history(tx: AsyncConnection, anchors: Sequence[str]) -> AsyncIterator[tuple[str, bytes]]:
+    """Every touchpoint that hangs on the identifiers (32 hex digits), with which one; unsorted."""
+    async with tx.stream(_HISTORY, {"anchors": anchors}) as rows:
+        async for anchor_id, body in rows:
+            yield anchor_id.replace("-", ""), body
 
 
 _FATE = text(

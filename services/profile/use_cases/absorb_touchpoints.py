@@ -20,15 +20,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.profile.domain.absorb import Rules, absorb
 from services.profile.domain.absorbed import NO_IDENTITY, Absorbed, Arrival, Known
 from services.profile.domain.audience import AUDIENCE
+from services.profile.domain.definitions import Look
 from services.profile.domain.identity import usable
 from services.profile.storage import (
     audience_jobs,
     counters,
+    deadlines,
     identifiers,
     merges,
     profiles,
     touchpoints,
 )
+from services.profile.use_cases.live_definitions import LiveDefinitions
 from services.profile.use_cases.naming import NAMING
 from shared.contracts.topics import Topics
 from shared.contracts.touchpoint import (
@@ -87,6 +90,7 @@ class AbsorbTouchpoints:
         self._topic = topics.profile_updates
         self._counts = counts
         self._rules = rules
+        self._live = LiveDefinitions()
 
     async def __call__(self, records: Sequence[Record], tx: AsyncConnection) -> Handled:
         """Absorb consecutive records of one or more partitions, in the order given.
@@ -137,9 +141,10 @@ class AbsorbTouchpoints:
 
     async def _absorb(self, tx: AsyncConnection, fresh: list[Arrival], ids: _Ids) -> Absorbed:
         """Lock, load and fold; from the start again when another worker was there first."""
+        look = await self._live.look(tx)
         await profiles.set_savepoint(tx)
         for _ in range(TRIES):
-            known = await _lock(tx, fresh, ids)
+            known = await _lock(tx, fresh, ids, look)
             if known is not None:
                 crash_point("profile.locked")
                 absorbed = absorb(fresh, known, self._rules, NAMING)
@@ -176,7 +181,9 @@ async def _drop_seen(
     return [one.arrival for id_, one in first.items() if id_ not in seen], noted
 
 
-async def _lock(tx: AsyncConnection, fresh: Sequence[Arrival], ids: _Ids) -> Known | None:
+async def _lock(
+    tx: AsyncConnection, fresh: Sequence[Arrival], ids: _Ids, look: Look
+) -> Known | None:
     """Lock every profile that the touchpoints name; None if one changed hands meanwhile."""
     keys = list({key: None for arrival in fresh for key in arrival.usable.keys})
     hints = {arrival.usable.hint for arrival in fresh if arrival.usable.hint is not None}
@@ -187,7 +194,7 @@ async def _lock(tx: AsyncConnection, fresh: Sequence[Arrival], ids: _Ids) -> Kno
     named = {*found.values(), *aliases.values()}
     if any(one not in locked or locked[one].status != "active" for one in named):
         return None
-    return Known(locked, {keys[n]: owner for n, owner in found.items()}, aliases)
+    return Known(locked, {keys[n]: owner for n, owner in found.items()}, aliases, look)
 
 
 async def _claim(tx: AsyncConnection, assigned: Mapping[str, str], ids: _Ids) -> bool:
@@ -208,6 +215,7 @@ def _type_and_value(key: str) -> tuple[str, str]:
 
 async def _write(tx: AsyncConnection, absorbed: Absorbed, ids: _Ids) -> None:
     await profiles.write(tx, absorbed.changed)
+    await deadlines.write(tx, absorbed.changed)
     await identifiers.move(tx, {ids.of(key): to for key, to in absorbed.moved.items()})
     await merges.insert(tx, absorbed.merges)
     await touchpoints.anchor(

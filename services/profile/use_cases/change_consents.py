@@ -7,12 +7,15 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Rules
+from services.profile.domain.assess import assess, catch_up, note_due
 from services.profile.domain.consent import MAX_CONSENTS, ConsentChange, apply_changes
+from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.profile import StoredProfile
 from services.profile.domain.snapshot import update
+from services.profile.domain.telling import tell
 from services.profile.domain.working_profile import WorkingProfile
-from services.profile.storage import profiles
-from services.profile.use_cases.naming import consent_change_id
+from services.profile.storage import deadlines, profiles
+from services.profile.use_cases.naming import change_id
 from shared.contracts.times import rfc3339
 from shared.contracts.topics import Topics
 from shared.errors import Infrastructure, NotFound, PreconditionFailed, Problem, Unprocessable
@@ -41,6 +44,7 @@ async def change_consents(
     topics: Topics,
     messages: OutboxBuffer,
     rules: Rules,
+    look: Look = NO_LOOK,
     expected_version: int | None = None,
 ) -> StoredProfile:
     """Record consents on the active profile that the id stands for, and return it.
@@ -60,13 +64,23 @@ async def change_consents(
         rule = Problem("consents", "too_many", str(error))
         raise Unprocessable(f"at most {MAX_CONSENTS} consents", [rule]) from None
     if news:
+        profile.facts_stored = False
         profile.seq += 1
         cause = ConsentCause(
-            id=consent_change_id(profile.id, profile.seq), at=stamp, actor=actor, consents=news
+            id=change_id(profile.id, profile.seq), at=stamp, actor=actor, consents=news
         )
-        message = update(profile, msgspec.json.encode(cause, order="deterministic"), rules.identity)
-        messages.add(topics.profile_updates, profile.id.encode(), message)
+        memberships = catch_up(profile, look, at=stamp)
+        memberships += assess(profile, look, look.definitions.by_consent, at=stamp)
+        encoded = msgspec.json.encode(cause, order="deterministic")
+        told = [(profile.id, update(profile, encoded, rules.identity, look=look))]
+        told += tell(
+            profile, memberships, at=stamp, look=look, rules=rules.identity, name=change_id
+        )
+        note_due(profile, look)
+        for id_, message in told:
+            messages.add(topics.profile_updates, id_.encode(), message)
         await profiles.write(tx, [profile])
+        await deadlines.write(tx, [profile])
     return profile.stored()
 
 

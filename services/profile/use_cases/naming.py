@@ -7,7 +7,7 @@ from shared.contracts.times import parse_rfc3339
 from shared.ids import derived_id, time_ordered_id_from
 
 MERGE_NAMESPACE = UUID("5b0d7a52-8f53-5c3e-9a55-0c6f6d1f7a10")
-CONSENT_NAMESPACE = UUID("0c8e6b7e-9b1c-5d0a-8f5e-3f1f1c9f2b6d")
+CHANGE_NAMESPACE = UUID("0c8e6b7e-9b1c-5d0a-8f5e-3f1f1c9f2b6d")
 
 
 def profile_id_for(touchpoint_id: str, received_at: str) -> str:
@@ -21,9 +21,9 @@ def merge_id_for(winner: str, loser: str, touchpoint_id: str) -> str:
     return str(derived_id(MERGE_NAMESPACE, winner, loser, touchpoint_id))
 
 
-def consent_change_id(profile_id: str, seq: int) -> str:
+def change_id(profile_id: str, seq: int) -> str:
     """The id of the cause of the update with this number."""
-    return str(derived_id(CONSENT_NAMESPACE, profile_id, str(seq)))
+    return str(derived_id(CHANGE_NAMESPACE, profile_id, str(seq)))
 
 
-NAMING = Naming(profile=profile_id_for, merge=merge_id_for)
+NAMING = Naming(profile=profile_id_for, merge=merge_id_for, change=change_id)

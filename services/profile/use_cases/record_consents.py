@@ -11,6 +11,7 @@ from services.profile.domain.consent import ConsentChange, consent_list
 from services.profile.domain.profile import StoredProfile
 from services.profile.storage import listing
 from services.profile.use_cases.change_consents import change_consents, lock_active
+from services.profile.use_cases.live_definitions import LiveDefinitions
 from shared.contracts.topics import Topics
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.postgres import audit, outbox
@@ -29,6 +30,7 @@ async def record_consents(
     topics: Topics,
     counts: PartitionCounts,
     rules: Rules,
+    live: LiveDefinitions,
 ) -> StoredProfile:
     """The profile with the consents, which hold for the next decision.
 
@@ -37,6 +39,7 @@ async def record_consents(
     """
     messages = OutboxBuffer(counts)
     async with transaction(engine) as tx:
+        look = await live.look(tx)
         before = await lock_active(tx, str(profile_id))
         may_replace(before.seq)
         was = msgspec.to_builtins(consent_list(before.state.consents))
@@ -49,6 +52,7 @@ async def record_consents(
             topics=topics,
             messages=messages,
             rules=rules,
+            look=look,
         )
         if after.seq != before.seq:
             now = msgspec.to_builtins(consent_list(after.state.consents))

@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.profile.storage import (
     audience_jobs,
     counters,
+    deadlines,
+    definition_jobs,
     identifiers,
     listing,
     profiles,
@@ -29,6 +31,12 @@ HOT = {
     "move identifiers": identifiers._MOVE,
     "take an audience job": audience_jobs._TAKE,
     "page of profiles": listing._PAGE_OF_ALL,
+    "profiles that are due": deadlines._DUE,
+    "set deadlines": deadlines._PUT,
+    "remove deadlines": deadlines._DELETE,
+    "free profiles": profiles._LOCK_FREE,
+    "history of identifiers": touchpoints._HISTORY,
+    "profiles for definitions": definition_jobs._PAGE,
     "move an audience job": audience_jobs._MOVE,
 }
 

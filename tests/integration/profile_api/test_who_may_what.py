@@ -22,6 +22,26 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/audience-events"): "read",
     ("GET", "/v1/audience-events/{touchpoint_id}"): "read",
     ("POST", "/v1/audience-events/{touchpoint_id}:cancel"): "edit",
+    ("GET", "/v1/leaves"): "read",
+    ("POST", "/v1/leaves"): "register",
+    ("POST", "/v1/segments:preview"): "read",
+    ("GET", "/v1/segments/{key}/members"): "read",
+    ("GET", "/v1/personas:distribution"): "read",
+    **{
+        (method, f"/v1/{kind}{path}"): demanded
+        for kind in ("segments", "personas")
+        for method, path, demanded in (
+            ("GET", "", "read"),
+            ("GET", "/{key}", "read"),
+            ("GET", "/{key}/versions", "read"),
+            ("GET", "/{key}/versions/{number}", "read"),
+            ("GET", "/{key}/backfill", "read"),
+            ("PUT", "/{key}", "edit"),
+            ("POST", "/{key}:validate", "read"),
+            ("POST", "/{key}:publish", "publish"),
+            ("POST", "/{key}:archive", "publish"),
+        )
+    },
     **ACCESS_ROUTES,
 }
 
@@ -34,6 +54,8 @@ def url_of(path: str) -> str:
         profile_id=nil,
         touchpoint_id=nil,
         source="a/b",
+        key="k",
+        number=1,
         token_id="0" * 16,
     )
 

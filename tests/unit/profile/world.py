@@ -8,6 +8,7 @@ import msgspec
 
 from services.profile.domain.absorb import Rules, absorb
 from services.profile.domain.absorbed import Absorbed, Arrival, Known
+from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.identity import usable
 from services.profile.domain.profile import StoredProfile, decode_state, encode_state
 from services.profile.use_cases.naming import NAMING
@@ -52,6 +53,7 @@ class World:
     """Profiles in memory, stored between batches as the database would store them."""
 
     rules: Rules = field(default_factory=Rules)
+    look: Look = NO_LOOK
     rows: dict[str, tuple[str, str | None, int, int, bytes]] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
     messages: list[tuple[str, bytes]] = field(default_factory=list)
@@ -64,7 +66,7 @@ class World:
         self.seen.update(body["id"] for body in fresh)
         result = absorb(
             [arrival(body, self.rules) for body in fresh],
-            Known(self._stored(), dict(self.owners), self._aliases()),
+            Known(self._stored(), dict(self.owners), self._aliases(), self.look),
             self.rules,
             NAMING,
         )

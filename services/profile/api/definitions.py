@@ -1,0 +1,180 @@
+"""`/v1/segments` and `/v1/personas`: edited as a draft, published as a version; previewed before.
+
+Both have the same routes, so they are declared once. A route only translates between HTTP and a
+use case.
+"""
+
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict
+
+from services.profile.api.answers import json_answer
+from services.profile.api.definition_schemas import (
+    DistributionView,
+    PersonaShare,
+    PreviewBody,
+    PreviewView,
+    ProgressView,
+)
+from services.profile.api.profiles import Masked
+from services.profile.api.state import State
+from services.profile.api.views import profile_json
+from services.profile.domain.segment import read_profile_condition
+from services.profile.storage import definition_jobs, definitions, population
+from services.profile.storage.definition_kind import Kind
+from services.profile.use_cases import define
+from services.profile.use_cases.preview import preview
+from shared.access import Permission
+from shared.conditions.sentence import sentence
+from shared.errors import NotFound, Problem, Unprocessable
+from shared.http.auth import Principal, requires
+from shared.http.draft_routes import Document, Key, OptionalDocument, Reader, add_reading, there
+from shared.http.drafts import Checked, DraftView, document_of, draft_view
+from shared.http.etag import IfMatch, check_if_match
+from shared.http.masking import may_see
+from shared.http.state import Engine
+from shared.http.strict_json import api_router
+from shared.postgres import drafts
+from shared.postgres.transaction import transaction
+
+Editor = Annotated[Principal, requires(Permission.EDIT)]
+Publisher = Annotated[Principal, requires(Permission.PUBLISH)]
+
+
+class PublishRequest(BaseModel):
+    """Segments and personas have nothing running that could keep an old version."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def definition_router(kind: Kind, path: str) -> APIRouter:
+    """The routes of a kind under `path`, such as `/v1/segments`."""
+    router = api_router(tags=[f"{kind}s"])
+    add_reading(router, kind, path, named=kind)
+    _add_writing(router, kind, path)
+    _add_progress(router, kind, path)
+    return router
+
+
+def _add_writing(router: APIRouter, kind: Kind, path: str) -> None:
+    @router.put(path + "/{key}", name=f"save_{kind}")
+    async def put_draft(
+        key: Key,
+        body: Document,
+        engine: Engine,
+        response: Response,
+        principal: Editor,
+        if_match: IfMatch = None,
+    ) -> DraftView:
+        """Save the draft; what is live stays as it is until `:publish`."""
+        draft = await define.save(
+            engine,
+            kind,
+            key,
+            document_of(body),
+            may_replace=partial(check_if_match, if_match),
+            who=principal.who,
+        )
+        return draft_view(draft, response)
+
+    @router.post(path + "/{key}:validate", name=f"validate_{kind}")
+    async def validate(
+        key: Key, engine: Engine, _: Reader, body: OptionalDocument = None
+    ) -> Checked:
+        """Check a document, or the draft, as `:publish` would; nothing is stored."""
+        await define.validate(engine, kind, key, None if body is None else document_of(body))
+        return Checked()
+
+    @router.post(path + "/{key}:publish", name=f"publish_{kind}")
+    async def publish(
+        key: Key,
+        engine: Engine,
+        response: Response,
+        principal: Publisher,
+        body: PublishRequest | None = None,
+        if_match: IfMatch = None,
+    ) -> DraftView:
+        """Make the draft the next version. Every later touchpoint is decided by it; who is there
+        already follows in the background."""
+        draft = await define.publish(
+            engine,
+            kind,
+            key,
+            may_replace=partial(check_if_match, if_match),
+            who=principal.who,
+        )
+        return draft_view(draft, response)
+
+    @router.post(path + "/{key}:archive", name=f"archive_{kind}")
+    async def archive(
+        key: Key, engine: Engine, response: Response, principal: Publisher
+    ) -> DraftView:
+        """Take it out of force for good; its members leave in the background. 409 while something
+        in force refers to it."""
+        draft = await define.archive(engine, kind, key, who=principal.who)
+        return draft_view(draft, response)
+
+
+def _add_progress(router: APIRouter, kind: Kind, path: str) -> None:
+    @router.get(path + "/{key}/backfill", name=f"get_{kind}_backfill")
+    async def get_backfill(key: Key, engine: Engine, _: Reader) -> ProgressView:
+        """How far its last change came on its way to everybody; 404 before it was published."""
+        async with transaction(engine) as tx:
+            there(await drafts.find(tx, kind, key), kind, key)
+            job = await definition_jobs.latest(tx, kind, key)
+        if job is None:
+            raise NotFound(f"{kind} {key} was never published.")
+        return ProgressView.model_validate(job._asdict())
+
+
+segments = definition_router(Kind.SEGMENT, "/v1/segments")
+personas = definition_router(Kind.PERSONA, "/v1/personas")
+
+
+@segments.post("/v1/segments:preview", response_model=PreviewView)
+async def preview_segment(
+    body: PreviewBody, engine: Engine, state: State, principal: Reader, masked: Masked = False
+) -> Response:
+    """How many the condition holds for now, and the first few of them; nothing is stored."""
+    problems: list[Problem] = []
+    condition = read_profile_condition(body.condition, problems)
+    if condition is None:
+        raise Unprocessable("the condition breaks rules", problems)
+    async with transaction(engine) as tx:
+        found = await preview(tx, condition, rules=state.rules, live=state.live)
+    hide = not may_see(principal, asked_masked=masked)
+    sample: list[dict[str, Any]] = [
+        profile_json(one, state.rules, provenance=False, masked=hide) for one in found.sample
+    ]
+    return json_answer(
+        {
+            "count": found.count,
+            "exact": found.exact,
+            "sample": sample,
+            "sentence": sentence(condition),
+        }
+    )
+
+
+@segments.get("/v1/segments/{key}/members")
+async def count_members(key: Key, engine: Engine, _: Reader) -> dict[str, int]:
+    """How many are in the segment."""
+    async with transaction(engine) as tx:
+        there(await drafts.find(tx, Kind.SEGMENT, key), Kind.SEGMENT, key)
+        return {"count": await population.members(tx, key)}
+
+
+@personas.get("/v1/personas:distribution")
+async def get_distribution(engine: Engine, _: Reader) -> DistributionView:
+    """How many have each persona. Personas in force that nobody has are listed with 0; `null` are
+    those for whom none fits."""
+    async with transaction(engine) as tx:
+        counts = await population.personas(tx)
+        stored = await definitions.load(tx)
+    names: list[str | None] = [row.key for row in stored.rows if row.kind == Kind.PERSONA]
+    listed = {name: counts.get(name, 0) for name in [*names, None]} | counts
+    shares = [PersonaShare(persona=name, count=count) for name, count in listed.items()]
+    shares.sort(key=lambda share: (-share.count, share.persona or ""))
+    return DistributionView(items=shares, total=sum(counts.values()))

@@ -1,0 +1,274 @@
+"""Decides what a profile is a member of, and which persona it has: again, where it may differ.
+
+Everything that changes a profile notes which nodes it concerns and asks here. Time is an argument:
+the same profile, definitions and instant give the same answer, whoever asks.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from services.profile.domain.definitions import Definitions, Look, Node
+from services.profile.domain.profile import CONTEXT_TIMEZONE, computed
+from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH
+from services.profile.domain.tally import add
+from services.profile.domain.working_profile import WorkingProfile
+from shared.conditions.facts import Facts
+from shared.conditions.windows import count_in, next_change
+from shared.contracts.touchpoint import TouchpointEnvelope
+
+Kind = Literal["segment_left", "segment_entered", "persona_changed"]
+_DECODE = msgspec.json.Decoder().decode
+_objects = msgspec.json.Decoder(dict[str, object])
+
+
+class Change(NamedTuple):
+    """A membership that began or ended, or another persona."""
+
+    kind: Kind
+    segment: str | None = None
+    persona: str | None = None
+    before: str | None = None
+    reason: str | None = None
+
+
+def epoch_of(profile: WorkingProfile, definitions: Definitions) -> int:
+    """The epoch that the profile was last looked at by."""
+    own = profile.standing.epoch
+    return own if own == UNKNOWN_EPOCH else max(own, definitions.floor)
+
+
+def note_touchpoint(
+    profile: WorkingProfile,
+    anchor: str,
+    touchpoint: TouchpointEnvelope,
+    at: int,
+    definitions: Definitions,
+) -> int:
+    """Count a touchpoint (of instant `at`, in milliseconds) in its streams; which nodes that
+    concerns. A stream that the profile still lacks the history of is left to who reads that."""
+    streams = definitions.by_type.get(touchpoint.type)
+    if streams is None:
+        return 0
+    mask, epoch, facts = 0, epoch_of(profile, definitions), None
+    for stream in streams:
+        if stream.since > epoch:
+            continue
+        if stream.where is not None:
+            if facts is None:
+                facts = facts_of_event(touchpoint)
+            if not stream.where(facts):
+                continue
+        add(profile.tally_of(anchor, stream.key), at, stream.keep)
+        profile.forget_tally(stream.key)
+        mask |= definitions.by_stream.get(stream.key, 0)
+    return mask
+
+
+def facts_of_event(touchpoint: TouchpointEnvelope) -> Facts:
+    """What the `where` of an event leaf may read."""
+    return Facts(
+        event=_objects.decode(touchpoint.properties),
+        event_type=touchpoint.type,
+        event_channel=touchpoint.channel,
+        event_source=touchpoint.source,
+        context=_objects.decode(touchpoint.context),
+    )
+
+
+def concerned(names: Iterable[str], definitions: Definitions) -> int:
+    """The nodes that a change of these traits can concern."""
+    mask = 0
+    for name in names:
+        mask |= definitions.by_trait.get(name, 0)
+    return mask
+
+
+def assess(profile: WorkingProfile, look: Look, mask: int, *, at: str) -> list[Change]:
+    """Decide the nodes of the mask again, and those that follow from them; what changed.
+
+    `at` (RFC 3339) is noted as the time of entry.
+    """
+    definitions, now = look
+    ready = definitions.ready(epoch_of(profile, definitions))
+    mask &= ready
+    if not mask:
+        return []
+    standing = profile.standing
+    facts = facts_of(profile, definitions, now)
+    members = dict(standing.segments)
+    facts.segments = members.keys()
+    changes: list[Change] = []
+    while mask:
+        lowest = mask & -mask
+        mask ^= lowest
+        node = definitions.nodes[lowest.bit_length() - 1]
+        change = _persona(node, facts) if node.holds is None else _member(node, facts, members, at)
+        if change is not None:
+            changes.append(change)
+            mask |= node.dependents & ready
+    if changes:
+        standing.segments = dict(sorted(members.items()))
+        for change in changes:
+            if change.kind == "persona_changed":
+                standing.persona, standing.reason = change.persona, change.reason
+        profile.forget_standing()
+    return sorted(changes, key=_place)
+
+
+def _place(change: Change) -> tuple[int, str]:
+    order = ("segment_left", "segment_entered", "persona_changed")
+    return order.index(change.kind), change.segment or ""
+
+
+def _member(node: Node, facts: Facts, members: dict[str, str], at: str) -> Change | None:
+    assert node.holds is not None  # noqa: S101 - the caller looked
+    is_member = node.holds(facts)
+    if is_member is (node.key in members):
+        return None
+    if is_member:
+        members[node.key] = at
+        return Change("segment_entered", node.key)
+    del members[node.key]
+    return Change("segment_left", node.key)
+
+
+def _persona(node: Node, facts: Facts) -> Change | None:
+    before, found = facts.persona, None
+    for choice in node.choices:
+        if choice.holds(facts):
+            found = choice
+            break
+    key = None if found is None else found.key
+    if key == before:
+        return None
+    facts.persona = key
+    reason = None if found is None else found.reason
+    return Change("persona_changed", persona=key, before=before, reason=reason)
+
+
+def catch_up(profile: WorkingProfile, look: Look, *, at: str) -> list[Change]:
+    """Look at a profile by newer definitions than it was last looked at by; what changed.
+
+    What needs a history that the profile lacks stays as it is, until `history` brought it.
+    """
+    definitions = look.definitions
+    epoch = epoch_of(profile, definitions)
+    if epoch >= definitions.epoch:
+        profile.standing.epoch = definitions.epoch
+        return []
+    changes = _leave_what_is_gone(profile, definitions)
+    changes += assess(profile, look, definitions.since(epoch), at=at)
+    if epoch >= definitions.newest_stream:
+        profile.standing.epoch = definitions.epoch
+    profile.time_may_tell = True
+    return changes
+
+
+def look_at_all(profile: WorkingProfile, look: Look, *, at: str) -> list[Change]:
+    """Decide everything again, for a profile whose tallies are complete; what changed."""
+    profile.standing.epoch = look.definitions.epoch
+    profile.time_may_tell = True
+    changes = _leave_what_is_gone(profile, look.definitions)
+    return changes + assess(profile, look, look.definitions.everyone, at=at)
+
+
+def _leave_what_is_gone(profile: WorkingProfile, definitions: Definitions) -> list[Change]:
+    standing = profile.standing
+    gone = sorted(standing.segments.keys() - definitions.keys)
+    if not gone:
+        return []
+    standing.segments = {
+        key: at for key, at in standing.segments.items() if key in definitions.keys
+    }
+    profile.forget_standing()
+    return [Change("segment_left", key) for key in gone]
+
+
+def note_due(profile: WorkingProfile, look: Look) -> None:
+    """Note the first instant at which time alone can change the answer, where it may have moved."""
+    if not profile.time_may_tell:
+        return
+    standing = profile.standing
+    if profile.status != "active":
+        standing.due = None
+    elif standing.epoch == UNKNOWN_EPOCH:
+        standing.due = AT_ONCE
+    else:
+        standing.due = _due_at(profile, *look)
+
+
+def _due_at(profile: WorkingProfile, definitions: Definitions, now: int) -> int | None:
+    first: int | None = None
+    for use in definitions.uses:
+        tally = profile.tally(use.stream, definitions.streams[use.stream].keep)
+        if tally is not None:
+            found = next_change(tally.recent, use.within, use.op, use.bound, now)
+            if found is not None and (first is None or found < first):
+                first = found
+    return first
+
+
+def facts_of(profile: WorkingProfile, definitions: Definitions, now: int) -> Facts:
+    """What the conditions in force may read of a profile at an instant; found when it is asked."""
+    best = profile.survivors()
+
+    def trait(name: str) -> object:
+        value = best.get(name)
+        return None if value is None or name == CONTEXT_TIMEZONE else _DECODE(value)
+
+    def sum_of(name: str) -> object:
+        return computed(profile.total)._asdict().get(name)
+
+    def count(name: str) -> object:
+        counted = definitions.counted_by_name.get(name)
+        if counted is None:
+            return None
+        tally = profile.tally(counted.stream, definitions.streams[counted.stream].keep)
+        if tally is None:
+            return {"count": 0}
+        if counted.within is None:
+            return {"count": tally.count}
+        return {"count": count_in(tally.recent, counted.within, now)}
+
+    return Facts(
+        profile=_Found(trait),
+        computed=_Found(sum_of),
+        segments=profile.standing.segments.keys(),
+        persona=profile.standing.persona,
+        consents={
+            (purpose, channel): record.status
+            for key, record in profile.state.consents.items()
+            for purpose, _, channel in (key.partition("\0"),)
+        },
+        leaves=_Found(count),
+    )
+
+
+class _Found(Mapping[str, Any]):
+    """Facts that are looked for when a condition asks for them, once; None is none."""
+
+    def __init__(self, find: Callable[[str], object]) -> None:
+        self._find = find
+        self._known: dict[str, Any] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The fact; `default` where there is none."""
+        known = self._known
+        if key not in known:
+            known[key] = self._find(key)
+        found = known[key]
+        return default if found is None else found
+
+    def __getitem__(self, key: str) -> Any:
+        found = self.get(key)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)

@@ -1,0 +1,238 @@
+"""Makes `Definitions` of what is stored: finds the order, the streams and the masks."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+
+from services.profile.domain.definitions import (
+    OF_ORDERS,
+    PERSONAS,
+    Choice,
+    Counted,
+    Definitions,
+    InForce,
+    Node,
+    Registered,
+    Stream,
+    Use,
+)
+from services.profile.domain.segment import Persona, Segment
+from shared.conditions.closure import compile_condition
+from shared.conditions.facts import locate
+from shared.conditions.leaves import leaf_hash, leaves_of
+from shared.conditions.sentence import sentence
+from shared.conditions.tree import (
+    Compare,
+    Condition,
+    EventCount,
+    HasConsent,
+    InSegment,
+    IsPersona,
+)
+from shared.conditions.windows import latest_kept, milliseconds
+
+
+class CircleError(ValueError):
+    """Definitions that refer to each other in a circle; `path` begins and ends with the same."""
+
+    def __init__(self, path: list[str]) -> None:
+        self.path = path
+        super().__init__(" → ".join(path))
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What the streams of some definitions have to hold."""
+
+    leaf: EventCount
+    keep: int
+
+
+def stream_of(leaf: EventCount) -> EventCount:
+    """What leaves with different windows and counts have in common."""
+    return EventCount(leaf.event, leaf.where)
+
+
+def needed_streams(conditions: Iterable[Condition]) -> dict[str, Needed]:
+    """The streams behind all event leaves, by key."""
+    needed: dict[str, Needed] = {}
+    for condition in conditions:
+        for leaf in leaves_of(condition):
+            if isinstance(leaf, EventCount):
+                key = leaf_hash(stream_of(leaf))
+                keep = latest_kept(leaf.count) if leaf.within is not None else 0
+                before = needed.get(key)
+                if before is None or before.keep < keep:
+                    needed[key] = Needed(stream_of(leaf), keep)
+    return needed
+
+
+def compile_definitions(
+    *,
+    epoch: int,
+    floor: int,
+    in_force: Iterable[InForce],
+    personas_since: int = 0,
+    leaves: Iterable[Registered] = (),
+    streams_since: Mapping[str, int],
+) -> Definitions:
+    """Compile what is in force. `streams_since`: the epoch of each stream's last growth.
+
+    Raises CircleError when definitions refer to each other in a circle.
+    """
+    listed, registered = list(in_force), list(leaves)
+    conditions = {
+        one.definition.key: one.definition.condition
+        for one in listed
+        if isinstance(one.definition, Segment)
+    }
+    personas = sorted(
+        (one.definition for one in listed if isinstance(one.definition, Persona)),
+        key=lambda persona: (persona.order, persona.key),
+    )
+    since = {one.definition.key: one.since for one in listed if isinstance(one.definition, Segment)}
+    asked: dict[str, list[Condition]] = {key: [one] for key, one in conditions.items()}
+    if personas or personas_since:
+        asked[PERSONAS] = [persona.condition for persona in personas]
+        since[PERSONAS] = personas_since
+    order = in_order({key: references_of(parts, asked) for key, parts in asked.items()})
+    all_conditions = [condition for parts in asked.values() for condition in parts]
+    every = [*all_conditions, *(one.leaf for one in registered)]
+    streams = _streams(every, streams_since, epoch)
+    masks = _Masks()
+    for bit, key in enumerate(order):
+        for condition in asked[key]:
+            masks.add(condition, 1 << bit)
+    nodes = tuple(_node(key, asked[key], since[key], personas, masks.by_node[key]) for key in order)
+    return Definitions(
+        epoch=epoch,
+        floor=floor,
+        nodes=nodes,
+        streams=streams,
+        by_type=_by_type(streams.values()),
+        counted=_counted(every, {leaf_hash(one.leaf) for one in registered}),
+        uses=tuple(dict.fromkeys(_uses(every))),
+        traits=frozenset(masks.by_trait),
+        by_trait=dict(masks.by_trait),
+        by_stream=dict(masks.by_stream),
+        by_consent=masks.by_consent,
+        by_order=masks.by_order,
+        always=masks.always,
+        keys=frozenset(conditions),
+    )
+
+
+def _streams(
+    conditions: Iterable[Condition], since: Mapping[str, int], epoch: int
+) -> dict[str, Stream]:
+    return {
+        key: Stream(
+            key,
+            needed.leaf,
+            needed.keep,
+            since.get(key, epoch),
+            None if needed.leaf.where is None else compile_condition(needed.leaf.where),
+        )
+        for key, needed in needed_streams(conditions).items()
+    }
+
+
+def _node(
+    key: str, asked: list[Condition], since: int, personas: list[Persona], dependents: int
+) -> Node:
+    streams = frozenset(needed_streams(asked))
+    if key != PERSONAS:
+        return Node(key, compile_condition(asked[0]), (), since, streams, dependents)
+    choices = tuple(
+        Choice(one.key, compile_condition(one.condition), sentence(one.condition))
+        for one in personas
+    )
+    return Node(key, None, choices, since, streams, dependents)
+
+
+def _by_type(streams: Iterable[Stream]) -> Mapping[str, tuple[Stream, ...]]:
+    by_type: defaultdict[str, list[Stream]] = defaultdict(list)
+    for stream in streams:
+        by_type[stream.leaf.event].append(stream)
+    return {name: tuple(group) for name, group in by_type.items()}
+
+
+def references_of(conditions: Iterable[Condition], known: Iterable[str]) -> set[str]:
+    """The nodes that conditions refer to, as far as they are known."""
+    found = set()
+    for condition in conditions:
+        for leaf in leaves_of(condition):
+            if isinstance(leaf, InSegment):
+                found.add(leaf.segment)
+            elif isinstance(leaf, IsPersona):
+                found.add(PERSONAS)
+    return found & set(known)
+
+
+def in_order(references: Mapping[str, set[str]]) -> list[str]:
+    """The keys, each after those it refers to; always the same order. Raises CircleError."""
+    sorter: TopologicalSorter[str] = TopologicalSorter(
+        {key: sorted(references[key]) for key in sorted(references)}
+    )
+    try:
+        return list(sorter.static_order())
+    except CycleError as error:
+        raise CircleError([str(key) for key in reversed(error.args[1])]) from error
+
+
+class _Masks:
+    """Which nodes a change of something can concern."""
+
+    def __init__(self) -> None:
+        self.by_trait: defaultdict[str, int] = defaultdict(int)
+        self.by_stream: defaultdict[str, int] = defaultdict(int)
+        self.by_node: defaultdict[str, int] = defaultdict(int)
+        self.by_consent = 0
+        self.by_order = 0
+        self.always = 0
+
+    def add(self, condition: Condition, bit: int) -> None:
+        """Note what the condition of a node depends on."""
+        for leaf in leaves_of(condition):
+            match leaf:
+                case Compare(attr):
+                    location = locate(attr)
+                    if location.root == "profile":
+                        self.by_trait[location.path[0]] |= bit
+                    elif location.path[0] in OF_ORDERS:
+                        self.by_order |= bit
+                    else:
+                        self.always |= bit
+                case EventCount():
+                    self.by_stream[leaf_hash(stream_of(leaf))] |= bit
+                case InSegment(segment):
+                    self.by_node[segment] |= bit
+                case IsPersona():
+                    self.by_node[PERSONAS] |= bit
+                case HasConsent():
+                    self.by_consent |= bit
+
+
+def _event_leaves(conditions: Iterable[Condition]) -> Iterable[EventCount]:
+    for condition in conditions:
+        for leaf in leaves_of(condition):
+            if isinstance(leaf, EventCount):
+                yield leaf
+
+
+def _counted(conditions: Iterable[Condition], shown: set[str]) -> tuple[Counted, ...]:
+    found: dict[str, Counted] = {}
+    for leaf in _event_leaves(conditions):
+        name = leaf_hash(leaf)
+        within = None if leaf.within is None else milliseconds(leaf.within)
+        found[name] = Counted(name, leaf_hash(stream_of(leaf)), within, name in shown)
+    return tuple(found[name] for name in sorted(found))
+
+
+def _uses(conditions: Iterable[Condition]) -> Iterable[Use]:
+    for leaf in _event_leaves(conditions):
+        if leaf.within is not None:
+            yield Use(
+                leaf_hash(stream_of(leaf)), milliseconds(leaf.within), leaf.count_op, leaf.count
+            )

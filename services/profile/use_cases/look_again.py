@@ -1,0 +1,88 @@
+"""Look at locked profiles by what is in force now: decide everything again, from their history
+where they lack some of it. For sweeps and background jobs, and after a merge or a split."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.profile.domain.absorb import Rules
+from services.profile.domain.assess import epoch_of, look_at_all, note_due
+from services.profile.domain.definitions import Look
+from services.profile.domain.history import Happened, forget, recount
+from services.profile.domain.telling import tell
+from services.profile.domain.working_profile import WorkingProfile
+from services.profile.storage import deadlines, profiles, touchpoints
+from services.profile.storage.identifiers import identifier_id
+from services.profile.use_cases.naming import change_id
+from shared.contracts.topics import Topics
+from shared.kafka.messages import OutboxBuffer
+
+
+async def look_again(
+    tx: AsyncConnection,
+    locked: Sequence[WorkingProfile],
+    look: Look,
+    *,
+    at: str,
+    backfill: bool,
+    rules: Rules,
+    topics: Topics,
+    messages: OutboxBuffer,
+) -> list[WorkingProfile]:
+    """Those whose membership or persona changed; their updates are added to `messages`.
+
+    `at` (RFC 3339) is when the changes are said to have happened. Nothing is written yet.
+    """
+    await read_history(tx, locked, look)
+    changed = []
+    for profile in locked:
+        changes = look_at_all(profile, look, at=at)
+        note_due(profile, look)
+        for id_, message in tell(
+            profile,
+            changes,
+            at=at,
+            look=look,
+            rules=rules.identity,
+            name=change_id,
+            backfill=backfill,
+        ):
+            messages.add(topics.profile_updates, id_.encode(), message)
+        if changes:
+            changed.append(profile)
+    return changed
+
+
+async def write(tx: AsyncConnection, looked_at: Sequence[WorkingProfile]) -> None:
+    """Store what was found, with the instants at which time alone can change it."""
+    await profiles.write(tx, looked_at)
+    await deadlines.write(tx, looked_at)
+
+
+async def read_history(tx: AsyncConnection, locked: Sequence[WorkingProfile], look: Look) -> None:
+    """Count again what happened in the streams that a profile lacks."""
+    lacking = {
+        profile.id: [
+            stream
+            for stream in look.definitions.streams.values()
+            if stream.since > epoch_of(profile, look.definitions)
+        ]
+        for profile in locked
+    }
+    anchors = {
+        identifier_id(key): (profile, key)
+        for profile in locked
+        if lacking[profile.id]
+        for key, held in profile.state.held.items()
+        if held.sums is not None
+    }
+    for profile in locked:
+        forget(profile, lacking[profile.id])
+    if not anchors:
+        return
+    types = {stream.leaf.event for streams in lacking.values() for stream in streams}
+    async for anchor, body in touchpoints.history(tx, list(anchors)):
+        profile, key = anchors[anchor]
+        happened = Happened.read(body)
+        if happened.type in types:
+            recount(profile, lacking[profile.id], [(key, happened)])
