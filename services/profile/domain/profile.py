@@ -43,6 +43,19 @@ def identifier_of(key: IdentifierKey) -> Identifier:
     return Identifier(type_, value)
 
 
+class Marks(msgspec.Struct, array_like=True, gc=False):
+    """What was found out about an identifier beyond its facts; few have any.
+
+    `shared`: many people use it, so it never unites profiles again. `met`: the veto values it came
+    with while it was held by somebody else. `apart`: identifiers that a person said are not the
+    same one's.
+    """
+
+    shared: bool = False
+    met: list[IdentifierKey] = []
+    apart: list[IdentifierKey] = []
+
+
 class Held(msgspec.Struct, array_like=True, gc=False):
     """An identifier of a profile, and the facts that hang on it. Times are RFC 3339 UTC."""
 
@@ -50,6 +63,7 @@ class Held(msgspec.Struct, array_like=True, gc=False):
     last_seen_at: str
     sums: Sums | None = None
     traits: Observations | None = None
+    marks: Marks | None = None
 
 
 class ProfileState(msgspec.Struct, array_like=True, gc=False):
@@ -144,7 +158,9 @@ def golden(stored: StoredProfile, rules: IdentityRules, policy: TraitPolicy) -> 
 
 def _golden_identifier(key: IdentifierKey, held: Held) -> GoldenIdentifier:
     type_, _, value = key.partition("\0")
-    return GoldenIdentifier(type_, value, "active", held.first_seen_at, held.last_seen_at)
+    shared = held.marks is not None and held.marks.shared
+    status = "shared" if shared else "active"
+    return GoldenIdentifier(type_, value, status, held.first_seen_at, held.last_seen_at)
 
 
 def trait_provenance(state: ProfileState, policy: TraitPolicy) -> dict[str, Provenance]:

@@ -5,13 +5,14 @@ first needed, and again only when a touchpoint changed them. None of it may depe
 profile that was stored and loaded in between must give the same bytes.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from services.profile.domain import sums as totals
 from services.profile.domain.consent import most_restrictive
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.profile import (
     Held,
+    Marks,
     ProfileState,
     Status,
     StoredProfile,
@@ -34,6 +35,7 @@ class WorkingProfile:
         "_total",
         "head",
         "id",
+        "marked",
         "merged_into",
         "n_merges",
         "policy",
@@ -52,6 +54,8 @@ class WorkingProfile:
         self.n_merges = stored.n_merges
         self.state: ProfileState = stored.state
         self.policy = policy
+        self.marked = False
+        """Whether an identifier's marks changed, which nobody is told but which has to be kept."""
         self.head: bytes | None = None
         """The part of the snapshot that says who it is; None when it has to be made anew."""
         self.tail: bytes | None = None
@@ -61,8 +65,8 @@ class WorkingProfile:
 
     @property
     def changed(self) -> bool:
-        """Whether it differs from what is stored: every change takes a seq."""
-        return self.seq != self.seq_before
+        """Whether it differs from what is stored: every change that is told takes a seq."""
+        return self.marked or self.seq != self.seq_before
 
     def stored(self) -> StoredProfile:
         """The row as it will be stored."""
@@ -82,6 +86,25 @@ class WorkingProfile:
 
     def first_seen_at(self, key: str) -> str:
         return self.state.held[key].first_seen_at
+
+    def holds(self, key: str) -> bool:
+        return key in self.state.held
+
+    def kept_apart(self) -> Collection[str]:
+        return {
+            key
+            for held in self.state.held.values()
+            if held.marks is not None
+            for key in held.marks.apart
+        }
+
+    def marks_of(self, key: str) -> Marks:
+        """The marks of an identifier it holds, to be changed in place; the change is kept."""
+        self.marked = True
+        held = self.state.held[key]
+        if held.marks is None:
+            held.marks = Marks()
+        return held.marks
 
     def strongest_key(self, rules: IdentityRules) -> str:
         """The identifier that facts hang on when a touchpoint has none of its own."""
@@ -151,6 +174,19 @@ class WorkingProfile:
         self.forget_derived()
         loser.forget_derived()
 
+    def give(self, other: "WorkingProfile", keys: Iterable[str]) -> None:
+        """Hand identifiers over to another profile, with every fact that hangs on them.
+
+        Both keep at least one; `keys` are handed over in the order given.
+        """
+        mine, theirs = self.state, other.state
+        for key in keys:
+            theirs.held[key] = mine.held.pop(key)
+        for state in (mine, theirs):
+            state.last_seen_at = max(_last_seen_at(held) for held in state.held.values())
+        self.forget_derived()
+        other.forget_derived()
+
     def forget_derived(self) -> None:
         """Compute everything that is derived from the state anew."""
         self.head = self.tail = None
@@ -163,3 +199,9 @@ class WorkingProfile:
                 by_type.setdefault(key.partition("\0")[0], []).append(key)
             self._by_type = by_type
         return self._by_type
+
+
+def _last_seen_at(held: Held) -> str:
+    return (
+        held.last_seen_at if held.sums is None else max(held.last_seen_at, held.sums.last_seen_at)
+    )

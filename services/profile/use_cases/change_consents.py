@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.profile.domain.absorb import Rules
 from services.profile.domain.consent import MAX_CONSENTS, ConsentChange, apply_changes
 from services.profile.domain.profile import StoredProfile
-from services.profile.domain.snapshot import update
+from services.profile.domain.telling import tell
 from services.profile.domain.working_profile import WorkingProfile
 from services.profile.storage import profiles
 from services.profile.use_cases.naming import consent_change_id
@@ -60,11 +60,11 @@ async def change_consents(
         rule = Problem("consents", "too_many", str(error))
         raise Unprocessable(f"at most {MAX_CONSENTS} consents", [rule]) from None
     if news:
-        profile.seq += 1
         cause = ConsentCause(
-            id=consent_change_id(profile.id, profile.seq), at=stamp, actor=actor, consents=news
+            id=consent_change_id(profile.id, profile.seq + 1), at=stamp, actor=actor, consents=news
         )
-        message = update(profile, msgspec.json.encode(cause, order="deterministic"), rules.identity)
+        encoded = msgspec.json.encode(cause, order="deterministic")
+        _, message = tell(profile, encoded, rules.identity)
         messages.add(topics.profile_updates, profile.id.encode(), message)
         await profiles.write(tx, [profile])
     return profile.stored()
