@@ -4,9 +4,9 @@ import asyncio
 from functools import partial
 
 from services.profile.api.app import create_app
-from services.profile.domain.absorb import Rules
 from services.profile.storage.tables import MIGRATIONS, SCHEMA
 from services.profile.use_cases.absorb_touchpoints import AbsorbTouchpoints
+from services.profile.use_cases.load_rules import live_rules
 from shared.observability.health import Health
 from shared.runtime.assembly import (
     api_role,
@@ -19,28 +19,27 @@ from shared.runtime.cli import Command
 from shared.runtime.service import Role, run_role
 from shared.settings import Settings, load
 
-RULES = Rules()
-"""Who is who and which source is believed; worker and API must go by the same."""
-
 
 async def _worker(settings: Settings) -> Role:
     built = parts(settings, service=SCHEMA, role="worker")
+    rules = live_rules(built.engine)
     return stateful_worker(
         built,
         health=Health(built.name, built.checks()),
-        handler=AbsorbTouchpoints(topics=built.topics, counts=built.counts, rules=RULES),
+        handler=AbsorbTouchpoints(topics=built.topics, counts=built.counts, rules=rules),
         discover=partitions_of(built, built.topics.touchpoints),
-        also={},
+        also={"rules": rules.run},
     )
 
 
 async def _api(settings: Settings) -> Role:
     built = parts(settings, service=SCHEMA, role="api")
+    rules = live_rules(built.engine)
     health = Health(built.name, built.checks())
     app = create_app(
-        built.engine, health=health, topics=built.topics, counts=built.counts, rules=RULES
+        built.engine, health=health, topics=built.topics, counts=built.counts, rules=rules
     )
-    return api_role(built, health=health, app=app, also={})
+    return api_role(built, health=health, app=app, also={"rules": rules.run})
 
 
 def _run(role: str) -> int:

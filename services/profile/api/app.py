@@ -1,5 +1,7 @@
 """Puts the profile API together."""
 
+from collections.abc import Callable
+
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -19,10 +21,15 @@ VERSION = "1"
 
 
 def create_app(
-    engine: AsyncEngine, *, health: Health, topics: Topics, counts: PartitionCounts, rules: Rules
+    engine: AsyncEngine,
+    *,
+    health: Health,
+    topics: Topics,
+    counts: PartitionCounts,
+    rules: Callable[[], Rules],
 ) -> FastAPI:
-    """The application. `topics` and `counts` say where updates go; `rules` are those of the
-    worker."""
+    """The application. `topics` and `counts` say where updates go; `rules` gives those in force,
+    as the worker has them."""
     app = http.create_app(
         title=TITLE,
         version=VERSION,
@@ -30,5 +37,5 @@ def create_app(
         engine=engine,
         routers=[profiles, changes, timeline, touchpoints],
     )
-    give(app, ApiState(rules=rules, topics=topics, counts=counts))
+    give(app, ApiState(current=rules, topics=topics, counts=counts))
     return app

@@ -1,5 +1,6 @@
 """What a handler may take from the application beside the engine."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,12 +13,17 @@ from shared.kafka.messages import PartitionCounts
 
 @dataclass(frozen=True, slots=True)
 class ApiState:
-    """`rules` say who is who and which source is believed, as the worker's do; `topics` and
-    `counts` say where the update of a changed profile goes."""
+    """`current` gives the rules in force: who is who and which source is believed, as the worker
+    has them; `topics` and `counts` say where the update of a changed profile goes."""
 
-    rules: Rules
+    current: Callable[[], Rules]
     topics: Topics
     counts: PartitionCounts
+
+    @property
+    def rules(self) -> Rules:
+        """The rules in force. Raises Infrastructure before they were read."""
+        return self.current()
 
 
 def give(app: FastAPI, state: ApiState) -> None:

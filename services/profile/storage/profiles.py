@@ -33,7 +33,8 @@ _LOCK = text(
     SELECT id, status, merged_into, seq, n_merges, state
       FROM profile
      WHERE id = ANY (ARRAY (
-               SELECT profile_id FROM identifier WHERE id = ANY (CAST(:identifiers AS uuid[]))
+               SELECT profile_id FROM identifier
+                WHERE id = ANY (CAST(:identifiers AS uuid[])) AND status <> 'shared'
                UNION
                SELECT unnest(CAST(:profiles AS uuid[]))
            ))
@@ -46,7 +47,8 @@ _LOCK = text(
 async def lock(
     tx: AsyncConnection, *, identifiers: Sequence[str] = (), profiles: Sequence[str] = ()
 ) -> dict[str, StoredProfile]:
-    """Lock, in order of id, the profiles that own the identifiers (by id) and those named.
+    """Lock, in order of id, the profiles that own the identifiers (by id) and those named. Whose a
+    shared identifier is does not matter.
 
     Identifiers may have changed hands while this waited: read their owners again afterwards.
     """

@@ -1,0 +1,111 @@
+"""Split identifiers off a profile into a new one, with every fact that hangs on them."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.profile.domain.absorb import Rules
+from services.profile.domain.divide import (
+    Division,
+    SplitCause,
+    divide,
+    new_profile,
+    sides_of_split,
+    split_consents,
+)
+from services.profile.domain.profile import identifier_of
+from services.profile.domain.working_profile import WorkingProfile
+from services.profile.storage import cannot_links, listing
+from services.profile.use_cases.carry_out import carry_out, lock_active
+from services.profile.use_cases.merge_by_hand import KIND
+from services.profile.use_cases.naming import split_id
+from services.profile.use_cases.undo_merge import Divided
+from shared.contracts.times import rfc3339
+from shared.contracts.topics import Topics
+from shared.errors import Conflict, Problem, Unprocessable
+from shared.ids import time_ordered_id
+from shared.kafka.messages import PartitionCounts
+from shared.postgres import audit
+
+
+async def split_profile(
+    tx: AsyncConnection,
+    profile_id: str,
+    keys: Sequence[str],
+    *,
+    dry_run: bool,
+    why: str,
+    who: audit.Who,
+    may_replace: Callable[[int | None], None],
+    rules: Rules,
+    topics: Topics,
+    counts: PartitionCounts,
+) -> Divided:
+    """The profile and the new one that has the identifiers; with `dry_run` as they would be.
+
+    `may_replace` is given the profile's version. Raises NotFound, Unprocessable for an identifier
+    that it does not hold, and Conflict when nothing would be left.
+    """
+    stored = (await lock_active(tx, [profile_id]))[profile_id]
+    may_replace(stored.seq)
+    problems = [
+        Problem(f"identifiers[{n}]", "not_held", "is no identifier of this profile")
+        for n, key in enumerate(keys)
+        if key not in stored.state.held
+    ]
+    if problems:
+        raise Unprocessable("only what the profile holds can be split off", problems)
+    try:
+        sides = sides_of_split(list(stored.state.held), keys, keys, rules.identity)
+    except ValueError as error:
+        raise Conflict(f"nothing can be split off: {error}") from None
+    now = await listing.business_time(tx)
+    at = rfc3339(now)
+    source = WorkingProfile(stored, rules.traits)
+    target = new_profile(str(time_ordered_id()), at, rules.traits)
+    target.state.consents = split_consents(source.state.consents)
+    cause = SplitCause(
+        id=split_id(source.id, source.seq + 1),
+        source=source.id,
+        target=target.id,
+        moved=[identifier_of(key) for key in sides.keys],
+        actor=who.name,
+        why=why,
+        at=at,
+    )
+    division = Division(
+        source=source.id,
+        target=target.id,
+        keys=sides.keys,
+        apart=sides.apart,
+        cause=msgspec.json.encode(cause, order="deterministic"),
+        at=at,
+    )
+    told = divide(source, target, division, rules.identity)
+    divided = Divided(source.stored(), target.stored(), sides.keys, sides.apart)
+    if dry_run:
+        return divided
+    await carry_out(
+        tx,
+        division,
+        changed=[source, target],
+        moved=dict.fromkeys(sides.keys, target.id),
+        told=told,
+        rules=rules,
+        topics=topics,
+        counts=counts,
+    )
+    await cannot_links.insert(
+        tx, sides.apart, cause="split", cause_id=cause.id, why=why, actor=who.name, at=now
+    )
+    await audit.append(
+        tx,
+        who=who,
+        kind=KIND,
+        key=source.id,
+        action="split",
+        before={"profile": source.id},
+        after={"profiles": [source.id, target.id], "moved": len(sides.keys), "why": why},
+    )
+    return divided
