@@ -6,6 +6,9 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.profile.api.changes import router as changes
+from services.profile.api.events import router as events
+from services.profile.api.identity import router as identity
+from services.profile.api.identity_rules import router as identity_rules
 from services.profile.api.profiles import router as profiles
 from services.profile.api.state import ApiState, give
 from services.profile.api.timeline import router as timeline
@@ -35,7 +38,7 @@ def create_app(
         version=VERSION,
         health=health,
         engine=engine,
-        routers=[profiles, changes, timeline, touchpoints],
+        routers=[profiles, changes, timeline, touchpoints, events, identity, identity_rules],
     )
     give(app, ApiState(current=rules, topics=topics, counts=counts))
     return app
