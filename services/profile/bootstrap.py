@@ -1,13 +1,17 @@
 """Wires the roles of the profile service: the only place where its parts meet."""
 
 import asyncio
+import sys
 from functools import partial
 
 from services.profile.api.app import create_app
+from services.profile.domain.absorb import Rules
 from services.profile.storage.tables import MIGRATIONS, SCHEMA
 from services.profile.use_cases.absorb_touchpoints import AbsorbTouchpoints
 from services.profile.use_cases.load_rules import live_rules
+from services.profile.use_cases.verify_identity import Verified, verify_identity
 from shared.observability.health import Health
+from shared.postgres.engine import create_engine
 from shared.runtime.assembly import (
     api_role,
     migrate_service,
@@ -54,8 +58,28 @@ def _migrate() -> int:
     return 0
 
 
+def _verify() -> int:
+    """Exit status 1 when a profile is not what the evidence makes of it."""
+    settings = load(Settings)
+    verified = asyncio.run(_verified(settings))
+    lines = [*verified.differences, f"{verified.steps} steps, {verified.profiles} profiles"]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 1 if verified.differences else 0
+
+
+async def _verified(settings: Settings) -> Verified:
+    engine = create_engine(
+        settings.database_url, schema=SCHEMA, application=f"concert-{SCHEMA}-verify"
+    )
+    try:
+        return await verify_identity(engine, Rules())
+    finally:
+        await engine.dispose()
+
+
 COMMANDS = {
     "worker": Command("merge touchpoints into profiles, publish updates", partial(_run, "worker")),
     "api": Command("serve profiles and take consents over HTTP", partial(_run, "api")),
+    "verify-identity": Command("make every profile again from the evidence and compare", _verify),
     "migrate": Command("bring the schema to its newest revision, then exit", _migrate),
 }

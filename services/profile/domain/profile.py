@@ -5,7 +5,7 @@ of the touchpoints whose anchor it is. So a merge unites two maps, a split divid
 is ever summed away. The golden view is derived and never stored.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -144,7 +144,8 @@ def golden(stored: StoredProfile, rules: IdentityRules, policy: TraitPolicy) -> 
         id=stored.id,
         status=stored.status,
         identifiers=tuple(
-            _golden_identifier(key, state.held[key]) for key in strongest_first(state, rules)
+            _golden_identifier(key, state.held[key])
+            for key in strongest_first(state, keys_by_type(state), rules, len(state.held))
         ),
         traits=values,
         computed=computed(join(sums(state))),
@@ -179,16 +180,34 @@ def sums(state: ProfileState) -> Iterator[Sums]:
     return (held.sums for held in state.held.values() if held.sums is not None)
 
 
-def strongest_first(state: ProfileState, rules: IdentityRules) -> list[IdentifierKey]:
-    """The identifiers by type priority; within a type the one seen last comes first."""
+def keys_by_type(state: ProfileState) -> dict[str, list[IdentifierKey]]:
+    """The identifiers by the name of their type."""
+    by_type: dict[str, list[IdentifierKey]] = {}
+    for key in state.held:
+        by_type.setdefault(key.partition("\0")[0], []).append(key)
+    return by_type
+
+
+def strongest_first(
+    state: ProfileState,
+    by_type: Mapping[str, Iterable[IdentifierKey]],
+    rules: IdentityRules,
+    limit: int,
+) -> list[IdentifierKey]:
+    """At most `limit` identifiers by type priority; within a type the one seen last comes first."""
     held = state.held
     if len(held) == 1:
         return list(held)
-    ranked = sorted([(rules.type_order(key.partition("\0")[0]), key) for key in held])
-    if len({order for order, _ in ranked}) < len(ranked):
-        ranked.sort(key=lambda one: held[one[1]].last_seen_at, reverse=True)
-        ranked.sort(key=lambda one: one[0])
-    return [key for _, key in ranked]
+
+    def seen(key: IdentifierKey) -> str:
+        return held[key].last_seen_at
+
+    listed: list[IdentifierKey] = []
+    for name in sorted(by_type, key=rules.type_order):
+        listed += sorted(sorted(by_type[name]), key=seen, reverse=True)
+        if len(listed) >= limit:
+            break
+    return listed[:limit]
 
 
 def shown_traits(best: Mapping[str, bytes]) -> list[str]:

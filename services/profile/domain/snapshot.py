@@ -16,7 +16,6 @@ from services.profile.domain.identity import IdentityRules
 from services.profile.domain.profile import (
     identifier_of,
     shown_traits,
-    strongest_first,
     timezone_of,
 )
 from services.profile.domain.sums import Sums, amount_text
@@ -138,7 +137,7 @@ def computed(total: Sums | None) -> str:
 def _head(profile: WorkingProfile, rules: IdentityRules) -> bytes:
     """From the consents to the beginning of `last_seen_at`: who it is."""
     state = profile.state
-    listed = strongest_first(state, rules)[:MAX_SNAPSHOT_IDENTIFIERS]
+    listed = profile.strongest_first(rules, MAX_SNAPSHOT_IDENTIFIERS)
     identifiers, _ = within([_encode(identifier_of(key)) for key in listed], IDENTIFIER_BYTES)
     return (
         b',"consents":%b,"created_at":"%b","household":null,"id":"%b","identifiers":[%b],'

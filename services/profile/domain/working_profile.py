@@ -16,7 +16,9 @@ from services.profile.domain.profile import (
     ProfileState,
     Status,
     StoredProfile,
+    keys_by_type,
     observations,
+    strongest_first,
     sums,
 )
 from services.profile.domain.survivorship import (
@@ -106,6 +108,10 @@ class WorkingProfile:
             held.marks = Marks()
         return held.marks
 
+    def strongest_first(self, rules: IdentityRules, limit: int) -> list[str]:
+        """At most `limit` identifiers: by type priority, within a type the one seen last first."""
+        return strongest_first(self.state, self._keys_by_type(), rules, limit)
+
     def strongest_key(self, rules: IdentityRules) -> str:
         """The identifier that facts hang on when a touchpoint has none of its own."""
         return min(self.state.held, key=rules.strength)
@@ -127,7 +133,8 @@ class WorkingProfile:
         held = state.held.get(key)
         if held is None:
             state.held[key] = Held(occurred_at, occurred_at)
-            self._by_type = None
+            if self._by_type is not None:
+                self._by_type.setdefault(key.partition("\0")[0], []).append(key)
             self.head = None
             return
         if occurred_at < held.first_seen_at:
@@ -164,6 +171,10 @@ class WorkingProfile:
     def absorb(self, loser: "WorkingProfile") -> None:
         """Take over everything the loser holds; the loser stays behind, empty and merged."""
         mine, theirs = self.state, loser.state
+        total = totals.join(one for one in (self.total, loser.total) if one is not None)
+        by_type = self._keys_by_type()
+        for name, keys in loser._keys_by_type().items():  # noqa: SLF001 - another one of these
+            by_type.setdefault(name, []).extend(keys)
         mine.held.update(theirs.held)
         mine.consents = most_restrictive(mine.consents, theirs.consents)
         mine.created_at = min(mine.created_at, theirs.created_at)
@@ -171,7 +182,8 @@ class WorkingProfile:
         self.n_merges += loser.n_merges + 1
         theirs.held, theirs.consents = {}, {}
         loser.status, loser.merged_into = "merged", self.id
-        self.forget_derived()
+        self.head = self.tail = None
+        self._total = total
         loser.forget_derived()
 
     def give(self, other: "WorkingProfile", keys: Iterable[str]) -> None:
@@ -194,10 +206,7 @@ class WorkingProfile:
 
     def _keys_by_type(self) -> dict[str, list[str]]:
         if self._by_type is None:
-            by_type: dict[str, list[str]] = {}
-            for key in self.state.held:
-                by_type.setdefault(key.partition("\0")[0], []).append(key)
-            self._by_type = by_type
+            self._by_type = keys_by_type(self.state)
         return self._by_type
 
 

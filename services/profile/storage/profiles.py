@@ -110,6 +110,19 @@ async def read_by_identifier(tx: AsyncConnection, identifier_id: str) -> StoredP
     return None if row is None else _stored(row)
 
 
+_PAGE = text(
+    """
+    SELECT id, status, merged_into, seq, n_merges, state
+      FROM profile WHERE id > CAST(:after AS uuid) ORDER BY id LIMIT :limit
+    """
+)
+
+
+async def page(tx: AsyncConnection, *, after: str, limit: int) -> list[StoredProfile]:
+    """At most `limit` profiles, merged ones too, whose id is greater than `after`."""
+    return [_stored(row) for row in await tx.execute(_PAGE, {"after": after, "limit": limit})]
+
+
 _WRITE = text(
     """
     INSERT INTO profile (id, status, merged_into, seq, n_merges, state, created_at, last_seen_at)
