@@ -1,7 +1,7 @@
 """A made-up world of customers on five channels, in which identity goes wrong in every known way.
 
-Seeded: the same seed gives the same touchpoints. Each says whose it is, so that what identity makes
-of them can be judged, or None where nothing in it can tell: a stranger at a kiosk, or a message that
+Seeded: the same seed gives the same touchpoints. Each says whose it is, so that what identity
+makes of them can be judged, or None where nothing in it can tell: a stranger at a kiosk, or what
 names no more than a mailbox of two people.
 """
 

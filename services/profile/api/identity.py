@@ -15,7 +15,7 @@ from services.profile.api.identity_schemas import (
     SplitBody,
     UndoBody,
 )
-from services.profile.api.profiles import Masked, Reader, profile_answer
+from services.profile.api.profiles import Masked, Reader, as_stored, profile_answer
 from services.profile.api.schemas import ProfileView
 from services.profile.api.state import ApiState, State
 from services.profile.api.views import Json, profile_json
@@ -28,7 +28,6 @@ from services.profile.use_cases.set_apart import keep_profiles_apart, remove_can
 from services.profile.use_cases.split_profile import split_profile
 from services.profile.use_cases.undo_merge import Divided, undo_merge
 from shared.access import Permission
-from shared.contracts.identifier_form import form_of, plain
 from shared.contracts.times import rfc3339
 from shared.contracts.touchpoint import Identifier
 from shared.http.auth import Principal, requires
@@ -105,10 +104,8 @@ async def split(
     if_match: IfMatch = None,
 ) -> Response:
     """Give some identifiers a profile of their own; with `dry_run` nothing changes."""
-    keys = [
-        f"{one.type}\0{form_of(one.type, plain(one.value)) or plain(one.value)}"
-        for one in body.identifiers
-    ]
+    rules = state.rules
+    keys = [f"{one.type}\0{as_stored(one.type, one.value, rules)}" for one in body.identifiers]
     async with transaction(engine) as tx:
         divided = await split_profile(
             tx,

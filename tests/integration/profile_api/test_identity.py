@@ -1,4 +1,4 @@
-"""Corrections of identity over HTTP: merge, undo, split, what is kept apart, and how an event came."""
+"""Corrections of identity over HTTP: merge, undo, split, kept apart; and how an event came."""
 
 from typing import Any
 
@@ -29,7 +29,8 @@ async def merged(worker: Worker, admin: httpx.AsyncClient, name: str, start: int
 
 
 async def by_mail(admin: httpx.AsyncClient, name: str) -> dict[str, Any]:
-    return await ok(admin, f"/v1/profiles/by/email/{name}@example.com")
+    found: dict[str, Any] = await ok(admin, f"/v1/profiles/by/email/{name}@example.com")
+    return found
 
 
 async def post(client: httpx.AsyncClient, url: str, status: int = 200, **body: Any) -> Any:
