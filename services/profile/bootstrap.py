@@ -80,6 +80,6 @@ async def _verified(settings: Settings) -> Verified:
 COMMANDS = {
     "worker": Command("merge touchpoints into profiles, publish updates", partial(_run, "worker")),
     "api": Command("serve profiles and take consents over HTTP", partial(_run, "api")),
-    "verify-identity": Command("make every profile again from the evidence and compare", _verify),
+    "verify": Command("make every profile again from the evidence and compare", _verify),
     "migrate": Command("bring the schema to its newest revision, then exit", _migrate),
 }

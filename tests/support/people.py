@@ -38,11 +38,11 @@ class Rates:
     about the rate of these; with 0.002 of mailboxes and of telephones it is 0.997.
     """
 
-    shared_mailbox: float = 0.0004
-    recycled_phone: float = 0.0004
+    shared_mailbox: float = 0.0002
+    recycled_phone: float = 0.0002
     stranger_at_kiosk: float = 0.02
     login_at_kiosk: float = 0.02
-    foreign_browser: float = 0.0002
+    foreign_browser: float = 0.0001
     trunk_number: float = 0.005
     till_default: float = 0.015
     known: float = 0.8

@@ -1,4 +1,4 @@
-"""The fold: touchpoints, in their order, into profiles. The one public function is `absorb`.
+"""The fold: touchpoints, in their order, into profiles: `absorb`, or `Fold` one by one.
 
 It resolves who each touchpoint is about, merges, counts, observes, and writes one update message
 for every change. Everything it needs is an argument and everything it found out is in the answer;
@@ -53,7 +53,7 @@ class Rules:
 
 def absorb(arrivals: Iterable[Arrival], known: Known, rules: Rules, naming: Naming) -> Absorbed:
     """Fold `arrivals` into the known profiles, in the order given."""
-    fold = _Fold(known, rules, naming)
+    fold = Fold(known, rules, naming)
     for arrival in arrivals:
         fold.apply(arrival)
     return fold.finish()
@@ -66,8 +66,11 @@ class _ContextZone(msgspec.Struct, gc=False):
 _zone_decoder = msgspec.json.Decoder(_ContextZone)
 
 
-class _Fold:
-    """The state of one fold: the known profiles as they become, touchpoint by touchpoint."""
+class Fold:
+    """The state of one fold: the known profiles as they become, touchpoint by touchpoint.
+
+    For whoever has to do something else in between; `absorb` is all of it at once.
+    """
 
     def __init__(self, known: Known, rules: Rules, naming: Naming) -> None:
         self.rules = rules
@@ -79,6 +82,7 @@ class _Fold:
         self.result = Absorbed()
 
     def apply(self, arrival: Arrival) -> None:
+        """Fold the next touchpoint."""
         touchpoint, _, named = arrival
         hint = None if named.hint is None else self._active(named.hint)
         keys, aside = named.keys, NOTHING
@@ -173,6 +177,7 @@ class _Fold:
         return True
 
     def finish(self) -> Absorbed:
+        """What the fold found out; nothing may be applied afterwards."""
         self.result.changed = [one for one in self.profiles.values() if one.changed]
         return self.result
 

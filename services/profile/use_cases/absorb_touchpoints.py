@@ -7,6 +7,7 @@ batches: after a rollback the same records must lead to the same result.
 The counters of the sources come last, on the shard of a partition whose lease this batch holds.
 """
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -17,7 +18,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.profile.domain.absorb import Rules, absorb
+from services.profile.domain.absorb import Fold, Rules
 from services.profile.domain.absorbed import NO_IDENTITY, Absorbed, Arrival, Known
 from services.profile.domain.evidence import encode_notes
 from services.profile.domain.identity import stand_in, usable
@@ -30,6 +31,7 @@ from services.profile.storage import (
     touchpoints,
 )
 from services.profile.use_cases.naming import NAMING
+from shared import clock
 from shared.contracts.topics import Topics
 from shared.contracts.touchpoint import TouchpointEnvelope, envelope_decoder
 from shared.errors import Infrastructure, PartitionStopped
@@ -50,6 +52,9 @@ POINTS = (
 
 REFUSALS = ("veto", "limit", "cap", "cannot_link", "shared")
 """Rules of identity that stand against uniting profiles, as the metrics name them."""
+
+BREATH_SECONDS = 0.01
+"""So long a fold keeps the process for itself."""
 
 TRIES = 3
 """How often another worker may meet the same people first, before the batch starts over."""
@@ -154,7 +159,7 @@ async def _absorb(tx: AsyncConnection, fresh: list[Arrival], ids: _Ids, rules: R
         known = await _lock(tx, fresh, ids, shared)
         if known is not None and known.shared <= shared:
             crash_point("profile.locked")
-            absorbed = absorb(fresh, known, rules, NAMING)
+            absorbed = await _fold(fresh, known, rules)
             if await _claim(tx, absorbed.assigned, ids):
                 return absorbed
         if known is None or known.shared <= shared:
@@ -163,6 +168,19 @@ async def _absorb(tx: AsyncConnection, fresh: list[Arrival], ids: _Ids, rules: R
             shared |= known.shared
         await profiles.back_to_savepoint(tx)
     raise Infrastructure("postgres", "other workers keep changing the same profiles")
+
+
+async def _fold(fresh: Sequence[Arrival], known: Known, rules: Rules) -> Absorbed:
+    """Fold, and let the other partitions of this process have their turn now and then: a storm of
+    merges, or a crowd around one large profile, must not hold them up."""
+    fold = Fold(known, rules, NAMING)
+    since = clock.monotonic_seconds()
+    for arrival in fresh:
+        fold.apply(arrival)
+        if clock.monotonic_seconds() - since > BREATH_SECONDS:
+            await asyncio.sleep(0)
+            since = clock.monotonic_seconds()
+    return fold.finish()
 
 
 async def _drop_seen(

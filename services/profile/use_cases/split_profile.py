@@ -8,13 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.profile.domain.absorb import Rules
 from services.profile.domain.divide import (
     Division,
+    Sides,
     SplitCause,
     divide,
     new_profile,
     sides_of_split,
     split_consents,
 )
-from services.profile.domain.profile import identifier_of
+from services.profile.domain.profile import StoredProfile, identifier_of
 from services.profile.domain.working_profile import WorkingProfile
 from services.profile.storage import cannot_links, listing
 from services.profile.use_cases.carry_out import carry_out, lock_active
@@ -49,17 +50,7 @@ async def split_profile(
     """
     stored = (await lock_active(tx, [profile_id]))[profile_id]
     may_replace(stored.seq)
-    problems = [
-        Problem(f"identifiers[{n}]", "not_held", "is no identifier of this profile")
-        for n, key in enumerate(keys)
-        if key not in stored.state.held
-    ]
-    if problems:
-        raise Unprocessable("only what the profile holds can be split off", problems)
-    try:
-        sides = sides_of_split(list(stored.state.held), keys, keys, rules.identity)
-    except ValueError as error:
-        raise Conflict(f"nothing can be split off: {error}") from None
+    sides = _sides(stored, keys, rules)
     now = await listing.business_time(tx)
     at = rfc3339(now)
     source = WorkingProfile(stored, rules.traits)
@@ -109,3 +100,17 @@ async def split_profile(
         after={"profiles": [source.id, target.id], "moved": len(sides.keys), "why": why},
     )
     return divided
+
+
+def _sides(stored: StoredProfile, keys: Sequence[str], rules: Rules) -> Sides:
+    problems = [
+        Problem(f"identifiers[{n}]", "not_held", "is no identifier of this profile")
+        for n, key in enumerate(keys)
+        if key not in stored.state.held
+    ]
+    if problems:
+        raise Unprocessable("only what the profile holds can be split off", problems)
+    try:
+        return sides_of_split(list(stored.state.held), keys, keys, rules.identity)
+    except ValueError as error:
+        raise Conflict(f"nothing can be split off: {error}") from None
