@@ -65,14 +65,7 @@ async def split_profile(
         why=why,
         at=at,
     )
-    division = Division(
-        source=source.id,
-        target=target.id,
-        keys=sides.keys,
-        apart=sides.apart,
-        cause=msgspec.json.encode(cause, order="deterministic"),
-        at=at,
-    )
+    division = _division(cause, sides)
     told = divide(source, target, division, rules.identity)
     divided = Divided(source.stored(), target.stored(), sides.keys, sides.apart)
     if dry_run:
@@ -114,3 +107,14 @@ def _sides(stored: StoredProfile, keys: Sequence[str], rules: Rules) -> Sides:
         return sides_of_split(list(stored.state.held), keys, keys, rules.identity)
     except ValueError as error:
         raise Conflict(f"nothing can be split off: {error}") from None
+
+
+def _division(cause: SplitCause, sides: Sides) -> Division:
+    return Division(
+        source=cause.source,
+        target=cause.target,
+        keys=sides.keys,
+        apart=sides.apart,
+        cause=msgspec.json.encode(cause, order="deterministic"),
+        at=cause.at,
+    )
