@@ -1,6 +1,7 @@
 """Split identifiers off a profile into a new one, with every fact that hangs on them."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -80,18 +81,7 @@ async def split_profile(
         topics=topics,
         counts=counts,
     )
-    await cannot_links.insert(
-        tx, sides.apart, cause="split", cause_id=cause.id, why=why, actor=who.name, at=now
-    )
-    await audit.append(
-        tx,
-        who=who,
-        kind=KIND,
-        key=source.id,
-        action="split",
-        before={"profile": source.id},
-        after={"profiles": [source.id, target.id], "moved": len(sides.keys), "why": why},
-    )
+    await _log(tx, divided, cause, who=who, at=now)
     return divided
 
 
@@ -117,4 +107,31 @@ def _division(cause: SplitCause, sides: Sides) -> Division:
         apart=sides.apart,
         cause=msgspec.json.encode(cause, order="deterministic"),
         at=cause.at,
+    )
+
+
+async def _log(
+    tx: AsyncConnection, divided: Divided, cause: SplitCause, *, who: audit.Who, at: datetime
+) -> None:
+    await cannot_links.insert(
+        tx,
+        divided.apart,
+        cause="split",
+        cause_id=cause.id,
+        why=cause.why,
+        actor=who.name,
+        at=at,
+    )
+    await audit.append(
+        tx,
+        who=who,
+        kind=KIND,
+        key=cause.source,
+        action="split",
+        before={"profile": cause.source},
+        after={
+            "profiles": [cause.source, cause.target],
+            "moved": len(divided.moved),
+            "why": cause.why,
+        },
     )
