@@ -8,7 +8,7 @@ from services.orchestrator.api.app import create_app
 from services.orchestrator.api.profile_client import profile_client
 from services.orchestrator.storage import timers
 from services.orchestrator.use_cases.fire_timers import fire_timers
-from services.orchestrator.use_cases.load_ruleset import LiveRuleSet
+from services.orchestrator.use_cases.load_ruleset import live_ruleset
 from services.orchestrator.use_cases.respond import Responder
 from shared.errors import Infrastructure, Misconfigured
 from shared.observability import metrics
@@ -35,7 +35,7 @@ MEASURE_SECONDS = 2.0
 
 async def _worker(settings: Settings) -> Role:
     built = parts(settings, service=SCHEMA, role="worker")
-    ruleset = LiveRuleSet(built.engine)
+    ruleset = live_ruleset(built.engine)
     return stateful_worker(
         built,
         health=Health(built.name, built.checks()),
@@ -47,7 +47,7 @@ async def _worker(settings: Settings) -> Role:
 
 async def _poller(settings: Settings) -> Role:
     built = parts(settings, service=SCHEMA, role="poller")
-    ruleset = LiveRuleSet(built.engine)
+    ruleset = live_ruleset(built.engine)
 
     async def fire(limit: int) -> int:
         return await fire_timers(

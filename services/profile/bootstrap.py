@@ -1,6 +1,7 @@
 """Wires the roles of the profile service: the only place where its parts meet."""
 
 import asyncio
+import sys
 from functools import partial
 
 from services.profile.api.app import create_app
@@ -9,9 +10,12 @@ from services.profile.storage.tables import MIGRATIONS, SCHEMA
 from services.profile.use_cases.absorb_touchpoints import AbsorbTouchpoints
 from services.profile.use_cases.backfill_definitions import BackfillDefinitions
 from services.profile.use_cases.fan_out import FanOut, measure
+from services.profile.use_cases.load_rules import live_rules
 from services.profile.use_cases.sweep_deadlines import SweepDeadlines
 from services.profile.use_cases.sweep_deadlines import measure as measure_deadlines
+from services.profile.use_cases.verify_identity import Verified, verify_identity
 from shared.observability.health import Health
+from shared.postgres.engine import create_engine
 from shared.runtime.assembly import (
     api_role,
     migrate_service,
@@ -24,28 +28,27 @@ from shared.runtime.poller import poll
 from shared.runtime.service import Role, run_role
 from shared.settings import Settings, load
 
-RULES = Rules()
-"""Who is who and which source is believed; worker and API must go by the same."""
-
 
 async def _worker(settings: Settings) -> Role:
     built = parts(settings, service=SCHEMA, role="worker")
+    rules = live_rules(built.engine)
     return stateful_worker(
         built,
         health=Health(built.name, built.checks()),
-        handler=AbsorbTouchpoints(topics=built.topics, counts=built.counts, rules=RULES),
+        handler=AbsorbTouchpoints(topics=built.topics, counts=built.counts, rules=rules),
         discover=partitions_of(built, built.topics.touchpoints),
-        also={},
+        also={"rules": rules.run},
     )
 
 
 async def _sweeper(settings: Settings) -> Role:
     """Each kind of work that waits in the database is a task of its own."""
     built = parts(settings, service=SCHEMA, role="sweeper")
-    fan_out = FanOut(built.engine, counts=built.counts, rules=RULES)
-    deadlines = SweepDeadlines(built.engine, topics=built.topics, counts=built.counts, rules=RULES)
+    rules = live_rules(built.engine)
+    fan_out = FanOut(built.engine, counts=built.counts, rules=rules)
+    deadlines = SweepDeadlines(built.engine, topics=built.topics, counts=built.counts, rules=rules)
     backfill = BackfillDefinitions(
-        built.engine, topics=built.topics, counts=built.counts, rules=RULES
+        built.engine, topics=built.topics, counts=built.counts, rules=rules
     )
     return Role(
         health=Health(built.name, built.checks()),
@@ -59,6 +62,7 @@ async def _sweeper(settings: Settings) -> Role:
             },
             {
                 "catalogue": built.catalogue.run,
+                "rules": rules.run,
                 "measure": partial(measure, built.engine),
                 "measure_deadlines": partial(measure_deadlines, built.engine),
             },
@@ -69,11 +73,12 @@ async def _sweeper(settings: Settings) -> Role:
 
 async def _api(settings: Settings) -> Role:
     built = parts(settings, service=SCHEMA, role="api")
+    rules = live_rules(built.engine)
     health = Health(built.name, built.checks())
     app = create_app(
-        built.engine, health=health, topics=built.topics, counts=built.counts, rules=RULES
+        built.engine, health=health, topics=built.topics, counts=built.counts, rules=rules
     )
-    return api_role(built, health=health, app=app, also={})
+    return api_role(built, health=health, app=app, also={"rules": rules.run})
 
 
 def _run(role: str) -> int:
@@ -88,11 +93,31 @@ def _migrate() -> int:
     return 0
 
 
+def _verify() -> int:
+    """Exit status 1 when a profile is not what the evidence makes of it."""
+    settings = load(Settings)
+    verified = asyncio.run(_verified(settings))
+    lines = [*verified.differences, f"{verified.steps} steps, {verified.profiles} profiles"]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 1 if verified.differences else 0
+
+
+async def _verified(settings: Settings) -> Verified:
+    engine = create_engine(
+        settings.database_url, schema=SCHEMA, application=f"concert-{SCHEMA}-verify"
+    )
+    try:
+        return await verify_identity(engine, Rules())
+    finally:
+        await engine.dispose()
+
+
 COMMANDS = {
     "worker": Command("merge touchpoints into profiles, publish updates", partial(_run, "worker")),
     "sweeper": Command(
         "take events, new definitions and the passing of time to profiles", partial(_run, "sweeper")
     ),
     "api": Command("serve profiles and take consents over HTTP", partial(_run, "api")),
+    "verify": Command("make every profile again from the evidence and compare", _verify),
     "migrate": Command("bring the schema to its newest revision, then exit", _migrate),
 }

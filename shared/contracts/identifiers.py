@@ -25,15 +25,24 @@ NOBODY = frozenset(
         *("null", "undefined", "none", "nil", "nan", "void", "n/a", "na", "-1", "true", "false"),
         *("anonymous", "guest", "unknown", "not_authenticated", "[object object]"),
         *("id", "email", "distinct_id", "distinctid", "user_id", "userid"),
+        *("test@test.com", "none@none.com", "n/a@n/a.com"),
     )
 )
 """Values, in any case, that programs send when they know nobody (PostHog's and Segment's lists)."""
 
 
+_NOBODYS_MAIL = ("noreply@", "no-reply@", "donotreply@", "do-not-reply@")
+"""Mailboxes that nobody reads, at any domain."""
+
+
 def names_nobody(value: str) -> bool:
-    """Whether a value stands for "no value": blank, only zeros and signs, or one of NOBODY.
+    """Whether a value stands for "no value": blank, only zeros and signs, one of NOBODY, or a
+    mailbox that nobody reads.
 
     Quotation marks around the value do not help it.
     """
     bare = value.strip(" \t\r\n'\"")
-    return not bare.strip("0-+") or bare.lower() in NOBODY
+    if not bare.strip("0-+"):
+        return True
+    lowered = bare.lower()
+    return lowered in NOBODY or lowered.startswith(_NOBODYS_MAIL)

@@ -1,7 +1,10 @@
 """The profile update on `profile.updates`: a cause and the profile as it stood directly after it.
 
 `seq` is contiguous per profile id for ever. A merge adds one update to the winner (`merged_from`)
-and one last update to the loser (`merged_into`).
+and one last update to the loser (`merged_into`). A split, or the undoing of a merge, adds one to
+the profile that gives (`split_into`) and one to the profile that is new or comes back, which goes
+on from its own number (`split_from`). `link_seq` is on both messages the number that the loser, or
+the profile that comes back, has there: whoever reads them in any order goes by the greatest.
 """
 
 from typing import Any
@@ -51,6 +54,9 @@ class ProfileUpdate(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     profile: msgspec.Raw
     merged_from: str | None = None
     merged_into: str | None = None
+    split_from: str | None = None
+    split_into: str | None = None
+    link_seq: int | None = None
 
 
 update_decoder = msgspec.json.Decoder(ProfileUpdate)

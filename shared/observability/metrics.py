@@ -40,7 +40,7 @@ BATCH_STAGES: Final = ("fetch", "handle", "commit")
 TOPIC_KINDS: Final = ("channel", "touchpoints", "profile_updates", OTHER)
 DEAD_REASONS: Final = (*REASONS, OTHER)
 FAILURE_CLASSES: Final = ("infrastructure", "unknown")
-REFUSAL_REASONS: Final = ("veto", "limit", "cap", "cannot_link")
+REFUSAL_REASONS: Final = ("veto", "limit", "cap", "cannot_link", "shared")
 DECISION_OUTCOMES: Final = ("sent", "deferred", "suppressed", "held_out", "task_created", "none")
 STAGES: Final = (
     *("stale", "re_entry", "channel", "consent", "suppression", "eligibility", "applicability"),
@@ -308,7 +308,7 @@ MERGES_REFUSED = counter(
     "merge_refused_total",
     "Merges or attachments that identity rules forbade.",
     labels={"reason": REFUSAL_REASONS},
-    moves="A veto, a limit of identifiers, the cap of merges or a recorded split stood against it.",
+    moves="A veto, a limit, a cap, a recorded split or a shared identifier stood against it.",
     act="A jump of `limit` or `cap`: an identifier is shared by many persons, see the source.",
 )
 IDENTIFIERS_DEMOTED = counter(

@@ -7,8 +7,8 @@ from fastapi import Body, Path
 from pydantic import BaseModel, ConfigDict
 
 from services.orchestrator.domain.channel import Channel
-from services.orchestrator.domain.document import KEY
 from services.orchestrator.storage.saved import Saved
+from shared.conditions.document import KEY
 
 Key = Annotated[str, Path(pattern=f"^{KEY.pattern}$", max_length=100)]
 Document = Annotated[

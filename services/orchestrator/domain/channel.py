@@ -8,7 +8,7 @@ the customer there. Web and app know the person when they come, so the profile's
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from services.orchestrator.domain.document import Fields
+from shared.conditions.document import Fields
 from shared.conditions.mistakes import Mistakes, shown
 from shared.contracts.topics import CHANNEL_NAME, DEFAULT_CHANNELS
 from shared.contracts.touchpoint import Identifier

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.orchestrator.domain.document import Fields
 from services.orchestrator.domain.history import Contact
+from shared.conditions.document import Fields
 from shared.conditions.duration import duration_in_words
 from shared.conditions.mistakes import Mistakes, shown
 from shared.errors import Unprocessable

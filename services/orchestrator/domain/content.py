@@ -11,10 +11,10 @@ from typing import cast
 
 from liquid.exceptions import LiquidError
 
-from services.orchestrator.domain.document import Fields
 from services.orchestrator.domain.liquid_limits import bounded_environment
 from services.orchestrator.domain.liquid_source import source_problem
 from services.orchestrator.domain.liquid_work import CountedTemplate, Work
+from shared.conditions.document import Fields
 from shared.conditions.facts import Facts, reader
 from shared.conditions.mistakes import Mistakes, shown
 from shared.conditions.operands import read_attribute

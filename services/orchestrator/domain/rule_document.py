@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from services.orchestrator.domain.contact_policy import CATEGORIES
 from services.orchestrator.domain.content import Content, inline_content, read_locale
-from services.orchestrator.domain.document import KEY, Fields
 from services.orchestrator.domain.rule import (
     ACTION_KINDS,
     QUEUE,
@@ -20,6 +19,7 @@ from services.orchestrator.domain.rule import (
     Worth,
 )
 from services.orchestrator.domain.score import MAX_WEIGHT, MIN_WEIGHT
+from shared.conditions.document import KEY, Fields
 from shared.conditions.leaves import of_this_event
 from shared.conditions.mistakes import Mistakes
 from shared.conditions.operands import read_attribute

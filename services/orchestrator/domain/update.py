@@ -28,6 +28,19 @@ class Routed(msgspec.Struct, gc=False):
     cause: RoutedCause
     merged_from: str | None = None
     merged_into: str | None = None
+    split_from: str | None = None
+    split_into: str | None = None
+    link_seq: int | None = None
+
+    @property
+    def links(self) -> bool:
+        """Whether it speaks of another profile: of a merge or of a split."""
+        return (
+            self.merged_from is not None
+            or self.merged_into is not None
+            or self.split_from is not None
+            or self.split_into is not None
+        )
 
 
 class Parts(msgspec.Struct, gc=False):

@@ -1,22 +1,24 @@
-"""Moves everything that was done for a profile to the profile it was merged into.
+"""Moves everything that was done for a profile to the profile it was merged into, and back.
 
 All rows involved must be locked. Doing it again changes nothing. Decisions stay where they were
 taken; whoever lists them asks for the merged profiles too.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 _PAIRS = "unnest(CAST(:losers AS uuid[]), CAST(:winners AS uuid[])) AS m (loser, winner)"
 _ALIAS = text(
-    f"""
-    UPDATE profile_state AS s SET merged_into = m.winner, in_flight = 0, snapshot = NULL
-      FROM {_PAIRS}
+    """
+    UPDATE profile_state AS s SET merged_into = m.partner, in_flight = 0, snapshot = NULL
+      FROM unnest(CAST(:losers AS uuid[]), CAST(:partners AS uuid[]), CAST(:winners AS uuid[]))
+           AS m (loser, partner, winner)
      WHERE s.profile_id = m.loser AND s.merged_into IS NULL
     RETURNING s.profile_id::text AS loser, m.winner::text AS winner, old.in_flight, old.snapshot
-    """  # noqa: S608 - the one constant above
+    """
 )
 _GIVE = text(
     """
@@ -68,10 +70,24 @@ _EXITS = text(
 )
 
 
-async def absorb(tx: AsyncConnection, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Make each loser an alias of its winner and move what it has; returns the pairs that were
-    new. A winner must not itself be merged away, and no loser may be a winner."""
-    rows = (await tx.execute(_ALIAS, _columns(pairs))).all()
+class Absorption(NamedTuple):
+    """`loser` was merged into `partner`; `winner` is who stands for both now."""
+
+    loser: str
+    partner: str
+    winner: str
+
+
+async def absorb(tx: AsyncConnection, absorptions: Sequence[Absorption]) -> list[tuple[str, str]]:
+    """Make each loser an alias of its partner and move what it has to the winner; returns the
+    (loser, winner) pairs that were new. A winner must not itself be merged away, and no loser may
+    be a winner."""
+    given = {
+        "losers": [one.loser for one in absorptions],
+        "partners": [one.partner for one in absorptions],
+        "winners": [one.winner for one in absorptions],
+    }
+    rows = (await tx.execute(_ALIAS, given)).all()
     if not rows:
         return []
     new = [(row.loser, row.winner) for row in rows]
@@ -86,6 +102,72 @@ async def absorb(tx: AsyncConnection, pairs: Sequence[tuple[str, str]]) -> list[
     for statement in (*_MOVES, _ENTRIES, _EXITS):
         await tx.execute(statement, _columns(new))
     return new
+
+
+_STAND_ALONE = text(
+    "UPDATE profile_state SET merged_into = NULL WHERE profile_id = CAST(:back AS uuid)"
+)
+_GIVE_BACK = text(
+    """
+    WITH RECURSIVE family (id) AS (
+        SELECT CAST(:back AS uuid)
+        UNION
+        SELECT lost.profile_id
+          FROM family JOIN profile_state AS lost ON lost.merged_into = family.id
+    ), theirs AS (
+        UPDATE action SET profile_id = CAST(:back AS uuid)
+         WHERE profile_id = CAST(:root AS uuid)
+           AND CAST(convert_from(body, 'UTF8')::json ->> 'profile_id' AS uuid)
+               IN (SELECT id FROM family)
+        RETURNING action_id
+    ), contacts AS (
+        UPDATE contact_ledger SET profile_id = CAST(:back AS uuid)
+         WHERE action_id IN (SELECT action_id FROM theirs)
+    )
+    UPDATE timer SET profile_id = CAST(:back AS uuid)
+     WHERE profile_id = CAST(:root AS uuid) AND ref IN (SELECT action_id FROM theirs)
+    """
+)
+_SAME_ENTRIES = text(
+    """
+    INSERT INTO rule_entry (profile_id, rule, entry_key, entered_at, count)
+    SELECT CAST(:back AS uuid), rule, entry_key, entered_at, count
+      FROM rule_entry WHERE profile_id = CAST(:root AS uuid)
+        ON CONFLICT (profile_id, rule, entry_key) DO NOTHING
+    """
+)
+_SAME_EXITS = text(
+    """
+    INSERT INTO exit_mark (profile_id, criterion, occurred_at, touchpoint_id)
+    SELECT CAST(:back AS uuid), criterion, occurred_at, touchpoint_id
+      FROM exit_mark WHERE profile_id = CAST(:root AS uuid)
+        ON CONFLICT (profile_id, criterion) DO NOTHING
+    """
+)
+_COUNT = text(
+    """
+    UPDATE profile_state AS s
+       SET in_flight = counted.n,
+           snapshot = CASE WHEN counted.n > 0 THEN COALESCE(s.snapshot, root.snapshot) END
+      FROM (SELECT id, (SELECT count(*) FROM action WHERE in_flight AND profile_id = id) AS n
+              FROM unnest(ARRAY[CAST(:back AS uuid), CAST(:root AS uuid)]) AS pair (id)) AS counted,
+           (SELECT snapshot FROM profile_state WHERE profile_id = CAST(:root AS uuid)) AS root
+     WHERE s.profile_id = counted.id
+    """
+)
+
+
+async def part(tx: AsyncConnection, back: str, root: str) -> None:
+    """Let a profile stand for itself again, with the actions, contacts and timers that were its
+    own before `root` stood for it.
+
+    Whose an entry or an exit was cannot be told any more: both sides remember it, so that nothing
+    happens a second time. Until its next update it has the snapshot of `root`.
+    """
+    pair = {"back": back, "root": root}
+    await tx.execute(_STAND_ALONE, {"back": back})
+    for statement in (_GIVE_BACK, _SAME_ENTRIES, _SAME_EXITS, _COUNT):
+        await tx.execute(statement, pair)
 
 
 def _columns(pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:

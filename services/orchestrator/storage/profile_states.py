@@ -23,11 +23,11 @@ _ADVANCE = text(
         SELECT profile_id, last_seq FROM given ORDER BY profile_id
             ON CONFLICT (profile_id)
             DO UPDATE SET last_seq = greatest(s.last_seq, excluded.last_seq)
-        RETURNING s.profile_id, COALESCE(old.last_seq, 0) AS had, merged_into, in_flight
+        RETURNING s.profile_id, COALESCE(old.last_seq, 0) AS had, merged_into, in_flight, link_seq
     )
-    SELECT profile_id::text, had, merged_into::text, in_flight, first_seq
+    SELECT profile_id::text, had, merged_into::text, in_flight, link_seq, first_seq
       FROM moved JOIN given USING (profile_id)
-     WHERE had <> first_seq - 1 OR in_flight > 0 OR merged_into IS NOT NULL
+     WHERE had <> first_seq - 1 OR in_flight > 0 OR merged_into IS NOT NULL OR link_seq > 0
     """
 )
 _LOCK = text(
@@ -50,14 +50,25 @@ _SAVE = text(
 )
 
 
+_LINKS = text(
+    """
+    UPDATE profile_state AS s SET link_seq = greatest(s.link_seq, g.seq)
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:seqs AS bigint[])) AS g (profile_id, seq)
+     WHERE s.profile_id = g.profile_id
+    """
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Unusual:
     """A profile that needs a closer look: updates were seen before or are missing, something is
-    in flight, or it was merged away. `had` is the last update before the batch."""
+    in flight, or it was merged away once. `had` is the last update before the batch, `link_seq`
+    the one that last merged it or brought it back."""
 
     had: int
     merged_into: str | None
     in_flight: int
+    link_seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +107,7 @@ async def advance(
         "lasts": [*lasts, *[0] * len(extra)],
     }
     return {
-        row.profile_id: Unusual(row.had, row.merged_into, row.in_flight)
+        row.profile_id: Unusual(row.had, row.merged_into, row.in_flight, row.link_seq)
         for row in await tx.execute(_ADVANCE, given)
     }
 
@@ -129,3 +140,8 @@ async def save(tx: AsyncConnection, states: Mapping[str, Saved]) -> None:
             "spare": [state.spare for state in states.values()],
         },
     )
+
+
+async def note_links(tx: AsyncConnection, seqs: Mapping[str, int]) -> None:
+    """Keep with which update each locked profile was merged or brought back."""
+    await tx.execute(_LINKS, {"ids": list(seqs), "seqs": list(seqs.values())})

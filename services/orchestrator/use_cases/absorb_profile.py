@@ -1,11 +1,14 @@
-"""Makes one person of merged profiles: `absorb(loser → winner)`, however often and in any order.
+"""Makes one person of merged profiles, and two again of those that were parted.
 
-Both messages of a merge ask for it, and whichever comes first does it. Updates of the loser that
+Both messages of a merge or a split ask for it, and whichever comes first does it. Each says with
+which number the profile that gives way, or comes back, was told of it: of two links of a profile
+the one with the greater number holds, in whatever order they come. Updates of a merged profile that
 come later are judged against the winner.
 """
 
 import logging
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,6 +17,18 @@ from services.orchestrator.storage import merges, profile_states
 from services.orchestrator.storage.profile_states import Unusual
 
 logger = logging.getLogger(__name__)
+
+
+class Link(NamedTuple):
+    """What a message says of `profile_id`: it was merged into `partner`, or parted from it.
+
+    `seq` is the profile's own number of that; 0 where the message does not say.
+    """
+
+    profile_id: str
+    partner: str
+    seq: int
+    merged: bool
 
 
 class Persons:
@@ -26,6 +41,7 @@ class Persons:
             if row.merged_into is not None
         }
         self._in_flight = {profile_id for profile_id, row in unusual.items() if row.in_flight}
+        self._link_seq = {profile_id: row.link_seq for profile_id, row in unusual.items()}
 
     def of(self, profile_id: str) -> str:
         """The profile that stands for the person now."""
@@ -54,33 +70,80 @@ class Persons:
                     self._in_flight.add(profile_id)
             known |= unknown
 
+    def is_news(self, link: Link) -> bool:
+        """Whether a link was said after the one that is known of its profile."""
+        known = self._link_seq.get(link.profile_id, 0)
+        return link.seq > known or (known == 0 and link.merged and not self.is_merged(link))
+
+    def is_merged(self, link: Link) -> bool:
+        """Whether the link's profile is merged away, as far as is known."""
+        return link.profile_id in self._winner
+
+    def part(self, link: Link) -> str:
+        """Let a profile stand for itself again; returns the one that stood for it."""
+        root = self.of(link.profile_id)
+        del self._winner[link.profile_id]
+        self._in_flight.add(link.profile_id)
+        return root
+
     def merge(self, loser: str, winner: str) -> bool:
-        """Note a merge; False when it is known already or would lead in a circle."""
-        root = self.of(winner)
-        if loser in self._winner:
-            return False
-        if root == loser:
+        """Note a merge; False when it would lead in a circle."""
+        if self.of(winner) == loser:
             logger.error("profile %s cannot be merged into itself by way of %s", loser, winner)
             return False
-        self._winner[loser] = root
+        self._winner[loser] = winner
         return True
 
+    def joins(self, link: Link) -> bool:
+        """Whether a link says no more than what is known: merged into this very partner."""
+        return link.merged and self._winner.get(link.profile_id) == link.partner
 
-def merges_in(updates: Iterable[Routed]) -> list[tuple[str, str]]:
-    """The (loser, winner) pairs that the updates speak of."""
-    pairs: dict[tuple[str, str], None] = {}
+
+def links_in(updates: Iterable[Routed]) -> list[Link]:
+    """What the updates say of merges and splits: for each profile only what was said last."""
+    last: dict[str, Link] = {}
     for update in updates:
-        if update.merged_from is not None:
-            pairs[(update.merged_from, update.profile_id)] = None
-        if update.merged_into is not None:
-            pairs[(update.profile_id, update.merged_into)] = None
-    return list(pairs)
+        for link in _links_of(update):
+            known = last.get(link.profile_id)
+            if known is None or link.seq >= known.seq:
+                last[link.profile_id] = link
+    return list(last.values())
 
 
-async def absorb_profiles(
-    tx: AsyncConnection, persons: Persons, pairs: Iterable[tuple[str, str]]
-) -> None:
-    """Carry out the merges that are new: ledger, actions, timers, entries and exits move."""
-    new = [pair for pair in pairs if persons.merge(*pair)]
+def _links_of(update: Routed) -> Iterable[Link]:
+    own, other = update.link_seq or update.seq, update.link_seq or 0
+    if update.merged_from is not None:
+        yield Link(update.merged_from, update.profile_id, other, merged=True)
+    if update.merged_into is not None:
+        yield Link(update.profile_id, update.merged_into, own, merged=True)
+    if update.split_into is not None:
+        yield Link(update.split_into, update.profile_id, other, merged=False)
+    if update.split_from is not None:
+        yield Link(update.profile_id, update.split_from, own, merged=False)
+
+
+async def link_profiles(tx: AsyncConnection, persons: Persons, links: Iterable[Link]) -> None:
+    """Carry out the links that are news.
+
+    A merge moves ledger, actions, timers, entries and exits to the winner; a split gives back what
+    was done in the name of the profile that comes back, and both sides remember entries and exits.
+    """
+    news = [link for link in links if persons.is_news(link)]
+    for link in news:
+        if persons.is_merged(link) and not persons.joins(link):
+            await merges.part(tx, link.profile_id, persons.part(link))
+    new = [
+        link
+        for link in news
+        if link.merged and (persons.joins(link) or persons.merge(link.profile_id, link.partner))
+    ]
     if new:
-        await merges.absorb(tx, [(loser, persons.of(loser)) for loser, _ in new])
+        await merges.absorb(
+            tx,
+            [
+                merges.Absorption(link.profile_id, link.partner, persons.of(link.profile_id))
+                for link in new
+            ],
+        )
+    if news:
+        await profile_states.note_links(tx, {link.profile_id: link.seq for link in news})

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.orchestrator.storage import configuration
 from services.orchestrator.storage.draft_kind import Kind
 from shared import clock
 from shared.errors import Conflict, NotFound
-from shared.postgres import audit, drafts
+from shared.postgres import audit, drafts, epochs
 from shared.postgres.drafts import Draft, Status
 from shared.postgres.transaction import transaction
 
@@ -42,7 +41,7 @@ async def change_status(
                 f"{kind.words} {key} is {before.status}; {change} is for what is {allowed}."
             )
         after = await drafts.set_status(tx, kind, key, target, at=clock.now(), by=who.name)
-        await configuration.bump_epoch(tx)
+        await epochs.bump_epoch(tx)
         await audit.append(
             tx,
             who=who,

@@ -1,15 +1,10 @@
-"""Keeps the configuration in force compiled in memory: loaded anew when its epoch has moved.
+"""Loads and compiles the configuration in force, for the workers and pollers that follow it."""
 
-A publication bumps the epoch in its own transaction; every worker and poller asks for it twice a
-second, so a change is live everywhere within two seconds.
-"""
-
-import asyncio
 import logging
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.orchestrator.domain.channel import parse_channel
 from services.orchestrator.domain.contact_policy import parse_policy
@@ -18,14 +13,12 @@ from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import configuration
 from services.orchestrator.storage.configuration import Stored
-from shared.errors import Infrastructure, Unprocessable
+from shared.errors import Unprocessable
 from shared.observability import metrics
-from shared.postgres.transaction import transaction
-from shared.runtime.waiting import wait
+from shared.runtime.live import Live
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.5
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -47,41 +40,19 @@ class Parse(Protocol[T_co]):
     def __call__(self, document: object, *, key: str, version: int) -> T_co: ...
 
 
-class LiveRuleSet:
-    """The configuration in force, as this process knows it. Call it for the present `RuleSet`."""
+def live_ruleset(engine: AsyncEngine) -> Live[RuleSet]:
+    """The configuration in force, followed as it changes."""
+    return Live(engine, _load, _report)
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-        self._current: RuleSet | None = None
 
-    def __call__(self) -> RuleSet:
-        """The configuration that was loaded last. Raises Infrastructure before the first load."""
-        if self._current is None:
-            raise Infrastructure("postgres", "the configuration is not loaded yet")
-        return self._current
+async def _load(tx: AsyncConnection) -> tuple[int, RuleSet]:
+    stored = await configuration.load(tx)
+    return stored.epoch, compiled(stored)
 
-    async def refresh(self) -> bool:
-        """Load the configuration if it changed; whether it did."""
-        async with transaction(self._engine) as tx:
-            epoch = await configuration.epoch(tx)
-        if self._current is not None and self._current.epoch == epoch:
-            return False
-        async with transaction(self._engine) as tx:
-            stored = await configuration.load(tx)
-        self._current = compiled(stored)
-        metrics.RULES_ACTIVE.set(len(self._current.rules))
-        metrics.RULE_INDEX_VERSION.set(stored.epoch)
-        return True
 
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Follow the epoch until told to stop; what was loaded stays in force while PostgreSQL
-        is away."""
-        while not stopping.is_set():
-            try:
-                await self.refresh()
-            except Infrastructure as error:
-                logger.warning("configuration: again in %.1f s: %s", POLL_SECONDS, error)
-            await wait(stopping, POLL_SECONDS)
+def _report(ruleset: RuleSet, epoch: int) -> None:
+    metrics.RULES_ACTIVE.set(len(ruleset.rules))
+    metrics.RULE_INDEX_VERSION.set(epoch)
 
 
 def compiled(stored: Stored) -> RuleSet:

@@ -4,11 +4,10 @@ from collections.abc import Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.orchestrator.storage import configuration
 from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.check_configuration import check_draft, check_references
 from shared.errors import NotFound
-from shared.postgres import audit, drafts
+from shared.postgres import audit, drafts, epochs
 from shared.postgres.documents import publish_document
 from shared.postgres.drafts import Draft
 from shared.postgres.transaction import transaction
@@ -36,5 +35,5 @@ async def publish_draft(
         check_draft(kind, key, draft.body)
         await check_references(tx, kind, key, draft.body)
         published = await publish_document(tx, kind, draft, who=who)
-        await configuration.bump_epoch(tx)
+        await epochs.bump_epoch(tx)
         return published

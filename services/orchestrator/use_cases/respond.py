@@ -23,7 +23,7 @@ from services.orchestrator.domain.update import Routed, read_moment, routed_deco
 from services.orchestrator.storage import effects as effect_rows
 from services.orchestrator.storage import profile_states, timers
 from services.orchestrator.storage.profile_states import Saved, Unusual
-from services.orchestrator.use_cases.absorb_profile import Persons, absorb_profiles, merges_in
+from services.orchestrator.use_cases.absorb_profile import Persons, link_profiles, links_in
 from services.orchestrator.use_cases.naming import action_ids, decision_id
 from services.orchestrator.use_cases.recall import Asked, recall
 from services.orchestrator.use_cases.report import Report
@@ -50,7 +50,7 @@ class Batch:
 
     updates: list[tuple[Record, Routed]] = field(default_factory=list)
     spans: dict[str, tuple[int, int]] = field(default_factory=dict)
-    merging: list[Routed] = field(default_factory=list)
+    linking: list[Routed] = field(default_factory=list)
     concerns_rules: bool = False
     missing: int = 0
 
@@ -73,14 +73,15 @@ class Responder:
         report, effects = Report(), Effects()
         batch = _read(records, ruleset, handled)
         crash_point("orchestrator.decoded")
-        pairs = merges_in(batch.merging)
-        partners = {profile_id for pair in pairs for profile_id in pair}
+        partners = {
+            id_ for link in links_in(batch.linking) for id_ in (link.profile_id, link.partner)
+        }
         unusual = await profile_states.advance(tx, batch.spans, partners)
         crash_point("orchestrator.locked")
         _drop_known(batch, unusual, handled)
         persons = Persons(unusual)
         await persons.lock_winners(tx)
-        await absorb_profiles(tx, persons, merges_in(batch.merging))
+        await link_profiles(tx, persons, links_in(batch.linking))
         report.missing = batch.missing
         if batch.concerns_rules or persons.in_flight:
             await _Answers(tx, batch, persons, ruleset, effects, report).run()
@@ -120,8 +121,8 @@ def _read(records: Sequence[Record], ruleset: RuleSet, handled: Handled) -> Batc
         updates.append((record, update))
         if update.cause.type in listens:
             batch.concerns_rules = True
-        if update.merged_from is not None or update.merged_into is not None:
-            batch.merging.append(update)
+        if update.links:
+            batch.linking.append(update)
     return batch
 
 
@@ -156,7 +157,7 @@ def _drop_known(batch: Batch, unusual: Mapping[str, Unusual], handled: Handled) 
         else:
             kept.append((record, update))
     batch.updates = kept
-    batch.merging = [one for one in batch.merging if one.seq > seen.get(one.profile_id, -1)]
+    batch.linking = [one for one in batch.linking if one.seq > seen.get(one.profile_id, -1)]
 
 
 class _Answers:
@@ -188,7 +189,7 @@ class _Answers:
             self._tx,
             asked.values(),
             in_flight=in_flight,
-            merged=bool(self._batch.merging),
+            merged=bool(self._batch.linking),
             ruleset=self._ruleset,
             at=at,
         )

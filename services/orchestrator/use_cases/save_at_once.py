@@ -5,11 +5,11 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.orchestrator.storage import configuration, saved
+from services.orchestrator.storage import saved
 from services.orchestrator.storage.saved import Body, Kind, Saved
 from services.orchestrator.use_cases.check_configuration import check_saved
 from shared import clock
-from shared.postgres import audit
+from shared.postgres import audit, epochs
 from shared.postgres.documents import save_document
 from shared.postgres.transaction import transaction
 
@@ -41,5 +41,5 @@ async def save_at_once(
             may_replace=lambda row: may_replace(None if row is None else row.version),
             who=who,
         )
-        await configuration.bump_epoch(tx)
+        await epochs.bump_epoch(tx)
         return made

@@ -1,11 +1,16 @@
 """Puts the profile API together."""
 
+from collections.abc import Callable
+
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.profile.api.audience_events import router as audience_events
 from services.profile.api.changes import router as changes
 from services.profile.api.definitions import personas, segments
+from services.profile.api.events import router as events
+from services.profile.api.identity import router as identity
+from services.profile.api.identity_rules import router as identity_rules
 from services.profile.api.leaves import router as leaves
 from services.profile.api.profiles import router as profiles
 from services.profile.api.state import ApiState, give
@@ -22,10 +27,15 @@ VERSION = "1"
 
 
 def create_app(
-    engine: AsyncEngine, *, health: Health, topics: Topics, counts: PartitionCounts, rules: Rules
+    engine: AsyncEngine,
+    *,
+    health: Health,
+    topics: Topics,
+    counts: PartitionCounts,
+    rules: Callable[[], Rules],
 ) -> FastAPI:
-    """The application. `topics` and `counts` say where updates go; `rules` are those of the
-    worker."""
+    """The application. `topics` and `counts` say where updates go; `rules` gives those in force,
+    as the worker has them."""
     app = http.create_app(
         title=TITLE,
         version=VERSION,
@@ -37,10 +47,13 @@ def create_app(
             timeline,
             touchpoints,
             audience_events,
+            events,
+            identity,
+            identity_rules,
             segments,
             personas,
             leaves,
         ],
     )
-    give(app, ApiState(rules=rules, topics=topics, counts=counts))
+    give(app, ApiState(current=rules, topics=topics, counts=counts))
     return app

@@ -75,9 +75,8 @@ async def get_profile_by_identifier(
     masked: Masked = False,
 ) -> Response:
     """The person an identifier points at; the value may be written as freely as in an event."""
-    written = plain(value)
     async with transaction(engine) as tx:
-        stored = await read_profile_by_identifier(tx, type, form_of(type, written) or written)
+        stored = await read_profile_by_identifier(tx, type, as_stored(type, value, state.rules))
     hide = not may_see(principal, asked_masked=masked)
     return profile_answer(stored, state.rules, provenance="provenance" in include, masked=hide)
 
@@ -119,6 +118,13 @@ async def list_identifiers(
     if not may_see(principal, asked_masked=masked):
         items = mask_identifiers(items)
     return json_answer({"items": items, "next_cursor": cursor})
+
+
+def as_stored(type_: str, value: str, rules: Rules) -> str:
+    """The value of an identifier, written as freely as in an event, in the form it is stored in."""
+    written = plain(value)
+    formed = form_of(type_, written) or written
+    return rules.identity.form(type_, formed) or formed
 
 
 def profile_answer(

@@ -1,5 +1,6 @@
 """What a handler may take from the application beside the engine."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -13,13 +14,19 @@ from shared.kafka.messages import PartitionCounts
 
 @dataclass(frozen=True, slots=True)
 class ApiState:
-    """`rules` say who is who and which source is believed, as the worker's do; `topics` and
-    `counts` say where the update of a changed profile goes; `live` says what is in force."""
+    """`current` gives the rules in force: who is who and which source is believed, as the worker
+    has them; `topics` and `counts` say where the update of a changed profile goes; `live` says
+    what definitions are in force."""
 
-    rules: Rules
+    current: Callable[[], Rules]
     topics: Topics
     counts: PartitionCounts
     live: LiveDefinitions = field(default_factory=LiveDefinitions)
+
+    @property
+    def rules(self) -> Rules:
+        """The rules in force. Raises Infrastructure before they were read."""
+        return self.current()
 
 
 def give(app: FastAPI, state: ApiState) -> None:

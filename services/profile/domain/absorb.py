@@ -1,11 +1,11 @@
-"""The fold: touchpoints, in their order, into profiles. The one public function is `absorb`.
+"""The fold: touchpoints, in their order, into profiles: `absorb`, or `Fold` one by one.
 
 It resolves who each touchpoint is about, merges, counts, observes, and writes one update message
 for every change. Everything it needs is an argument and everything it found out is in the answer;
 the same sequence of touchpoints in batches of any size gives the same messages, byte for byte.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import msgspec
@@ -15,13 +15,12 @@ from services.profile.domain.absorbed import (
     Absorbed,
     Arrival,
     Known,
-    Merge,
     MergeCause,
     Naming,
 )
 from services.profile.domain.assess import assess, concerned, note_due
-from services.profile.domain.consent import consent_list
-from services.profile.domain.identity import IdentityRules, Resolution, resolve
+from services.profile.domain.evidence import note_of
+from services.profile.domain.identity import VALUES_UNTIL_SHARED, IdentityRules, stand_in
 from services.profile.domain.members import Members
 from services.profile.domain.profile import (
     CONTEXT_TIMEZONE,
@@ -29,7 +28,7 @@ from services.profile.domain.profile import (
     StoredProfile,
     identifier_of,
 )
-from services.profile.domain.snapshot import update
+from services.profile.domain.resolve import Resolution, resolve
 from services.profile.domain.standing import Standing
 from services.profile.domain.sums import ORDER_TYPES, revenue_of
 from services.profile.domain.survivorship import (
@@ -39,8 +38,12 @@ from services.profile.domain.survivorship import (
     TraitPolicy,
     canonical,
 )
+from services.profile.domain.telling import tell
+from services.profile.domain.unite import unite
 from services.profile.domain.working_profile import WorkingProfile
 from shared.contracts.touchpoint import Identifier, TouchpointEnvelope
+
+NOTHING: Set[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Rules:
 
 def absorb(arrivals: Iterable[Arrival], known: Known, rules: Rules, naming: Naming) -> Absorbed:
     """Fold `arrivals` into the known profiles, in the order given."""
-    fold = _Fold(known, rules, naming)
+    fold = Fold(known, rules, naming)
     for arrival in arrivals:
         fold.apply(arrival)
     return fold.finish()
@@ -66,8 +69,11 @@ class _ContextZone(msgspec.Struct, gc=False):
 _zone_decoder = msgspec.json.Decoder(_ContextZone)
 
 
-class _Fold:
-    """The state of one fold: the known profiles as they become, touchpoint by touchpoint."""
+class Fold:
+    """The state of one fold: the known profiles as they become, touchpoint by touchpoint.
+
+    For whoever has to do something else in between; `absorb` is all of it at once.
+    """
 
     def __init__(self, known: Known, rules: Rules, naming: Naming) -> None:
         self.rules = rules
@@ -75,23 +81,30 @@ class _Fold:
         self.known = known
         self.look = known.look
         self.owners = dict(known.owners)
+        self.shared = set(known.shared)
         self.profiles = _Profiles(known.profiles, rules.traits)
         self.result = Absorbed()
         self.members = Members(known.look, rules.identity, naming.change, self.result.messages)
 
     def apply(self, arrival: Arrival) -> None:
+        """Fold the next touchpoint."""
         touchpoint, _, named = arrival
+        hint = None if named.hint is None else self._active(named.hint)
+        keys, aside = named.keys, NOTHING
+        if self.shared and not self.shared.isdisjoint(keys):
+            aside = self.shared.intersection(keys)
+            keys = self._own(keys, aside, hint)
         if named.blocked:
             self.result.outcomes["blocked"] += named.blocked
-        keys = named.keys
-        hint = None if named.hint is None else self._active(named.hint)
         if not keys and hint is None:
             self.result.outcomes[NO_IDENTITY] += 1
             self.result.anchors[touchpoint.id] = None
+            self._place(arrival, None, aside)
             return
         owner = self.owners.get(keys[0]) if keys else hint
         if owner is not None and self._all_of(keys, owner):
             self._take_in(self.profiles[owner], keys, arrival)
+            self._place(arrival, owner, aside)
             return
         resolution = resolve(
             keys,
@@ -102,12 +115,63 @@ class _Fold:
             rules=self.rules.identity,
         )
         self._note_refusals(resolution)
+        if resolution.demoted:
+            self._look_for_shared(named.keys, resolution)
         profile = self._profile_for(resolution, touchpoint)
         for key in resolution.new:
             self.owners[key] = self.result.assigned[key] = profile.id
         unkept = resolution.unkept
         kept = [key for key in resolution.keys if key not in unkept] if unkept else resolution.keys
         self._take_in(profile, kept, arrival)
+        self._place(arrival, profile.id, aside, resolution)
+
+    def _own(self, keys: Sequence[str], aside: Set[str], hint: str | None) -> list[str]:
+        """Only what is one person's own. What shared identifiers do alone hangs on a stand-in for
+        the strongest of them, and is nobody's."""
+        self.result.outcomes["refused_shared"] += 1
+        own = [key for key in keys if key not in aside]
+        return own if own or hint is not None else [stand_in(keys[0])]
+
+    def _look_for_shared(self, keys: Sequence[str], resolution: Resolution) -> None:
+        """Remember the veto values that demoted identifiers came with; enough of them say that an
+        identifier is many people's."""
+        rules = self.rules.identity
+        vetoes = [type_.name for type_ in rules.types.values() if type_.veto]
+        here = {key for key in keys if rules.vetoes(key)}
+        for profile_id in resolution.profiles:
+            here.update(key for name in vetoes for key in self.profiles[profile_id].keys_of(name))
+        for key, broken in resolution.demoted:
+            owner = self.owners.get(key)
+            if broken.rule != "veto" or owner is None or rules.vetoes(key):
+                continue
+            holder = self.profiles[owner]
+            known = {other for name in vetoes for other in holder.keys_of(name)}
+            marks = holder.state.held[key].marks
+            known.update(() if marks is None else marks.met)
+            if here <= known:
+                continue
+            marks = holder.marks_of(key)
+            marks.met = sorted({*marks.met, *(here - known)})
+            role = rules.of(key.partition("\0")[0]).role
+            if len(known | here) >= VALUES_UNTIL_SHARED[role]:
+                marks.shared = True
+                self.shared.add(key)
+                self.result.shared.append(key)
+                self.result.outcomes["shared"] += 1
+
+    def _place(
+        self,
+        arrival: Arrival,
+        profile_id: str | None,
+        aside: Set[str],
+        resolution: Resolution | None = None,
+    ) -> None:
+        """Keep as evidence where a touchpoint went, and why unless that is plain."""
+        if resolution is not None or aside:
+            self.result.notes[len(self.result.placed)] = note_of(
+                arrival.touchpoint.identifiers, resolution, aside, self.rules.identity
+            )
+        self.result.placed.append(profile_id)
 
     def _all_of(self, keys: Sequence[str], owner: str) -> bool:
         """Whether all identifiers are known and on this one profile: nothing can break then."""
@@ -118,6 +182,7 @@ class _Fold:
         return True
 
     def finish(self) -> Absorbed:
+        """What the fold found out; nothing may be applied afterwards."""
         self.result.changed = [one for one in self.profiles.values() if one.changed]
         for one in self.result.changed:
             note_due(one, self.look)
@@ -134,7 +199,7 @@ class _Fold:
         outcomes = self.result.outcomes
         if resolution.demoted:
             outcomes["demoted"] += len(resolution.demoted)
-            outcomes[f"refused_{resolution.demoted[0].broken}"] += 1
+            outcomes[f"refused_{resolution.demoted[0].broken.rule}"] += 1
         if resolution.unkept:
             outcomes["unkept"] += len(resolution.unkept)
             outcomes["refused_cap"] += 1
@@ -185,33 +250,24 @@ class _Fold:
         )
         self.members.catch_up(winner, touchpoint)
         self.members.catch_up(loser, touchpoint)
-        moved = tuple(sorted(loser.state.held))
-        before = consent_list(winner.state.consents), consent_list(loser.state.consents)
-        winner.absorb(loser)
-        for key in moved:
+        united = unite(
+            winner,
+            loser,
+            merge_id=merge_id,
+            cause=cause,
+            at=touchpoint.received_at,
+            rules=self.rules.identity,
+            look=self.look,
+        )
+        for key in united.merge.moved:
             self.owners[key] = winner.id
             (self.result.assigned if key in self.result.assigned else self.result.moved)[key] = (
                 winner.id
             )
-        changes = assess(
-            winner, self.look, self.look.definitions.everyone, at=touchpoint.received_at
-        )
-        self._emit(winner, cause, merged_from=loser.id)
-        self._emit(loser, cause, merged_into=winner.id)
-        self.members.tell(winner, changes, touchpoint)
+        self.result.messages += united.messages
+        self.members.tell(winner, united.changes, touchpoint)
         self.result.outcomes["merged"] += 1
-        self.result.merges.append(
-            Merge(
-                merge_id,
-                winner.id,
-                loser.id,
-                winner.seq,
-                touchpoint.received_at,
-                cause,
-                moved,
-                *before,
-            )
-        )
+        self.result.merges.append(united.merge)
 
     def _take_in(self, profile: WorkingProfile, kept: Sequence[str], arrival: Arrival) -> None:
         """Apply a touchpoint to the profile it is about and say so."""
@@ -229,7 +285,9 @@ class _Fold:
         mask = self._observe(profile, anchor, touchpoint)
         mask |= self.members.note(profile, anchor, touchpoint)
         changes = assess(profile, self.look, mask, at=touchpoint.received_at) if mask else []
-        self._emit(profile, arrival.body)
+        self.result.messages.append(
+            tell(profile, arrival.body, self.rules.identity, look=self.look)
+        )
         if changes:
             self.members.tell(profile, changes, touchpoint)
 
@@ -252,25 +310,6 @@ class _Fold:
             said = Saying(source, touchpoint.occurred_at, touchpoint.id, verified, values)
             profile.observe(anchor, said)
         return concerned(values, self.look.definitions) if values else 0
-
-    def _emit(
-        self,
-        profile: WorkingProfile,
-        cause: bytes,
-        *,
-        merged_from: str | None = None,
-        merged_into: str | None = None,
-    ) -> None:
-        profile.seq += 1
-        message = update(
-            profile,
-            cause,
-            self.rules.identity,
-            merged_from=merged_from,
-            merged_into=merged_into,
-            look=self.look,
-        )
-        self.result.messages.append((profile.id, message))
 
 
 def _zone_of(context: msgspec.Raw) -> bytes | None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from services.profile.domain.definitions import NO_LOOK, Look
+from services.profile.domain.evidence import Note
 from services.profile.domain.identity import Usable
 from services.profile.domain.profile import StoredProfile
 from services.profile.domain.working_profile import WorkingProfile
@@ -44,13 +45,14 @@ class Known:
     """What is stored and locked before the fold.
 
     `owners`: identifier -> active profile. `aliases`: profile id of a reserved identifier -> the
-    active profile it has become. `profiles` holds every profile that these name. `look` says what
-    they are members of.
+    active profile it has become. `profiles` holds every profile that these name. `shared` are the
+    identifiers that many people use; they have no owner here. `look` says what they are members of.
     """
 
     profiles: Mapping[str, StoredProfile]
     owners: Mapping[str, str]
     aliases: Mapping[str, str] = field(default_factory=dict)
+    shared: frozenset[str] = frozenset()
     look: Look = NO_LOOK
 
 
@@ -91,6 +93,8 @@ class Absorbed:
     `messages`: (profile id, update) in order. `changed`: every profile to be written. `assigned`:
     identifiers that are new; `moved`: known ones that changed hands. `anchors`: touchpoint id ->
     the identifier it hangs on (None: nobody), only where it is not the strongest usable one.
+    `shared`: known identifiers that turned out to be many people's. `placed`: the profile of each
+    touchpoint, in order; `notes`: by its place, what is worth knowing of how it came there.
     `outcomes` counts `created`, `merged`, `demoted`, `unkept`, `no_identity`, `blocked`,
     `trait_dropped` and `refused_<rule>`.
     """
@@ -101,4 +105,7 @@ class Absorbed:
     moved: dict[str, str] = field(default_factory=dict)
     merges: list[Merge] = field(default_factory=list)
     anchors: dict[str, str | None] = field(default_factory=dict)
+    shared: list[str] = field(default_factory=list)
+    placed: list[str | None] = field(default_factory=list)
+    notes: dict[int, Note] = field(default_factory=dict)
     outcomes: Counter[str] = field(default_factory=Counter)

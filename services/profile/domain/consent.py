@@ -75,5 +75,15 @@ def consent_list(consents: Mapping[str, ConsentRecord]) -> list[Consent]:
     return listed
 
 
+def consents_of(listed: Iterable[Consent]) -> Consents:
+    """The records of a list that `consent_list` made."""
+    return {
+        f"{one.purpose}\0{one.channel}": ConsentRecord(
+            "denied" if one.status == "denied" else "granted", one.at or "", one.basis
+        )
+        for one in listed
+    }
+
+
 def _strength(record: ConsentRecord) -> tuple[bool, str, str]:
     return record.status == "denied", record.at, record.basis or ""

@@ -7,7 +7,7 @@ from services.profile.domain.definitions import Look
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.instants import instant_in
 from services.profile.domain.sums import ORDER_TYPES
-from services.profile.domain.telling import tell
+from services.profile.domain.telling import tell_memberships
 from services.profile.domain.working_profile import WorkingProfile
 from shared.contracts.touchpoint import TouchpointEnvelope
 
@@ -63,7 +63,7 @@ class Members:
         backfill: bool = False,
     ) -> None:
         """Say what changed, as updates that follow the touchpoint's own."""
-        self._messages += tell(
+        self._messages += tell_memberships(
             profile,
             changes,
             at=touchpoint.received_at,

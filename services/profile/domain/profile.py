@@ -5,7 +5,7 @@ of the touchpoints whose anchor it is. So a merge unites two maps, a split divid
 is ever summed away. The golden view is derived and never stored.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -45,6 +45,19 @@ def identifier_of(key: IdentifierKey) -> Identifier:
     return Identifier(type_, value)
 
 
+class Marks(msgspec.Struct, array_like=True, gc=False):
+    """What was found out about an identifier beyond its facts; few have any.
+
+    `shared`: many people use it, so it never unites profiles again. `met`: the veto values it came
+    with while it was held by somebody else. `apart`: identifiers that a person said are not the
+    same one's.
+    """
+
+    shared: bool = False
+    met: list[IdentifierKey] = []
+    apart: list[IdentifierKey] = []
+
+
 class Held(msgspec.Struct, array_like=True, gc=False):
     """An identifier of a profile, and the facts that hang on it. Times are RFC 3339 UTC."""
 
@@ -52,6 +65,7 @@ class Held(msgspec.Struct, array_like=True, gc=False):
     last_seen_at: str
     sums: Sums | None = None
     traits: Observations | None = None
+    marks: Marks | None = None
     events: Tallies | None = None
 
 
@@ -135,7 +149,8 @@ def golden(stored: StoredProfile, rules: IdentityRules, policy: TraitPolicy) -> 
         id=stored.id,
         status=stored.status,
         identifiers=tuple(
-            _golden_identifier(key, state.held[key]) for key in strongest_first(state, rules)
+            _golden_identifier(key, state.held[key])
+            for key in strongest_first(state, keys_by_type(state), rules, len(state.held))
         ),
         traits=values,
         computed=computed(join(sums(state))),
@@ -150,7 +165,9 @@ def golden(stored: StoredProfile, rules: IdentityRules, policy: TraitPolicy) -> 
 
 def _golden_identifier(key: IdentifierKey, held: Held) -> GoldenIdentifier:
     type_, _, value = key.partition("\0")
-    return GoldenIdentifier(type_, value, "active", held.first_seen_at, held.last_seen_at)
+    shared = held.marks is not None and held.marks.shared
+    status = "shared" if shared else "active"
+    return GoldenIdentifier(type_, value, status, held.first_seen_at, held.last_seen_at)
 
 
 def trait_provenance(state: ProfileState, policy: TraitPolicy) -> dict[str, Provenance]:
@@ -169,16 +186,34 @@ def sums(state: ProfileState) -> Iterator[Sums]:
     return (held.sums for held in state.held.values() if held.sums is not None)
 
 
-def strongest_first(state: ProfileState, rules: IdentityRules) -> list[IdentifierKey]:
-    """The identifiers by type priority; within a type the one seen last comes first."""
+def keys_by_type(state: ProfileState) -> dict[str, list[IdentifierKey]]:
+    """The identifiers by the name of their type."""
+    by_type: dict[str, list[IdentifierKey]] = {}
+    for key in state.held:
+        by_type.setdefault(key.partition("\0")[0], []).append(key)
+    return by_type
+
+
+def strongest_first(
+    state: ProfileState,
+    by_type: Mapping[str, Iterable[IdentifierKey]],
+    rules: IdentityRules,
+    limit: int,
+) -> list[IdentifierKey]:
+    """At most `limit` identifiers by type priority; within a type the one seen last comes first."""
     held = state.held
     if len(held) == 1:
         return list(held)
-    ranked = sorted([(rules.type_order(key.partition("\0")[0]), key) for key in held])
-    if len({order for order, _ in ranked}) < len(ranked):
-        ranked.sort(key=lambda one: held[one[1]].last_seen_at, reverse=True)
-        ranked.sort(key=lambda one: one[0])
-    return [key for _, key in ranked]
+
+    def seen(key: IdentifierKey) -> str:
+        return held[key].last_seen_at
+
+    listed: list[IdentifierKey] = []
+    for name in sorted(by_type, key=rules.type_order):
+        listed += sorted(sorted(by_type[name]), key=seen, reverse=True)
+        if len(listed) >= limit:
+            break
+    return listed[:limit]
 
 
 def shown_traits(best: Mapping[str, bytes]) -> list[str]:

@@ -7,6 +7,7 @@ of the profile and the cause alone: whatever the batch was, the same history giv
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -17,7 +18,6 @@ from services.profile.domain.instants import instant_text
 from services.profile.domain.profile import (
     identifier_of,
     shown_traits,
-    strongest_first,
     timezone_of,
 )
 from services.profile.domain.sums import Sums, amount_text
@@ -32,16 +32,37 @@ CONSENT_BYTES, IDENTIFIER_BYTES, TRAIT_BYTES = 100_000, 150_000, 250_000
 """What each list of a snapshot may take, as encoded; what is beyond is left out and said."""
 MAX_CURRENCIES = 100
 
-_CUT_IN_ORDER = ("properties", "context", "traits", "joined_on", "identifiers")
+_CUT_IN_ORDER = ("properties", "context", "traits", "joined_on", "moved", "identifiers")
 _EMPTY: dict[str, bytes] = {
     "properties": b"{}",
     "context": b"{}",
     "traits": b"{}",
     "joined_on": b"[]",
+    "moved": b"[]",
     "identifiers": b"[]",
 }
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+LinkName = Literal["merged_from", "merged_into", "split_from", "split_into"]
+
+
+class Link(NamedTuple):
+    """The other profile of a merge or a split. `seq` is the number with which the profile that
+    gives way, or comes back, was told of it: of two links the one with the greater number holds.
+    """
+
+    name: LinkName
+    partner: str
+    seq: int
+
+    def parts(self) -> tuple[str, bytes]:
+        """What stands before and behind the profile in a message, whose keys are sorted."""
+        before, link = f'"link_seq":{self.seq},', f'"{self.name}":"{self.partner}"'
+        if self.name.startswith("merged"):
+            return f"{before}{link},", b""
+        return before, f",{link}".encode()
 
 
 @lru_cache(maxsize=10_000)
@@ -55,15 +76,14 @@ def update(
     cause: bytes,
     rules: IdentityRules,
     *,
-    merged_from: str | None = None,
-    merged_into: str | None = None,
+    link: Link | None = None,
     look: Look = NO_LOOK,
     limit: int = MAX_UPDATE_BYTES,
 ) -> bytes:
     """The message for a change that was just made to `profile`, whose `seq` is already taken.
 
-    Its parts are a cause, a link to the other profile of a merge, and the profile as it stands now
-    (shared.contracts.profile_update.ProfileSnapshot).
+    Its parts are a cause, a link to the other profile of a merge or a split, and the profile as it
+    stands now (shared.contracts.profile_update.ProfileSnapshot).
     """
     head = profile.head
     if head is None:
@@ -74,12 +94,8 @@ def update(
     tail = profile.tail
     if tail is None:
         tail = profile.tail = _tail(profile)
-    link = ""
-    if merged_from is not None:
-        link = f'"merged_from":"{merged_from}",'
-    elif merged_into is not None:
-        link = f'"merged_into":"{merged_into}",'
-    middle = f',{link}"profile":{{"computed":{computed(profile.total)}'.encode()
+    before, behind = ("", b"") if link is None else link.parts()
+    middle = f',{before}"profile":{{"computed":{computed(profile.total)}'.encode()
     after = len(middle) + len(head) + len(live) + len(tail)
     if len(cause) + after > limit:
         cause = cut(cause, max(limit - after, 0))
@@ -92,7 +108,7 @@ def update(
             profile.state.last_seen_at.encode(),
             live,
             tail,
-            b"%d}" % profile.seq,
+            b"%d%b}" % (profile.seq, behind),
         )
     )
 
@@ -129,7 +145,7 @@ def computed(total: Sums | None) -> str:
 def _head(profile: WorkingProfile, rules: IdentityRules) -> bytes:
     """From the consents to the beginning of `last_seen_at`: who it is."""
     state = profile.state
-    listed = strongest_first(state, rules)[:MAX_SNAPSHOT_IDENTIFIERS]
+    listed = profile.strongest_first(rules, MAX_SNAPSHOT_IDENTIFIERS)
     identifiers, _ = within([_encode(identifier_of(key)) for key in listed], IDENTIFIER_BYTES)
     return (
         b',"consents":%b,"created_at":"%b","household":null,"id":"%b","identifiers":[%b],'

@@ -1,14 +1,17 @@
-"""The updates that say what a profile became: the causes of memberships and personas."""
+"""Telling a change: it takes the profile's next number and becomes one message."""
 
 from collections.abc import Callable, Iterable
 
 import msgspec
 
 from services.profile.domain.assess import Change
-from services.profile.domain.definitions import Look
+from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.identity import IdentityRules
-from services.profile.domain.snapshot import update
+from services.profile.domain.snapshot import Link, update
 from services.profile.domain.working_profile import WorkingProfile
+
+Told = tuple[str, bytes]
+"""A message on `profile.updates` and the id of the profile that it is about."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -33,6 +36,19 @@ class MembershipCause(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True
 
 def tell(
     profile: WorkingProfile,
+    cause: bytes,
+    rules: IdentityRules,
+    link: Link | None = None,
+    *,
+    look: Look = NO_LOOK,
+) -> Told:
+    """The message for a change that was just made; the profile is one number further."""
+    profile.seq += 1
+    return profile.id, update(profile, cause, rules, link=link, look=look)
+
+
+def tell_memberships(
+    profile: WorkingProfile,
     changes: Iterable[Change],
     *,
     at: str,
@@ -41,14 +57,13 @@ def tell(
     name: Callable[[str, int], str],
     touchpoint_id: str | None = None,
     backfill: bool = False,
-) -> list[tuple[str, bytes]]:
-    """One update for each change, in their order: (profile id, message). Takes their numbers."""
+) -> list[Told]:
+    """One message for each membership or persona that changed, in their order."""
     messages = []
     for change in changes:
-        profile.seq += 1
         cause = MembershipCause(
             kind=change.kind,
-            id=name(profile.id, profile.seq),
+            id=name(profile.id, profile.seq + 1),
             at=at,
             segment=change.segment,
             persona=change.persona,
@@ -57,5 +72,5 @@ def tell(
             touchpoint_id=touchpoint_id,
             backfill=backfill,
         )
-        messages.append((profile.id, update(profile, _encode(cause), rules, look=look)))
+        messages.append(tell(profile, _encode(cause), rules, look=look))
     return messages

@@ -5,20 +5,23 @@ first needed, and again only when a touchpoint changed them. None of it may depe
 profile that was stored and loaded in between must give the same bytes.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from services.profile.domain import sums as totals
 from services.profile.domain.consent import most_restrictive
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.profile import (
     Held,
+    Marks,
     ProfileState,
     Status,
     StoredProfile,
+    keys_by_type,
     observations,
+    strongest_first,
     sums,
 )
-from services.profile.domain.standing import Standing, unite
+from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH, Standing, unite
 from services.profile.domain.survivorship import (
     Saying,
     TraitPolicy,
@@ -40,6 +43,7 @@ class WorkingProfile:
         "head",
         "id",
         "live",
+        "marked",
         "merged_into",
         "n_merges",
         "policy",
@@ -59,6 +63,8 @@ class WorkingProfile:
         self.n_merges = stored.n_merges
         self.state: ProfileState = stored.state
         self.policy = policy
+        self.marked = False
+        """Whether an identifier's marks changed, which nobody is told but which has to be kept."""
         self.head: bytes | None = None
         """The part of the snapshot that says who it is; None when it has to be made anew."""
         self.tail: bytes | None = None
@@ -76,8 +82,8 @@ class WorkingProfile:
 
     @property
     def changed(self) -> bool:
-        """Whether it differs from what is stored: every change takes a seq."""
-        return self.seq != self.seq_before
+        """Whether it differs from what is stored: every change that is told takes a seq."""
+        return self.marked or self.seq != self.seq_before
 
     def stored(self) -> StoredProfile:
         """The row as it will be stored."""
@@ -134,6 +140,10 @@ class WorkingProfile:
         self.facts_stored = False
         self.time_may_tell = True
 
+    def look_again(self) -> None:
+        """Let the sweeper decide its memberships anew, with the history: at once."""
+        self.standing.epoch, self.standing.due = UNKNOWN_EPOCH, AT_ONCE
+
     def forget_standing(self) -> None:
         """The standing changed: show it anew."""
         self.live = None
@@ -151,6 +161,29 @@ class WorkingProfile:
 
     def first_seen_at(self, key: str) -> str:
         return self.state.held[key].first_seen_at
+
+    def holds(self, key: str) -> bool:
+        return key in self.state.held
+
+    def kept_apart(self) -> Collection[str]:
+        return {
+            key
+            for held in self.state.held.values()
+            if held.marks is not None
+            for key in held.marks.apart
+        }
+
+    def marks_of(self, key: str) -> Marks:
+        """The marks of an identifier it holds, to be changed in place; the change is kept."""
+        self.marked = True
+        held = self.state.held[key]
+        if held.marks is None:
+            held.marks = Marks()
+        return held.marks
+
+    def strongest_first(self, rules: IdentityRules, limit: int) -> list[str]:
+        """At most `limit` identifiers: by type priority, within a type the one seen last first."""
+        return strongest_first(self.state, self._keys_by_type(), rules, limit)
 
     def strongest_key(self, rules: IdentityRules) -> str:
         """The identifier that facts hang on when a touchpoint has none of its own."""
@@ -173,7 +206,8 @@ class WorkingProfile:
         held = state.held.get(key)
         if held is None:
             state.held[key] = Held(occurred_at, occurred_at)
-            self._by_type = None
+            if self._by_type is not None:
+                self._by_type.setdefault(key.partition("\0")[0], []).append(key)
             self.head = None
             return
         if occurred_at < held.first_seen_at:
@@ -211,6 +245,10 @@ class WorkingProfile:
     def absorb(self, loser: "WorkingProfile") -> None:
         """Take over everything the loser holds; the loser stays behind, empty and merged."""
         mine, theirs = self.state, loser.state
+        total = totals.join(one for one in (self.total, loser.total) if one is not None)
+        by_type = self._keys_by_type()
+        for name, keys in loser._keys_by_type().items():  # noqa: SLF001 - another one of these
+            by_type.setdefault(name, []).extend(keys)
         mine.held.update(theirs.held)
         mine.consents = most_restrictive(mine.consents, theirs.consents)
         mine.created_at = min(mine.created_at, theirs.created_at)
@@ -220,7 +258,21 @@ class WorkingProfile:
         theirs.held, theirs.consents, theirs.standing = {}, {}, None
         loser.status, loser.merged_into = "merged", self.id
         self.forget_derived()
+        self._total, self._by_type = total, by_type
         loser.forget_derived()
+
+    def give(self, other: "WorkingProfile", keys: Iterable[str]) -> None:
+        """Hand identifiers over to another profile, with every fact that hangs on them.
+
+        Both keep at least one; `keys` are handed over in the order given.
+        """
+        mine, theirs = self.state, other.state
+        for key in keys:
+            theirs.held[key] = mine.held.pop(key)
+        for state in (mine, theirs):
+            state.last_seen_at = max(_last_seen_at(held) for held in state.held.values())
+        self.forget_derived()
+        other.forget_derived()
 
     def forget_derived(self) -> None:
         """Compute everything that is derived from the state anew."""
@@ -232,8 +284,11 @@ class WorkingProfile:
 
     def _keys_by_type(self) -> dict[str, list[str]]:
         if self._by_type is None:
-            by_type: dict[str, list[str]] = {}
-            for key in self.state.held:
-                by_type.setdefault(key.partition("\0")[0], []).append(key)
-            self._by_type = by_type
+            self._by_type = keys_by_type(self.state)
         return self._by_type
+
+
+def _last_seen_at(held: Held) -> str:
+    return (
+        held.last_seen_at if held.sums is None else max(held.last_seen_at, held.sums.last_seen_at)
+    )

@@ -28,21 +28,51 @@ def identifier_id(key: str) -> str:
 
 _OWNERS = text(
     """
-    SELECT array_agg(n), array_agg(profile_id)
+    SELECT array_agg(n), array_agg(profile_id), array_agg(status = 'shared')
       FROM unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS asked (id, n)
      CROSS JOIN LATERAL (
-           SELECT profile_id FROM identifier WHERE identifier.id = asked.id LIMIT 1
+           SELECT profile_id, status FROM identifier WHERE identifier.id = asked.id LIMIT 1
      ) AS found
     """
 )
 
 
-async def owners(tx: AsyncConnection, ids: Sequence[str]) -> dict[int, str]:
-    """Position in `ids` -> profile, for those that are stored."""
+class Owners(NamedTuple):
+    """By position in what was asked: the profiles of those that are stored, and those that many
+    people use, which own nothing together."""
+
+    profiles: dict[int, str]
+    shared: set[int]
+
+
+async def owners(tx: AsyncConnection, ids: Sequence[str]) -> Owners:
+    """Whose the identifiers (by id) are."""
+    found = Owners({}, set())
     row = (await tx.execute(_OWNERS, {"ids": ids})).one()
-    if row[0] is None:
-        return {}
-    return {n - 1: str(profile_id) for n, profile_id in zip(row[0], row[1], strict=True)}
+    if row[0] is not None:
+        for n, profile_id, shared in zip(*row, strict=True):
+            if shared:
+                found.shared.add(n - 1)
+            else:
+                found.profiles[n - 1] = str(profile_id)
+    return found
+
+
+_SHARE = text("UPDATE identifier SET status = 'shared' WHERE id = ANY (CAST(:ids AS uuid[]))")
+
+
+async def share(tx: AsyncConnection, ids: Sequence[str]) -> None:
+    """Note that many people use these identifiers (by id)."""
+    if ids:
+        await tx.execute(_SHARE, {"ids": ids})
+
+
+_KEYS = text("SELECT type, value FROM identifier WHERE id = ANY (CAST(:ids AS uuid[]))")
+
+
+async def keys(tx: AsyncConnection, ids: Sequence[str]) -> set[str]:
+    """The identifiers with these ids, as `type NUL value`."""
+    return {f"{type_}\0{value}" for type_, value in await tx.execute(_KEYS, {"ids": ids})}
 
 
 _INSERT = text(

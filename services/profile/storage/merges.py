@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorbed import Merge
 from services.profile.storage.identifiers import identifier_id
+from shared.contracts.profile_update import Consent
 from shared.contracts.touchpoint import Identifier
 
 _INSERT = text(
@@ -69,6 +70,7 @@ _OF_PROFILE = text(
         SELECT CAST(:profile_id AS uuid)
         UNION
         SELECT merge.loser FROM past JOIN merge ON merge.winner = past.id
+         WHERE undone_at IS NULL
     )
     SELECT merge.id, number, winner, loser, at, cause, undone_at,
            (SELECT array_agg(ARRAY[type, value] ORDER BY type, value)
@@ -109,6 +111,78 @@ async def of_profile(
         )
         for id_, number, winner, loser, at, cause, undone_at, moved in rows
     ]
+
+
+class Undoable(NamedTuple):
+    """A merge with everything that undoing it needs; consents are those from before it."""
+
+    id: str
+    number: int
+    winner: str
+    loser: str
+    cause: dict[str, Any]
+    moved: list[str]
+    winner_consents: list[Consent]
+    loser_consents: list[Consent]
+    undone_at: datetime | None
+
+
+_READ = text(
+    """
+    SELECT id, number, winner, loser, cause, moved, before::text, undone_at
+      FROM merge WHERE id = CAST(:id AS uuid)
+    """
+)
+_INTO = text(
+    """
+    SELECT id FROM merge
+     WHERE loser = CAST(:loser AS uuid) AND undone_at IS NULL ORDER BY number DESC LIMIT 1
+    """
+)
+_MOVED_LATER = text(
+    """
+    SELECT DISTINCT unnest(moved) FROM merge
+     WHERE winner = CAST(:winner AS uuid) AND number > :number AND undone_at IS NULL
+    """
+)
+_UNDO = text("UPDATE merge SET undone_at = :at WHERE id = CAST(:id AS uuid)")
+_before_decoder = msgspec.json.Decoder(dict[str, list[Consent]])
+
+
+async def read(tx: AsyncConnection, merge_id: str) -> Undoable | None:
+    """One merge; None if there never was one of this id."""
+    row = (await tx.execute(_READ, {"id": merge_id})).one_or_none()
+    if row is None:
+        return None
+    id_, number, winner, loser, cause, moved, before, undone_at = row
+    consents = _before_decoder.decode(before)
+    return Undoable(
+        str(id_),
+        number,
+        str(winner),
+        str(loser),
+        msgspec.json.decode(cause) if isinstance(cause, str | bytes) else cause,
+        [str(one) for one in moved],
+        consents["winner"],
+        consents["loser"],
+        undone_at,
+    )
+
+
+async def of_loser(tx: AsyncConnection, profile_id: str) -> str:
+    """The id of the merge by which a profile that is merged away was."""
+    return str((await tx.execute(_INTO, {"loser": profile_id})).scalar_one())
+
+
+async def moved_later(tx: AsyncConnection, merge: Undoable) -> list[str]:
+    """The identifiers (by id) that later merges brought to the same winner."""
+    rows = await tx.execute(_MOVED_LATER, {"winner": merge.winner, "number": merge.number})
+    return [str(one) for one in rows.scalars()]
+
+
+async def undo(tx: AsyncConnection, merge_id: str, *, at: datetime) -> None:
+    """Log that a merge was undone."""
+    await tx.execute(_UNDO, {"id": merge_id, "at": at})
 
 
 def _consents_before(merge: Merge) -> str:

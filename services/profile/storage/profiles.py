@@ -48,7 +48,8 @@ _LOCK = text(
     SELECT id, status, merged_into, seq, n_merges, state
       FROM profile
      WHERE id = ANY (ARRAY (
-               SELECT profile_id FROM identifier WHERE id = ANY (CAST(:identifiers AS uuid[]))
+               SELECT profile_id FROM identifier
+                WHERE id = ANY (CAST(:identifiers AS uuid[])) AND status <> 'shared'
                UNION
                SELECT unnest(CAST(:profiles AS uuid[]))
            ))
@@ -61,7 +62,8 @@ _LOCK = text(
 async def lock(
     tx: AsyncConnection, *, identifiers: Sequence[str] = (), profiles: Sequence[str] = ()
 ) -> dict[str, StoredProfile]:
-    """Lock, in order of id, the profiles that own the identifiers (by id) and those named.
+    """Lock, in order of id, the profiles that own the identifiers (by id) and those named. Whose a
+    shared identifier is does not matter.
 
     Identifiers may have changed hands while this waited: read their owners again afterwards.
     """
@@ -121,6 +123,19 @@ async def read_by_identifier(tx: AsyncConnection, identifier_id: str) -> StoredP
     """The profile an identifier (by id) belongs to; None if it is not known."""
     row = (await tx.execute(_READ_BY_IDENTIFIER, {"id": identifier_id})).one_or_none()
     return None if row is None else _stored(row)
+
+
+_PAGE = text(
+    """
+    SELECT id, status, merged_into, seq, n_merges, state
+      FROM profile WHERE id > CAST(:after AS uuid) ORDER BY id LIMIT :limit
+    """
+)
+
+
+async def page(tx: AsyncConnection, *, after: str, limit: int) -> list[StoredProfile]:
+    """At most `limit` profiles, merged ones too, whose id is greater than `after`."""
+    return [_stored(row) for row in await tx.execute(_PAGE, {"after": after, "limit": limit})]
 
 
 _WRITE = text(

@@ -33,6 +33,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
+    Sequence,
     Table,
     Text,
     text,
@@ -86,6 +87,7 @@ touchpoint = Table(
     Column("raw_offset", BigInteger, nullable=False),
     Column("reason", Text),
     Column("body", LargeBinary, nullable=False),
+    Column("batch", BigInteger),
     postgresql_partition_by="HASH (id)",
 )
 Index(
@@ -278,3 +280,70 @@ deadline = Table(
     Column("due_at", DateTime(timezone=True), nullable=False),
 )
 Index("deadline_due", deadline.c.due_at)
+Sequence("batch_id", metadata=metadata)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("number", BigInteger, Identity(always=True), primary_key=True),
+    Column("batch", BigInteger, unique=True),
+    Column("rules", Integer, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("touchpoints", ARRAY(UUID)),
+    Column("profiles", ARRAY(UUID)),
+    Column("notes", LargeBinary),
+    Column("decision", LargeBinary),
+)
+
+cannot_link = Table(
+    "cannot_link",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("one", UUID, nullable=False),
+    Column("other", UUID, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("cause_id", UUID, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("removed_at", DateTime(timezone=True)),
+    Column("removed_by", Text),
+)
+Index(
+    "cannot_link_pair",
+    cannot_link.c.one,
+    cannot_link.c.other,
+    unique=True,
+    postgresql_where=cannot_link.c.removed_at.is_(None),
+)
+Index("cannot_link_other", cannot_link.c.other)
+
+identity_rules = Table(
+    "identity_rules",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("draft", JSONB, nullable=False),
+    Column("draft_version", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("live_version", Integer),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("updated_by", Text, nullable=False),
+)
+
+identity_rules_version = Table(
+    "identity_rules_version",
+    metadata,
+    Column("key", Text, ForeignKey("identity_rules.key"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("body", JSONB, nullable=False),
+    Column("published_at", DateTime(timezone=True), nullable=False),
+    Column("published_by", Text, nullable=False),
+)
+
+config_epoch = Table(
+    "config_epoch",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("epoch", BigInteger, nullable=False),
+)

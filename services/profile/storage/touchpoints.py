@@ -26,10 +26,13 @@ class NewTouchpoint(NamedTuple):
 
 _INSERT = text(
     """
-    WITH inserted AS (
+    WITH numbered AS (
+        SELECT nextval('batch_id') AS batch
+    ), inserted AS (
         INSERT INTO touchpoint
-               (id, anchor, occurred_at, raw_topic, raw_partition, raw_offset, body)
-        SELECT id, anchor, CAST(occurred_at AS timestamptz), topic, part, pos, body
+               (id, anchor, occurred_at, raw_topic, raw_partition, raw_offset, body, batch)
+        SELECT id, anchor, CAST(occurred_at AS timestamptz), topic, part, pos, body,
+               (SELECT batch FROM numbered)
           FROM unnest(CAST(:ids AS uuid[]), CAST(:anchors AS uuid[]), CAST(:occurred_at AS text[]),
                       CAST(:topics AS text[]), CAST(:parts AS integer[]),
                       CAST(:offsets AS bigint[]), CAST(:bodies AS bytea[]))
@@ -37,18 +40,24 @@ _INSERT = text(
         ON CONFLICT DO NOTHING
         RETURNING id
     )
-    SELECT id FROM unnest(CAST(:ids AS uuid[])) AS asked (id)
-    EXCEPT
-    SELECT id FROM inserted
+    SELECT batch, ARRAY(
+           SELECT id FROM unnest(CAST(:ids AS uuid[])) AS asked (id)
+           EXCEPT
+           SELECT id FROM inserted)
+      FROM numbered
     """
 )
 
 
-async def insert(tx: AsyncConnection, rows: Iterable[NewTouchpoint]) -> set[str]:
-    """Insert what is new, in order of id; returns the ids that had been stored before.
+class Inserted(NamedTuple):
+    """The number of the batch, and the ids that had been stored before it."""
 
-    The ids of `rows` must differ.
-    """
+    batch: int
+    seen: set[str]
+
+
+async def insert(tx: AsyncConnection, rows: Iterable[NewTouchpoint]) -> Inserted:
+    """Insert what is new, in order of id. The ids of `rows` must differ."""
     ordered = sorted(rows, key=lambda row: row.id)
     result = await tx.execute(
         _INSERT,
@@ -62,7 +71,8 @@ async def insert(tx: AsyncConnection, rows: Iterable[NewTouchpoint]) -> set[str]
             "bodies": [row.body for row in ordered],
         },
     )
-    return {str(row[0]) for row in result}
+    batch, seen = result.one()
+    return Inserted(batch, set(map(str, seen)))
 
 
 _POSITIONS = text(

@@ -7,9 +7,10 @@ batches: after a rollback the same records must lead to the same result.
 The counters of the sources come last, on the shard of a partition whose lease this batch holds.
 """
 
+import asyncio
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -17,15 +18,17 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.profile.domain.absorb import Rules, absorb
+from services.profile.domain.absorb import Fold, Rules
 from services.profile.domain.absorbed import NO_IDENTITY, Absorbed, Arrival, Known
 from services.profile.domain.audience import AUDIENCE
 from services.profile.domain.definitions import Look
-from services.profile.domain.identity import usable
+from services.profile.domain.evidence import encode_notes
+from services.profile.domain.identity import stand_in, usable
 from services.profile.storage import (
     audience_jobs,
     counters,
     deadlines,
+    evidence,
     identifiers,
     merges,
     profiles,
@@ -33,6 +36,7 @@ from services.profile.storage import (
 )
 from services.profile.use_cases.live_definitions import LiveDefinitions
 from services.profile.use_cases.naming import NAMING
+from shared import clock
 from shared.contracts.topics import Topics
 from shared.contracts.touchpoint import (
     TouchpointEnvelope,
@@ -54,6 +58,12 @@ POINTS = (
     "profile.written",
 )
 """Where a test may kill the worker."""
+
+REFUSALS = ("veto", "limit", "cap", "cannot_link", "shared")
+"""Rules of identity that stand against uniting profiles, as the metrics name them."""
+
+BREATH_SECONDS = 0.01
+"""So long a fold keeps the process for itself."""
 
 TRIES = 3
 """How often another worker may meet the same people first, before the batch starts over."""
@@ -84,9 +94,12 @@ class _Ids:
 
 
 class AbsorbTouchpoints:
-    """The stateful handler of topic `touchpoints`."""
+    """The stateful handler of topic `touchpoints`. `rules` gives those in force; one batch goes by
+    one set of them."""
 
-    def __init__(self, *, topics: Topics, counts: PartitionCounts, rules: Rules) -> None:
+    def __init__(
+        self, *, topics: Topics, counts: PartitionCounts, rules: Callable[[], Rules]
+    ) -> None:
         self._topic = topics.profile_updates
         self._counts = counts
         self._rules = rules
@@ -98,17 +111,27 @@ class AbsorbTouchpoints:
         Raises PartitionStopped when a record is no touchpoint (the topic is our own), and
         Infrastructure when other workers keep being faster.
         """
+        rules = self._rules()
         handled = Handled(OutboxBuffer(self._counts))
-        incoming = [self._read(record) for record in records]
+        incoming = [_read(record, rules) for record in records]
         crash_point("profile.decoded")
         ids = _Ids({})
-        fresh, duplicate = await _drop_seen(tx, incoming, ids, handled)
+        batch, fresh, duplicate = await _drop_seen(tx, incoming, ids, handled)
         crash_point("profile.deduped")
         named = [one for one in fresh if not one.touchpoint.has_audience]
         if named:
-            absorbed = await self._absorb(tx, named, ids)
+            look = await self._live.look(tx)
+            absorbed = await _absorb(tx, named, ids, rules, look)
             crash_point("profile.folded")
             await _write(tx, absorbed, ids)
+            await evidence.add_batch(
+                tx,
+                batch=batch,
+                rules=rules.identity.version,
+                touchpoints=[arrival.touchpoint.id for arrival in named],
+                profiles=absorbed.placed,
+                notes=encode_notes(absorbed.notes) if absorbed.notes else None,
+            )
             for profile_id, message in absorbed.messages:
                 handled.messages.add(self._topic, profile_id.encode(), message)
             handled.after_commit.append(partial(_report, absorbed.outcomes))
@@ -123,51 +146,73 @@ class AbsorbTouchpoints:
         crash_point("profile.written")
         return handled
 
-    def _read(self, record: Record) -> _Incoming:
-        body = record.value
-        if body is None:
-            raise _corrupt(record, "it is empty")
-        try:
-            touchpoint = envelope_decoder.decode(body)
-        except msgspec.MsgspecError as error:
-            raise _corrupt(record, str(error)) from error
-        if not _ID.fullmatch(touchpoint.id):
-            raise _corrupt(record, f"{touchpoint.id!r} is no id")
-        instants = f"{touchpoint.occurred_at} {touchpoint.received_at}"
-        if not _INSTANTS.fullmatch(instants):
-            raise _corrupt(record, f"{instants!r} are no instants with milliseconds in UTC")
-        named = usable(touchpoint.identifiers, self._rules.identity)
-        return _Incoming(record, Arrival(touchpoint, body, named))
 
-    async def _absorb(self, tx: AsyncConnection, fresh: list[Arrival], ids: _Ids) -> Absorbed:
-        """Lock, load and fold; from the start again when another worker was there first."""
-        look = await self._live.look(tx)
-        await profiles.set_savepoint(tx)
-        for _ in range(TRIES):
-            known = await _lock(tx, fresh, ids, look)
-            if known is not None:
-                crash_point("profile.locked")
-                absorbed = absorb(fresh, known, self._rules, NAMING)
-                if await _claim(tx, absorbed.assigned, ids):
-                    return absorbed
-            await profiles.back_to_savepoint(tx)
-        raise Infrastructure("postgres", "other workers keep changing the same profiles")
+def _read(record: Record, rules: Rules) -> _Incoming:
+    body = record.value
+    if body is None:
+        raise _corrupt(record, "it is empty")
+    try:
+        touchpoint = envelope_decoder.decode(body)
+    except msgspec.MsgspecError as error:
+        raise _corrupt(record, str(error)) from error
+    if not _ID.fullmatch(touchpoint.id):
+        raise _corrupt(record, f"{touchpoint.id!r} is no id")
+    instants = f"{touchpoint.occurred_at} {touchpoint.received_at}"
+    if not _INSTANTS.fullmatch(instants):
+        raise _corrupt(record, f"{instants!r} are no instants with milliseconds in UTC")
+    named = usable(touchpoint.identifiers, rules.identity)
+    return _Incoming(record, Arrival(touchpoint, body, named))
+
+
+async def _absorb(
+    tx: AsyncConnection, fresh: list[Arrival], ids: _Ids, rules: Rules, look: Look
+) -> Absorbed:
+    """Lock, load and fold; from the start again when another worker was there first."""
+    await profiles.set_savepoint(tx)
+    shared: set[str] = set()
+    lost = 0
+    while lost < TRIES:
+        known = await _lock(tx, fresh, ids, shared, look)
+        if known is not None and known.shared <= shared:
+            crash_point("profile.locked")
+            absorbed = await _fold(fresh, known, rules)
+            if await _claim(tx, absorbed.assigned, ids):
+                return absorbed
+        if known is None or known.shared <= shared:
+            lost += 1
+        else:
+            shared |= known.shared
+        await profiles.back_to_savepoint(tx)
+    raise Infrastructure("postgres", "other workers keep changing the same profiles")
+
+
+async def _fold(fresh: Sequence[Arrival], known: Known, rules: Rules) -> Absorbed:
+    """Fold, and let the other partitions of this process have their turn now and then: a storm of
+    merges, or a crowd around one large profile, must not hold them up."""
+    fold = Fold(known, rules, NAMING)
+    since = clock.monotonic_seconds()
+    for arrival in fresh:
+        fold.apply(arrival)
+        if clock.monotonic_seconds() - since > BREATH_SECONDS:
+            await asyncio.sleep(0)
+            since = clock.monotonic_seconds()
+    return fold.finish()
 
 
 async def _drop_seen(
     tx: AsyncConnection, incoming: Sequence[_Incoming], ids: _Ids, handled: Handled
-) -> tuple[list[Arrival], Counter[str]]:
-    """Store the touchpoints, and return those that had not been stored before; and how many
-    duplicates each source sent.
+) -> tuple[int, list[Arrival], Counter[str]]:
+    """Store the touchpoints as a batch, and return its number, those that had not been stored
+    before, and how many duplicates each source sent.
 
     The same raw position again is our own redelivery; another one is a client's duplicate, which
     is noted.
     """
     first: dict[str, _Incoming] = {}
     again = [one for one in incoming if first.setdefault(one.arrival.touchpoint.id, one) is not one]
-    seen = await touchpoints.insert(tx, [_row(one.arrival, ids) for one in first.values()])
+    batch, seen = await touchpoints.insert(tx, [_row(one.arrival, ids) for one in first.values()])
     if not seen and not again:
-        return [one.arrival for one in incoming], Counter()
+        return batch, [one.arrival for one in incoming], Counter()
     again += [first[id_] for id_ in seen]
     stored = {id_: one.arrival.touchpoint.raw for id_, one in first.items()}
     if seen:
@@ -178,23 +223,31 @@ async def _drop_seen(
         if one.arrival.touchpoint.raw != stored[one.arrival.touchpoint.id]:
             duplicates.append(_duplicate(one.arrival.touchpoint))
     noted = await touchpoints.insert_duplicates(tx, duplicates)
-    return [one.arrival for id_, one in first.items() if id_ not in seen], noted
+    return batch, [one.arrival for id_, one in first.items() if id_ not in seen], noted
 
 
 async def _lock(
-    tx: AsyncConnection, fresh: Sequence[Arrival], ids: _Ids, look: Look
+    tx: AsyncConnection, fresh: Sequence[Arrival], ids: _Ids, shared: Set[str], look: Look
 ) -> Known | None:
-    """Lock every profile that the touchpoints name; None if one changed hands meanwhile."""
+    """Lock every profile that the touchpoints name; None if one changed hands meanwhile.
+
+    `shared` are identifiers that are known to be many people's: their stand-ins are locked too.
+    Should there be more of them, what this returns names them.
+    """
     keys = list({key: None for arrival in fresh for key in arrival.usable.keys})
+    keys += map(stand_in, shared)
     hints = {arrival.usable.hint for arrival in fresh if arrival.usable.hint is not None}
     asked = [ids.of(key) for key in keys]
     aliases = await profiles.current(tx, sorted(hints)) if hints else {}
     locked = await profiles.lock(tx, identifiers=asked, profiles=list(aliases.values()))
     found = await identifiers.owners(tx, asked)
-    named = {*found.values(), *aliases.values()}
+    named = {*found.profiles.values(), *aliases.values()}
     if any(one not in locked or locked[one].status != "active" for one in named):
         return None
-    return Known(locked, {keys[n]: owner for n, owner in found.items()}, aliases, look)
+    owners = {keys[n]: owner for n, owner in found.profiles.items()}
+    return Known(
+        locked, owners, aliases, shared=frozenset(keys[n] for n in found.shared), look=look
+    )
 
 
 async def _claim(tx: AsyncConnection, assigned: Mapping[str, str], ids: _Ids) -> bool:
@@ -217,6 +270,7 @@ async def _write(tx: AsyncConnection, absorbed: Absorbed, ids: _Ids) -> None:
     await profiles.write(tx, absorbed.changed)
     await deadlines.write(tx, absorbed.changed)
     await identifiers.move(tx, {ids.of(key): to for key, to in absorbed.moved.items()})
+    await identifiers.share(tx, [ids.of(key) for key in absorbed.shared])
     await merges.insert(tx, absorbed.merges)
     await touchpoints.anchor(
         tx,
@@ -277,6 +331,6 @@ def _report(outcomes: Counter[str]) -> None:
     metrics.PROFILES_CREATED.inc(outcomes["created"])
     metrics.MERGES.inc(outcomes["merged"])
     metrics.IDENTIFIERS_DEMOTED.inc(outcomes["demoted"] + outcomes["unkept"])
-    for reason in ("veto", "limit", "cap"):
+    for reason in REFUSALS:
         if outcomes[f"refused_{reason}"]:
             metrics.MERGES_REFUSED.labels(reason=reason).inc(outcomes[f"refused_{reason}"])

@@ -5,6 +5,8 @@ again; what changes is told with `backfill: true`. The stream goes on meanwhile:
 meets a profile before this does decides by the same definitions.
 """
 
+from collections.abc import Callable
+
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.profile.domain.absorb import Rules
@@ -30,7 +32,12 @@ class BackfillDefinitions:
     """Moves jobs; remembers which one it has in hand."""
 
     def __init__(
-        self, engine: AsyncEngine, *, topics: Topics, counts: PartitionCounts, rules: Rules
+        self,
+        engine: AsyncEngine,
+        *,
+        topics: Topics,
+        counts: PartitionCounts,
+        rules: Callable[[], Rules],
     ) -> None:
         self._engine = engine
         self._topics = topics
@@ -68,11 +75,12 @@ class BackfillDefinitions:
 
     async def _move(self, tx: AsyncConnection, job: Job, look: Look, limit: int) -> int:
         """How many profiles of the next page entered or left something."""
+        rules = self._rules()
         page = await definition_jobs.page(tx, after=job.position, limit=limit)
         bare = {one.stored.id for one in page if one.bare}
-        stale = [one.stored.id for one in page if self._is_stale(one, look)]
+        stale = [one.stored.id for one in page if _is_stale(one, look, rules)]
         locked = [
-            WorkingProfile(stored, self._rules.traits)
+            WorkingProfile(stored, rules.traits)
             for stored in (await profiles.lock(tx, profiles=stale)).values()
             if stored.status == "active"
         ]
@@ -89,7 +97,7 @@ class BackfillDefinitions:
             look,
             at=instant_text(look.now),
             backfill=True,
-            rules=self._rules,
+            rules=rules,
             topics=self._topics,
             messages=messages,
         )
@@ -117,8 +125,9 @@ class BackfillDefinitions:
             await definitions.raise_floor(tx, job.epoch)
         return len(changed)
 
-    def _is_stale(self, one: Paged, look: Look) -> bool:
-        if one.stored.status != "active":
-            return False
-        profile = WorkingProfile(one.stored, self._rules.traits)
-        return one.bare or epoch_of(profile, look.definitions) < look.definitions.epoch
+
+def _is_stale(one: Paged, look: Look, rules: Rules) -> bool:
+    if one.stored.status != "active":
+        return False
+    profile = WorkingProfile(one.stored, rules.traits)
+    return one.bare or epoch_of(profile, look.definitions) < look.definitions.epoch

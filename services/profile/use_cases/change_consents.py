@@ -11,8 +11,7 @@ from services.profile.domain.assess import assess, catch_up, note_due
 from services.profile.domain.consent import MAX_CONSENTS, ConsentChange, apply_changes
 from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.profile import StoredProfile
-from services.profile.domain.snapshot import update
-from services.profile.domain.telling import tell
+from services.profile.domain.telling import tell, tell_memberships
 from services.profile.domain.working_profile import WorkingProfile
 from services.profile.storage import deadlines, profiles
 from services.profile.use_cases.naming import change_id
@@ -65,15 +64,14 @@ async def change_consents(
         raise Unprocessable(f"at most {MAX_CONSENTS} consents", [rule]) from None
     if news:
         profile.facts_stored = False
-        profile.seq += 1
-        cause = ConsentCause(
-            id=change_id(profile.id, profile.seq), at=stamp, actor=actor, consents=news
-        )
         memberships = catch_up(profile, look, at=stamp)
         memberships += assess(profile, look, look.definitions.by_consent, at=stamp)
+        cause = ConsentCause(
+            id=change_id(profile.id, profile.seq + 1), at=stamp, actor=actor, consents=news
+        )
         encoded = msgspec.json.encode(cause, order="deterministic")
-        told = [(profile.id, update(profile, encoded, rules.identity, look=look))]
-        told += tell(
+        told = [tell(profile, encoded, rules.identity, look=look)]
+        told += tell_memberships(
             profile, memberships, at=stamp, look=look, rules=rules.identity, name=change_id
         )
         note_due(profile, look)

@@ -7,6 +7,7 @@ meant is decided by the row as it was committed last.
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -46,7 +47,9 @@ HEADERS = (("x-concert-dialect", b"native"),)
 class FanOut:
     """Moves jobs; remembers which one it has in hand, and how fast it went."""
 
-    def __init__(self, engine: AsyncEngine, *, counts: PartitionCounts, rules: Rules) -> None:
+    def __init__(
+        self, engine: AsyncEngine, *, counts: PartitionCounts, rules: Callable[[], Rules]
+    ) -> None:
         self._engine = engine
         self._counts = counts
         self._rules = rules
@@ -93,10 +96,11 @@ class FanOut:
             else await listing.page_of_all(tx, after=job.position, until=until, limit=limit)
         )
         meant = membership(msgspec.json.decode(job.condition))
+        rules = self._rules()
         messages, left_out = OutboxBuffer(self._counts), 0
         for stored in page:
-            profile = WorkingProfile(stored, self._rules.traits)
-            if stored.status != "active" or not meant(facts_of(profile, self._rules.identity)):
+            profile = WorkingProfile(stored, rules.traits)
+            if stored.status != "active" or not meant(facts_of(profile, rules.identity)):
                 continue
             if profile.size:
                 key = f"{RESERVED_TYPE}:{stored.id}".encode()

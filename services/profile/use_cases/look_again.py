@@ -9,7 +9,7 @@ from services.profile.domain.absorb import Rules
 from services.profile.domain.assess import epoch_of, look_at_all, note_due
 from services.profile.domain.definitions import Look
 from services.profile.domain.history import Happened, forget, recount
-from services.profile.domain.telling import tell
+from services.profile.domain.telling import tell_memberships
 from services.profile.domain.working_profile import WorkingProfile
 from services.profile.storage import deadlines, profiles, touchpoints
 from services.profile.storage.identifiers import identifier_id
@@ -38,7 +38,7 @@ async def look_again(
     for profile in locked:
         changes = look_at_all(profile, look, at=at)
         note_due(profile, look)
-        for id_, message in tell(
+        for id_, message in tell_memberships(
             profile,
             changes,
             at=at,

@@ -5,6 +5,7 @@ Due profiles are found without locks, those that nobody holds are locked, and lo
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -32,7 +33,12 @@ class SweepDeadlines:
     """Looks again at profiles that are due."""
 
     def __init__(
-        self, engine: AsyncEngine, *, topics: Topics, counts: PartitionCounts, rules: Rules
+        self,
+        engine: AsyncEngine,
+        *,
+        topics: Topics,
+        counts: PartitionCounts,
+        rules: Callable[[], Rules],
     ) -> None:
         self._engine = engine
         self._topics = topics
@@ -45,6 +51,7 @@ class SweepDeadlines:
 
         Raises Infrastructure when PostgreSQL or the topic is away.
         """
+        rules = self._rules()
         async with transaction(self._engine) as tx:
             look = await self._live.look(tx)
             due = await deadlines.due(tx, limit)
@@ -56,7 +63,7 @@ class SweepDeadlines:
             delays: list[float] = []
             changed = 0
             for one in stored:
-                profile = WorkingProfile(one, self._rules.traits)
+                profile = WorkingProfile(one, rules.traits)
                 instant = profile.standing.due
                 if one.status == "active" and instant is not None and instant <= look.now:
                     changes = await look_again.look_again(
@@ -65,7 +72,7 @@ class SweepDeadlines:
                         look,
                         at=instant_text(look.now if instant == AT_ONCE else instant),
                         backfill=False,
-                        rules=self._rules,
+                        rules=rules,
                         topics=self._topics,
                         messages=messages,
                     )

@@ -47,7 +47,7 @@ def _applications() -> dict[str, FastAPI]:
             health=Health("profile-api", {}),
             topics=topics,
             counts=PartitionCounts(),
-            rules=Rules(),
+            rules=Rules,
         ),
         "orchestrator": create_orchestrator(
             _engine("orchestrator"),

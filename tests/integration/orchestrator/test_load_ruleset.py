@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from services.orchestrator.storage import configuration, saved
+from services.orchestrator.storage import saved
 from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.storage.timers import count
-from services.orchestrator.use_cases.load_ruleset import LiveRuleSet
+from services.orchestrator.use_cases.load_ruleset import live_ruleset
 from shared import clock
 from shared.errors import Infrastructure
-from shared.postgres import drafts
+from shared.postgres import drafts, epochs
 from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.stage import Stage
 from tests.unit.orchestrator.build import rule_json
@@ -27,11 +27,11 @@ async def publish(stage: Stage, kind: Kind, key: str, body: dict[str, Any]) -> N
         await drafts.set_status(
             tx, kind, key, drafts.Status.LIVE, version=version.version, at=now, by="test"
         )
-        await configuration.bump_epoch(tx)
+        await epochs.bump_epoch(tx)
 
 
 async def test_follows_the_epoch(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
-    live = LiveRuleSet(stage.engine)
+    live = live_ruleset(stage.engine)
     with pytest.raises(Infrastructure):
         live()
     assert await live.refresh()
@@ -56,7 +56,7 @@ async def test_follows_the_epoch(stage: Stage, caplog: pytest.LogCaptureFixture)
     async with transaction(stage.engine) as tx:
         now = clock.now()
         await drafts.set_status(tx, RULE, "good", drafts.Status.PAUSED, at=now, by="test")
-        await configuration.bump_epoch(tx)
+        await epochs.bump_epoch(tx)
     assert await live.refresh()
     assert not live().rules
 

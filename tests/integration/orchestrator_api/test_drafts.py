@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.orchestrator.storage import configuration
 from shared.access import Role
+from shared.postgres import epochs
 from shared.postgres.transaction import transaction
 from tests.support.api import calling
 
@@ -33,7 +34,7 @@ async def done(answer: httpx.Response) -> Any:
 
 async def epoch(engine: AsyncEngine) -> int:
     async with transaction(engine) as tx:
-        return await configuration.epoch(tx)
+        return await epochs.epoch(tx)
 
 
 async def in_force(engine: AsyncEngine) -> dict[str, int]:

@@ -11,6 +11,7 @@ from services.orchestrator.domain.channel import parse_channel
 from services.orchestrator.storage import configuration
 from shared.access import Role
 from shared.contracts.topics import DEFAULT_CHANNELS
+from shared.postgres import epochs
 from shared.postgres.transaction import transaction
 from tests.support.api import calling
 
@@ -39,7 +40,7 @@ async def test_each_save_is_a_version_in_force(
 ) -> None:
     url = "/v1/templates/greeting"
     async with transaction(engine) as tx:
-        before = await configuration.epoch(tx)
+        before = await epochs.epoch(tx)
     assert (await admin.get(url)).status_code == 404
     first = await admin.put(url, json=TEMPLATE)
     assert (await done(first))["version"] == 1

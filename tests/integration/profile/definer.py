@@ -25,7 +25,7 @@ class Definer:
 
     def __init__(self, worker: Worker) -> None:
         self.engine: AsyncEngine = worker.engine
-        wiring = {"topics": Topics(), "counts": worker.counts, "rules": worker.rules}
+        wiring = {"topics": Topics(), "counts": worker.counts, "rules": lambda: worker.rules}
         self.backfill = BackfillDefinitions(worker.engine, **wiring)  # type: ignore[arg-type]  # by name
         self.sweep = SweepDeadlines(worker.engine, **wiring)  # type: ignore[arg-type]  # by name
 

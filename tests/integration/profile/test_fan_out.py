@@ -32,7 +32,7 @@ def broadcast(number: int, condition: dict[str, Any] = MEMBERS, **fields: Any) -
 
 
 def sweeper(engine: AsyncEngine, worker: Worker, **counts: int) -> FanOut:
-    return FanOut(engine, counts=PartitionCounts({TOPIC: 4} | counts), rules=worker.rules)
+    return FanOut(engine, counts=PartitionCounts({TOPIC: 4} | counts), rules=lambda: worker.rules)
 
 
 async def until_done(*sweepers: FanOut, limit: int = 10) -> int:
@@ -147,7 +147,7 @@ async def test_a_page_that_fails_leaves_nothing_and_is_done_again(
     engine: AsyncEngine, worker: Worker, people: dict[int, list[str]]
 ) -> None:
     await worker.absorb(broadcast(100))
-    without_topic = FanOut(engine, counts=PartitionCounts(), rules=worker.rules)
+    without_topic = FanOut(engine, counts=PartitionCounts(), rules=lambda: worker.rules)
     with pytest.raises(Infrastructure):
         await without_topic.advance(10)
     (job,) = await jobs(engine)

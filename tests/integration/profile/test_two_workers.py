@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from services.profile.storage import profiles
+from services.profile.use_cases.verify_identity import verify_identity
 from shared.postgres.transaction import transaction
 from tests.integration.profile.worker import Worker
 from tests.property.profile.test_profile_laws import facts, shown_facts
@@ -144,3 +145,46 @@ async def test_two_workers_on_one_crowd_leave_what_one_alone_would(
     await contiguous(worker)
     counted = await worker.rows("SELECT sum(accepted), sum(duplicate) FROM touchpoint_counter")
     assert counted == [(len(bodies), 0)]
+
+
+def borrowed(seed: int, count: int) -> list[dict[str, Any]]:
+    """Touchpoints of people who share devices, so that vetoes fire and devices become shared."""
+    chosen = random.Random(seed)
+    bodies = []
+    for number in range(count):
+        user, device = f"u{chosen.randrange(12)}", f"d{chosen.randrange(8)}"
+        named = [("user_id", user), ("device_id", device), ("email", f"{user}@x.y")]
+        bodies.append(touchpoint(number, *chosen.sample(named, k=chosen.choice((1, 2, 2)))))
+    return bodies
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+async def test_two_workers_cross_no_veto_and_the_evidence_makes_the_same_again(
+    worker: Worker, seed: int
+) -> None:
+    bodies = borrowed(seed, 500)
+    await asyncio.gather(
+        worker.absorb_in_batches(bodies[::2], 20),
+        worker.absorb_in_batches(bodies[1::2], 15),
+        worker.absorb_in_batches(bodies[::7], 10),
+    )
+    people = await worker.active()
+    for person in people:
+        assert sum(one.type == "user_id" for one in person.identifiers) <= 1
+    assert sum(one.computed.touchpoints for one in people) == len(bodies)
+    assert await worker.rows("SELECT count(*) FROM identifier WHERE status = 'shared'") > [(0,)]
+    await contiguous(worker)
+    assert (await verify_identity(worker.engine, worker.rules)).differences == []
+
+
+async def test_a_storm_of_merges_into_one_person(worker: Worker) -> None:
+    """Three hundred visitors who log in as one user within a batch or two."""
+    count = 300
+    visitors = [("anonymous_id", f"v{n}") for n in range(count)]
+    await worker.absorb(*(touchpoint(n, one) for n, one in enumerate(visitors)))
+    logins = [touchpoint(count + n, USER, one) for n, one in enumerate(visitors)]
+    await worker.absorb_in_batches(logins, 200)
+    assert len(await worker.rows("SELECT 1 FROM merge")) == 99
+    people = await worker.active()
+    assert sum(one.computed.touchpoints for one in people) == 2 * count
+    await contiguous(worker)

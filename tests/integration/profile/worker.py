@@ -41,7 +41,9 @@ class Worker:
         self.engine = engine
         self.rules = rules or Rules()
         self.counts = PartitionCounts({Topics().profile_updates: 4})
-        self.handler = AbsorbTouchpoints(topics=Topics(), counts=self.counts, rules=self.rules)
+        self.handler = AbsorbTouchpoints(
+            topics=Topics(), counts=self.counts, rules=lambda: self.rules
+        )
 
     async def handle(self, tx: AsyncConnection, *bodies: Body) -> Handled:
         """One batch in a transaction that the caller ends."""

@@ -69,7 +69,7 @@ def app(engine: AsyncEngine, worker: Worker) -> FastAPI:
         health=Health("profile-api", {}),
         topics=Topics(),
         counts=worker.counts,
-        rules=worker.rules,
+        rules=lambda: worker.rules,
     )
 
 

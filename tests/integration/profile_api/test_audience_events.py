@@ -50,7 +50,7 @@ async def test_the_life_of_an_event(
     assert fate["audience"] == {name: waiting[name] for name in progress}
 
     counts = PartitionCounts({"channel.web": 4})
-    sweeper = FanOut(worker.engine, counts=counts, rules=worker.rules)
+    sweeper = FanOut(worker.engine, counts=counts, rules=lambda: worker.rules)
     while await sweeper.advance(100):
         pass
     done = await ok(admin, url)
@@ -74,7 +74,7 @@ async def test_an_editor_keeps_it_back(
         assert (await editor.post(f"{url}:cancel")).status_code == 409
         assert (await editor.post(f"{PATH}/{UUID(int=1)}:cancel")).status_code == 404
     counts = PartitionCounts({"channel.web": 4})
-    assert await FanOut(worker.engine, counts=counts, rules=worker.rules).advance(100) == 0
+    assert await FanOut(worker.engine, counts=counts, rules=lambda: worker.rules).advance(100) == 0
     audited = await ok(admin, "/v1/audit", kind="audience-events", key=event["id"])
     assert [(one["action"], one["after"]["status"]) for one in audited["items"]] == [
         ("cancel", "cancelled")

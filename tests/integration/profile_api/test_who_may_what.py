@@ -42,6 +42,20 @@ ROUTES: dict[tuple[str, str], str] = {
             ("POST", "/{key}:archive", "publish"),
         )
     },
+    ("GET", "/v1/events/{event_id}/identity"): "read",
+    ("POST", "/v1/profiles:merge"): "privacy",
+    ("POST", "/v1/profiles/{profile_id}:split"): "privacy",
+    ("POST", "/v1/merges/{merge_id}:undo"): "privacy",
+    ("GET", "/v1/cannot-links"): "read",
+    ("POST", "/v1/cannot-links"): "privacy",
+    ("DELETE", "/v1/cannot-links/{link_id}"): "privacy",
+    ("GET", "/v1/identity-rules"): "read",
+    ("GET", "/v1/identity-rules:in-force"): "read",
+    ("GET", "/v1/identity-rules/{key}"): "read",
+    ("GET", "/v1/identity-rules/{key}/versions"): "read",
+    ("PUT", "/v1/identity-rules/{key}"): "edit",
+    ("POST", "/v1/identity-rules/{key}:validate"): "read",
+    ("POST", "/v1/identity-rules/{key}:publish"): "publish",
     **ACCESS_ROUTES,
 }
 
@@ -54,9 +68,12 @@ def url_of(path: str) -> str:
         profile_id=nil,
         touchpoint_id=nil,
         source="a/b",
-        key="k",
         number=1,
         token_id="0" * 16,
+        event_id=nil,
+        merge_id=nil,
+        link_id=nil,
+        key="default",
     )
 
 

@@ -7,7 +7,9 @@ import pytest
 from services.profile.domain.compile_definitions import CircleError, compile_definitions
 from services.profile.domain.definitions import InForce, Look
 from services.profile.domain.instants import instant_in
+from services.profile.domain.replay import differences
 from services.profile.domain.segment import Persona, Segment, parse_persona, parse_segment
+from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH
 from shared.conditions.parse import parse_condition
 from shared.errors import Unprocessable
 from tests.unit.profile.world import World, order, touchpoint
@@ -117,6 +119,32 @@ def test_a_merge_unites_what_both_did_and_nobody_enters_twice() -> None:
     assert merged["profile"]["segments"] == ["once", "twice"]
     gone = next(one for one in world.updates() if "merged_into" in one)
     assert gone["profile"]["segments"] == []
+
+
+def test_a_merge_unites_what_both_did_within_one_batch_too() -> None:
+    world = World(look=look(segment("twice", TWICE), segment("once", {"event": "Order Completed"})))
+    world.take(order(1, USER), order(2, MAIL), touchpoint(3, USER, MAIL), order(4, MAIL))
+    assert told(world)[4:] == [("segment_entered", "twice")]
+    assert world.updates()[-1]["profile"]["segments"] == ["once", "twice"]
+
+
+def test_both_sides_of_an_undone_merge_are_looked_at_again_with_what_each_did() -> None:
+    world = World(look=look(segment("twice", TWICE)))
+    world.take(order(1, USER), order(2, MAIL), touchpoint(3, USER, MAIL))
+    division = world.undo(world.merges[0])
+    for profile_id, key in ((division.source, USER), (division.target, MAIL)):
+        state = world.profile(profile_id).state
+        assert state.standing is not None
+        assert (state.standing.epoch, state.standing.due) == (UNKNOWN_EPOCH, AT_ONCE)
+        (events,) = [held.events for held in state.held.values() if held.events]
+        assert [tally.count for tally in events.values()] == [1]
+        assert world.owner(*key) == profile_id
+
+
+def test_what_segments_count_is_no_matter_of_identity() -> None:
+    world = World(look=look(segment("twice", TWICE)))
+    world.take(order(1, USER), order(2, MAIL), touchpoint(3, USER, MAIL))
+    assert differences(world.replayed().rows, world.rows) == []
 
 
 def test_a_definition_that_is_new_is_told_as_backfill_before_the_touchpoint() -> None:

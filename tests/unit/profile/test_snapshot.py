@@ -1,5 +1,7 @@
 """The messages on `profile.updates`: canonical bytes, contiguous numbers, bounded size."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -12,7 +14,7 @@ from services.profile.domain.consent import (
     apply_changes,
 )
 from services.profile.domain.profile import StoredProfile, encode_state
-from services.profile.domain.snapshot import cut, update
+from services.profile.domain.snapshot import Link, LinkName, cut, update
 from services.profile.domain.working_profile import WorkingProfile
 from shared.contracts.profile_update import (
     snapshot_decoder,
@@ -173,8 +175,12 @@ def test_consents_that_say_nothing_new_are_no_change() -> None:
 
 def test_the_loser_of_a_merge_is_linked_from_both_sides() -> None:
     profile = WorkingProfile(_one(), Rules().traits)
-    plain = msgspec.json.decode(update(profile, b"{}", Rules().identity, merged_from="x"))
-    assert (plain["merged_from"], plain["seq"]) == ("x", 1)
+    names: tuple[LinkName, ...] = ("merged_from", "merged_into", "split_from", "split_into")
+    for name in names:
+        link = Link(name, "x", 7)
+        told = msgspec.json.decode(update(profile, b"{}", Rules().identity, link=link))
+        assert (told[name], told["link_seq"], told["seq"]) == ("x", 7, 1)
+        assert list(told) == sorted(told)
 
 
 def _one() -> StoredProfile:
@@ -187,8 +193,7 @@ def _consent(world: World, profile_id: str, status: Status, at: str) -> None:
     stored = world.profile(profile_id)
     change = ConsentChange("marketing", "email", status)
     apply_changes(stored.state.consents, [change], at)
-    row = world.rows[profile_id]
-    world.rows[profile_id] = (*row[:4], encode_state(stored.state))
+    world.rows[profile_id] = replace(world.rows[profile_id], state=encode_state(stored.state))
 
 
 def _listed(world: World) -> list[tuple[str, str]]:

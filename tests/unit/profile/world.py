@@ -6,11 +6,13 @@ from typing import Any
 
 import msgspec
 
-from services.profile.domain.absorb import Rules, absorb
-from services.profile.domain.absorbed import Absorbed, Arrival, Known
+from services.profile.domain.absorb import Rules
+from services.profile.domain.absorbed import Absorbed, Arrival, Merge
 from services.profile.domain.definitions import NO_LOOK, Look
+from services.profile.domain.divide import Division, sides_of_undo
 from services.profile.domain.identity import usable
-from services.profile.domain.profile import StoredProfile, decode_state, encode_state
+from services.profile.domain.profile import StoredProfile
+from services.profile.domain.replay import Decision, Replay, Row
 from services.profile.use_cases.naming import NAMING
 from shared.contracts.touchpoint import envelope_decoder
 from shared.ids import touchpoint_id_text
@@ -50,62 +52,98 @@ def arrival(body: Mapping[str, Any], rules: Rules) -> Arrival:
 
 @dataclass
 class World:
-    """Profiles in memory, stored between batches as the database would store them."""
+    """Profiles in memory, stored between batches as the database would store them.
+
+    What it took and what people decided is kept as evidence, in order.
+    """
 
     rules: Rules = field(default_factory=Rules)
     look: Look = NO_LOOK
-    rows: dict[str, tuple[str, str | None, int, int, bytes]] = field(default_factory=dict)
-    owners: dict[str, str] = field(default_factory=dict)
     messages: list[tuple[str, bytes]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    merges: list[Merge] = field(default_factory=list)
+    evidence: list[list[Arrival] | Decision] = field(default_factory=list)
+    live: Replay = field(default_factory=lambda: Replay(NAMING))
+
+    @property
+    def rows(self) -> dict[str, Row]:
+        return self.live.rows
+
+    @property
+    def owners(self) -> dict[str, str]:
+        return self.live.owners
 
     def take(self, *bodies: Mapping[str, Any]) -> Absorbed:
         """Absorb one batch; a touchpoint that was there before is dropped, as the worker does."""
         fresh = [body for body in bodies if body["id"] not in self.seen]
         fresh = list({body["id"]: body for body in reversed(fresh)}.values())[::-1]
         self.seen.update(body["id"] for body in fresh)
-        result = absorb(
-            [arrival(body, self.rules) for body in fresh],
-            Known(self._stored(), dict(self.owners), self._aliases(), self.look),
-            self.rules,
-            NAMING,
-        )
-        for one in result.changed:
-            state = encode_state(one.state)
-            self.rows[one.id] = (one.status, one.merged_into, one.seq, one.n_merges, state)
-        self.owners.update(result.assigned)
-        self.owners.update(result.moved)
+        arrivals = [arrival(body, self.rules) for body in fresh]
+        self.evidence.append(arrivals)
+        result = self.live.take(arrivals, self.rules, self.look)
         self.messages += result.messages
+        self.merges += result.merges
         return result
 
     def take_in_batches(self, bodies: Sequence[Mapping[str, Any]], size: int) -> None:
         for start in range(0, len(bodies), size):
             self.take(*bodies[start : start + size])
 
+    def decide(self, decision: Decision) -> None:
+        """Carry out what a person decided."""
+        self.evidence.append(decision)
+        self.messages += self.live.decide(decision, self.rules)
+
+    def undo(self, merge: Merge) -> Division:
+        """Undo a merge as the API does."""
+        winner = self.profile(merge.winner)
+        later = self.merges[self.merges.index(merge) + 1 :]
+        others = {key for one in later if one.winner == merge.winner for key in one.moved}
+        cause = msgspec.json.decode(merge.cause)
+        sides = sides_of_undo(
+            list(winner.state.held),
+            merge.moved,
+            others,
+            {f"{one['type']}\0{one['value']}" for one in cause["joined_on"]},
+            [
+                one.usable.keys
+                for taken in self.evidence
+                if isinstance(taken, list)
+                for one in taken
+            ],
+            self.rules.identity,
+        )
+        division = Division(
+            source=merge.winner,
+            target=merge.loser,
+            keys=sides.keys,
+            apart=sides.apart,
+            cause=b"{}",
+            at="2026-11-22T00:00:00.000Z",
+            n_merges=self.profile(merge.loser).n_merges + 1,
+        )
+        self.decide(division)
+        return division
+
     def owner(self, type_: str, value: str) -> str:
         return self.owners[f"{type_}\0{value}"]
 
     def profile(self, profile_id: str) -> StoredProfile:
-        return self._stored()[profile_id]
+        return self.live.stored(profile_id)
 
     def active(self) -> list[StoredProfile]:
-        return [one for one in self._stored().values() if one.status == "active"]
+        return [self.profile(id_) for id_, row in self.rows.items() if row.status == "active"]
 
     def updates(self) -> list[dict[str, Any]]:
         """Every message so far, decoded."""
         return [msgspec.json.decode(message) for _, message in self.messages]
 
-    def _stored(self) -> dict[str, StoredProfile]:
-        return {
-            id_: StoredProfile(id_, status, into, seq, merges, decode_state(state))  # type: ignore[arg-type]  # a status as it was stored
-            for id_, (status, into, seq, merges, state) in self.rows.items()
-        }
-
-    def _aliases(self) -> dict[str, str]:
-        aliases = {}
-        for id_ in self.rows:
-            now = id_
-            while (into := self.rows[now][1]) is not None:
-                now = into
-            aliases[id_] = now
-        return aliases
+    def replayed(self) -> Replay:
+        """The same again from the evidence alone."""
+        again = Replay(NAMING)
+        for one in self.evidence:
+            if isinstance(one, list):
+                again.take(one, self.rules)
+            else:
+                again.decide(one, self.rules)
+        return again
