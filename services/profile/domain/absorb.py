@@ -15,11 +15,9 @@ from services.profile.domain.absorbed import (
     Absorbed,
     Arrival,
     Known,
-    Merge,
     MergeCause,
     Naming,
 )
-from services.profile.domain.consent import consent_list
 from services.profile.domain.identity import IdentityRules, Resolution, resolve
 from services.profile.domain.profile import (
     CONTEXT_TIMEZONE,
@@ -36,6 +34,7 @@ from services.profile.domain.survivorship import (
     TraitPolicy,
     canonical,
 )
+from services.profile.domain.uniting import unite
 from services.profile.domain.working_profile import WorkingProfile
 from shared.contracts.touchpoint import Identifier, TouchpointEnvelope
 
@@ -174,29 +173,22 @@ class _Fold:
             ),
             order="deterministic",
         )
-        moved = tuple(sorted(loser.state.held))
-        before = consent_list(winner.state.consents), consent_list(loser.state.consents)
-        winner.absorb(loser)
-        for key in moved:
+        united = unite(
+            winner,
+            loser,
+            merge_id=merge_id,
+            cause=cause,
+            at=touchpoint.received_at,
+            rules=self.rules.identity,
+        )
+        for key in united.merge.moved:
             self.owners[key] = winner.id
             (self.result.assigned if key in self.result.assigned else self.result.moved)[key] = (
                 winner.id
             )
-        self._emit(winner, cause, merged_from=loser.id)
-        self._emit(loser, cause, merged_into=winner.id)
+        self.result.messages += united.messages
         self.result.outcomes["merged"] += 1
-        self.result.merges.append(
-            Merge(
-                merge_id,
-                winner.id,
-                loser.id,
-                winner.seq,
-                touchpoint.received_at,
-                cause,
-                moved,
-                *before,
-            )
-        )
+        self.result.merges.append(united.merge)
 
     def _take_in(self, profile: WorkingProfile, kept: Sequence[str], arrival: Arrival) -> None:
         """Apply a touchpoint to the profile it is about and say so."""
@@ -233,19 +225,9 @@ class _Fold:
             said = Saying(source, touchpoint.occurred_at, touchpoint.id, verified, values)
             profile.observe(anchor, said)
 
-    def _emit(
-        self,
-        profile: WorkingProfile,
-        cause: bytes,
-        *,
-        merged_from: str | None = None,
-        merged_into: str | None = None,
-    ) -> None:
+    def _emit(self, profile: WorkingProfile, cause: bytes) -> None:
         profile.seq += 1
-        message = update(
-            profile, cause, self.rules.identity, merged_from=merged_from, merged_into=merged_into
-        )
-        self.result.messages.append((profile.id, message))
+        self.result.messages.append((profile.id, update(profile, cause, self.rules.identity)))
 
 
 def _zone_of(context: msgspec.Raw) -> bytes | None:
