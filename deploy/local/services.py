@@ -38,6 +38,7 @@ ROLES = (
     Role("ingest", "failures"),
     Role("profile", "worker"),
     Role("profile", "api", api_offset=2),
+    Role("profile", "linker"),
     Role("orchestrator", "worker"),
     Role("orchestrator", "poller"),
     Role("orchestrator", "api", api_offset=3),

@@ -5,11 +5,15 @@ from functools import partial
 
 from services.profile.api.app import create_app
 from services.profile.domain.absorb import Rules
+from services.profile.settings import ProfileSettings
+from services.profile.storage.link_engine import require_engine
 from services.profile.storage.tables import MIGRATIONS, SCHEMA
 from services.profile.use_cases.absorb_touchpoints import AbsorbTouchpoints
+from services.profile.use_cases.find_links import Linker
 from shared.observability.health import Health
 from shared.runtime.assembly import (
     api_role,
+    member_name,
     migrate_service,
     partitions_of,
     parts,
@@ -17,13 +21,13 @@ from shared.runtime.assembly import (
 )
 from shared.runtime.cli import Command
 from shared.runtime.service import Role, run_role
-from shared.settings import Settings, load
+from shared.settings import load
 
 RULES = Rules()
 """Who is who and which source is believed; worker and API must go by the same."""
 
 
-async def _worker(settings: Settings) -> Role:
+async def _worker(settings: ProfileSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="worker")
     return stateful_worker(
         built,
@@ -34,7 +38,7 @@ async def _worker(settings: Settings) -> Role:
     )
 
 
-async def _api(settings: Settings) -> Role:
+async def _api(settings: ProfileSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="api")
     health = Health(built.name, built.checks())
     app = create_app(
@@ -43,14 +47,33 @@ async def _api(settings: Settings) -> Role:
     return api_role(built, health=health, app=app, also={})
 
 
+async def _linker(settings: ProfileSettings) -> Role:
+    require_engine()
+    built = parts(settings, service=SCHEMA, role="linker")
+    linker = Linker(
+        built.engine,
+        member=member_name(settings, built.name),
+        rules=RULES,
+        folder=settings.home / "linker",
+        memory_mb=settings.link_memory_mb,
+        threads=settings.link_threads,
+        max_pairs=settings.link_max_pairs,
+    )
+    return Role(
+        health=Health(built.name, {"postgres": built.database_check}),
+        stages=[{"links": linker.run}],
+        closing=[built.engine.dispose],
+    )
+
+
 def _run(role: str) -> int:
-    settings = load(Settings)
-    build = {"worker": _worker, "api": _api}[role]
+    settings = load(ProfileSettings)
+    build = {"worker": _worker, "api": _api, "linker": _linker}[role]
     return run_role(settings, service=SCHEMA, role=role, build=partial(build, settings))
 
 
 def _migrate() -> int:
-    settings = load(Settings)
+    settings = load(ProfileSettings)
     asyncio.run(migrate_service(settings, service=SCHEMA, folder=MIGRATIONS))
     return 0
 
@@ -58,5 +81,6 @@ def _migrate() -> int:
 COMMANDS = {
     "worker": Command("merge touchpoints into profiles, publish updates", partial(_run, "worker")),
     "api": Command("serve profiles and take consents over HTTP", partial(_run, "api")),
+    "linker": Command("look for profiles that may be one person", partial(_run, "linker")),
     "migrate": Command("bring the schema to its newest revision, then exit", _migrate),
 }

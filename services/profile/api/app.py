@@ -4,6 +4,7 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.profile.api.changes import router as changes
+from services.profile.api.link_suggestions import router as link_suggestions
 from services.profile.api.profiles import router as profiles
 from services.profile.api.state import ApiState, give
 from services.profile.api.timeline import router as timeline
@@ -28,7 +29,7 @@ def create_app(
         version=VERSION,
         health=health,
         engine=engine,
-        routers=[profiles, changes, timeline, touchpoints],
+        routers=[profiles, changes, timeline, touchpoints, link_suggestions],
     )
     give(app, ApiState(rules=rules, topics=topics, counts=counts))
     return app

@@ -65,6 +65,19 @@ class MergeCause(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     historical: bool = False
 
 
+class HandMergeCause(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Why profiles were united: a person accepted what a suggestion said."""
+
+    kind: str = "merged"
+    id: str
+    winner: str
+    loser: str
+    suggestion_id: str
+    score: float
+    actor: str
+    at: str
+
+
 class Merge(NamedTuple):
     """A merge that happened. `moved` are the identifiers that went over; consents are as before."""
 

@@ -206,6 +206,13 @@ def resolve(
     return Resolution(candidates, counted, new, demoted)
 
 
+def broken_by_union(
+    candidates: Sequence[Candidate], *, at: str, rules: IdentityRules
+) -> Broken | None:
+    """The first rule that making one profile of these would break; None when it breaks none."""
+    return _broken_rule([], candidates, occurred_at=at, rules=rules)
+
+
 def _broken_rule(
     new: Sequence[str],
     candidates: Sequence[Candidate],

@@ -157,8 +157,7 @@ def person_of(stored: StoredProfile, policy: TraitPolicy) -> Person | None:
     """What of an active profile can be compared; None where that is nothing at all."""
     best = survivors(observations(stored.state), policy)
     said = {name: msgspec.json.decode(best[name]) for name in COLUMNS if name in best}
-    for type_, value in _latest_identifiers(stored).items():
-        said[type_] = value
+    said |= _latest_identifiers(stored)
     values = tuple(_comparable(column, said.get(column)) for column in COLUMNS)
     return Person(stored.id, values) if any(values) else None
 

@@ -47,8 +47,8 @@ MAX_BLOCK = 1_000
 FETCH = 2_000
 PRIORS = 1e-9, 0.05
 NOT_INSTALLED = (
-    "linking profiles needs splink and duckdb, which are not installed: install the extra `link`, "
-    "or `python -m pip install 'splink==5.0.*'`"
+    "linking profiles needs splink and duckdb, which are not installed (they are large): "
+    "install the extra `link`, or `python -m pip install 'splink==5.0.*'`"
 )
 
 
@@ -61,14 +61,10 @@ class Pair(NamedTuple):
     features: list[Feature]
 
 
-class NotInstalled(Misconfigured):  # noqa: N818 - a leaf of the error tree, named as the others
-    """The extra `link` is missing."""
-
-
 def require_engine() -> None:
-    """Raises NotInstalled, which says what to install."""
+    """Raises Misconfigured, saying what to install, when the extra `link` is missing."""
     if find_spec("duckdb") is None or find_spec("splink") is None:
-        raise NotInstalled([NOT_INSTALLED])
+        raise Misconfigured([NOT_INSTALLED])
 
 
 class LinkEngine:
@@ -120,7 +116,9 @@ class LinkEngine:
         keys = ", ".join(
             f"{key_expression(block)} AS {key_column(n)}" for n, block in enumerate(BLOCKS)
         )
-        self._database.execute(f"CREATE OR REPLACE TABLE {PEOPLE} AS SELECT *, {keys} FROM {PEOPLE}")
+        self._database.execute(
+            f"CREATE OR REPLACE TABLE {PEOPLE} AS SELECT *, {keys} FROM {PEOPLE}"  # noqa: S608 - ours
+        )
         counts = {}
         for n, block in enumerate(BLOCKS):
             key = key_column(n)

@@ -89,9 +89,7 @@ _DECIDED = text(
 )
 
 
-async def decided(
-    tx: AsyncConnection, *, after: UUID, limit: int
-) -> list[tuple[UUID, str, str]]:
+async def decided(tx: AsyncConnection, *, after: UUID, limit: int) -> list[tuple[UUID, str, str]]:
     """(suggestion id, a, b) of pairs that people decided on, by id: not to be suggested again."""
     rows = await tx.execute(_DECIDED, {"after": after, "limit": limit})
     return [(row[0], str(row[1]), str(row[2])) for row in rows]
@@ -185,15 +183,14 @@ async def judge(
             "at": at,
         },
     )
-    return suggestion._replace(
-        status=verdict, who=who, who_name=who_name, at=at, merge_id=merge_id
-    )
+    return suggestion._replace(status=verdict, who=who, who_name=who_name, at=at, merge_id=merge_id)
 
 
 _JUDGED = text(
     """
     SELECT width_bucket(score, CAST(:bands AS double precision[])) AS band,
-           count(*) FILTER (WHERE verdict = 'accepted'), count(*) FILTER (WHERE verdict = 'rejected'),
+           count(*) FILTER (WHERE verdict = 'accepted'),
+           count(*) FILTER (WHERE verdict = 'rejected'),
            count(*) FILTER (WHERE merge.undone_at IS NOT NULL)
       FROM link_verdict LEFT JOIN merge ON merge.id = link_verdict.merge_id
      GROUP BY band
@@ -205,9 +202,7 @@ async def judged(tx: AsyncConnection) -> list[Judged]:
     """What people decided, for each band of scores, the lowest first."""
     rows = await tx.execute(_JUDGED, {"bands": list(BANDS)})
     found: Mapping[int, Sequence[int]] = {row[0]: row[1:] for row in rows}
-    return [
-        Judged(least, *found.get(number, (0, 0, 0))) for number, least in enumerate(BANDS, 1)
-    ]
+    return [Judged(least, *found.get(number, (0, 0, 0))) for number, least in enumerate(BANDS, 1)]
 
 
 def _suggestion(row: Sequence[Any]) -> Suggestion:
