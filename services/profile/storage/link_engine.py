@@ -138,7 +138,9 @@ class LinkEngine:
 
         people = self._number(f"SELECT count(*) FROM {PEOPLE}")  # noqa: S608 - a name of ours
         enough = people >= MIN_TO_TRAIN
-        self._compared = [one for one in COMPARISONS if self._distinct(one.column) > 1]
+        # Fitted to one value that all share, a weight would say nothing.
+        values = 2 if enough else 1
+        self._compared = [one for one in COMPARISONS if self._distinct(one.column) >= values]
         blocks = [n for n in range(len(BLOCKS)) if self._count([key_column(n)])]
         if not self._compared or not blocks:
             return

@@ -19,6 +19,12 @@ ROUTES: dict[tuple[str, str], str] = {
     ("PUT", "/v1/profiles/{profile_id}/consents"): "privacy",
     ("GET", "/v1/touchpoints/{touchpoint_id}"): "read",
     ("GET", "/v1/touchpoint-counters/{source}"): "read",
+    ("POST", "/v1/link-suggestions:run"): "edit",
+    ("GET", "/v1/link-suggestions:run"): "read",
+    ("GET", "/v1/link-suggestions:precision"): "read",
+    ("GET", "/v1/link-suggestions"): "read",
+    ("POST", "/v1/link-suggestions/{suggestion_id}:accept"): "edit",
+    ("POST", "/v1/link-suggestions/{suggestion_id}:reject"): "edit",
     **ACCESS_ROUTES,
 }
 
@@ -31,6 +37,7 @@ def url_of(path: str) -> str:
         profile_id=nil,
         touchpoint_id=nil,
         source="a/b",
+        suggestion_id=nil,
         token_id="0" * 16,
     )
 
