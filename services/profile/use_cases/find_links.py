@@ -132,7 +132,9 @@ class Linker:
         self._folder.mkdir(parents=True, exist_ok=True)
         progress = _Progress()
         with TemporaryDirectory(dir=self._folder) as folder:
-            links = LinkEngine(Path(folder), memory_mb=self._memory_mb, threads=self._threads)
+            links = await asyncio.to_thread(
+                LinkEngine, Path(folder), memory_mb=self._memory_mb, threads=self._threads
+            )
             work = asyncio.create_task(self._find(run, links, progress))
             keeper = asyncio.create_task(self._keep(run, progress, stopping))
             try:
