@@ -4,13 +4,15 @@ import re
 from pathlib import Path
 
 from services.ingest.load.load import CRASH_POINTS
+from services.profile.use_cases.find_links import POINTS
 from tests.chaos.cycles import POINTS_BY_ROLE
 
 ROOT = Path(__file__).parents[2]
 CALL = re.compile(r"""crash_point\(\s*["']([\w.]+)["']""")
 
-ELSEWHERE = set(CRASH_POINTS)
-"""The loader is no role; tests/integration/ingest/test_load.py kills it at each."""
+ELSEWHERE = {*CRASH_POINTS, *POINTS}
+"""The loader is no role, and the linker works only when it is asked; their own tests
+(tests/integration, test_load.py and test_linker_process.py) kill them at each."""
 
 
 def test_every_point_in_the_code_is_killed_at() -> None:
