@@ -41,7 +41,7 @@ class Suggestion(NamedTuple):
 _UPSERT = text(
     """
     INSERT INTO link_suggestion (id, profile_a, profile_b, score, features, run, found_at)
-    SELECT id, a, b, score, CAST(features AS jsonb), :run, (SELECT clock.now())
+    SELECT id, a, b, score, CAST(features AS jsonb), CAST(:run AS bigint), (SELECT clock.now())
       FROM unnest(CAST(:ids AS uuid[]), CAST(:a AS uuid[]), CAST(:b AS uuid[]),
                   CAST(:scores AS double precision[]), CAST(:features AS text[]))
            AS new (id, a, b, score, features)
@@ -151,11 +151,12 @@ async def pair_of(tx: AsyncConnection, suggestion_id: UUID) -> tuple[str, str] |
 _JUDGE = text(
     """
     WITH judged AS (
-        UPDATE link_suggestion SET status = :verdict WHERE id = :id
+        UPDATE link_suggestion SET status = CAST(:verdict AS text) WHERE id = CAST(:id AS uuid)
         RETURNING id, profile_a, profile_b, score)
     INSERT INTO link_verdict
            (suggestion_id, profile_a, profile_b, verdict, score, merge_id, who, who_name, at)
-    SELECT id, profile_a, profile_b, :verdict, score, CAST(:merge_id AS uuid), :who, :who_name, :at
+    SELECT id, profile_a, profile_b, CAST(:verdict AS text), score, CAST(:merge_id AS uuid),
+           CAST(:who AS text), CAST(:who_name AS text), CAST(:at AS timestamptz)
       FROM judged
     """
 )

@@ -55,6 +55,12 @@ class _Progress:
     suggestions: int = 0
     wanted: bool = True
 
+    def go_on(self, phase: str) -> None:
+        """The next phase begins; raises _Lost when nobody wants it any more."""
+        if not self.wanted:
+            raise _Lost
+        self.phase = phase
+
 
 class Linker:
     """One process that looks for links, a batch at a time."""
@@ -172,10 +178,10 @@ class Linker:
         refusal = too_many(counts, self._max_pairs)
         if refusal is not None:
             raise _Refused(refusal)
-        progress.phase = "training"
+        progress.go_on("training")
         await asyncio.to_thread(links.train)
         crash_point("links.trained")
-        progress.phase = "scoring"
+        progress.go_on("scoring")
         pages = links.pairs(run.threshold)
         first = await asyncio.to_thread(_next, pages)
         await self._write(run, first, pages, progress)
@@ -189,8 +195,7 @@ class Linker:
         """Hand everybody who is active to the engine."""
         after: UUID | None = NIL
         while after is not None:
-            if not progress.wanted:
-                raise _Lost
+            progress.go_on("reading")
             async with transaction(self._engine) as tx:
                 page = await listing.page(tx, after=after, limit=PAGE)
             people = [person_of(stored, self._rules.traits) for stored in page]
@@ -209,7 +214,7 @@ class Linker:
     ) -> None:
         """Make the pairs the open suggestions, all of them or none, and the batch completed."""
         decided = await self._decided()
-        progress.phase = "writing"
+        progress.go_on("writing")
         async with transaction(self._engine) as tx:
             await _keep_claim(tx, run, progress)
             page = first
