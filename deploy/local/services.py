@@ -39,6 +39,7 @@ ROLES = (
     Role("profile", "worker"),
     Role("profile", "sweeper"),
     Role("profile", "api", api_offset=2),
+    Role("profile", "linker"),
     Role("orchestrator", "worker"),
     Role("orchestrator", "poller"),
     Role("orchestrator", "api", api_offset=3),

@@ -6,10 +6,13 @@ from functools import partial
 
 from services.profile.api.app import create_app
 from services.profile.domain.absorb import Rules
+from services.profile.settings import ProfileSettings
+from services.profile.storage.link_engine import require_engine
 from services.profile.storage.tables import MIGRATIONS, SCHEMA
 from services.profile.use_cases.absorb_touchpoints import AbsorbTouchpoints
 from services.profile.use_cases.backfill_definitions import BackfillDefinitions
 from services.profile.use_cases.fan_out import FanOut, measure
+from services.profile.use_cases.find_links import Linker
 from services.profile.use_cases.load_rules import live_rules
 from services.profile.use_cases.sweep_deadlines import SweepDeadlines
 from services.profile.use_cases.sweep_deadlines import measure as measure_deadlines
@@ -18,6 +21,7 @@ from shared.observability.health import Health
 from shared.postgres.engine import create_engine
 from shared.runtime.assembly import (
     api_role,
+    member_name,
     migrate_service,
     partitions_of,
     parts,
@@ -26,10 +30,10 @@ from shared.runtime.assembly import (
 from shared.runtime.cli import Command
 from shared.runtime.poller import poll
 from shared.runtime.service import Role, run_role
-from shared.settings import Settings, load
+from shared.settings import load
 
 
-async def _worker(settings: Settings) -> Role:
+async def _worker(settings: ProfileSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="worker")
     rules = live_rules(built.engine)
     return stateful_worker(
@@ -41,7 +45,7 @@ async def _worker(settings: Settings) -> Role:
     )
 
 
-async def _sweeper(settings: Settings) -> Role:
+async def _sweeper(settings: ProfileSettings) -> Role:
     """Each kind of work that waits in the database is a task of its own."""
     built = parts(settings, service=SCHEMA, role="sweeper")
     rules = live_rules(built.engine)
@@ -71,7 +75,7 @@ async def _sweeper(settings: Settings) -> Role:
     )
 
 
-async def _api(settings: Settings) -> Role:
+async def _api(settings: ProfileSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="api")
     rules = live_rules(built.engine)
     health = Health(built.name, built.checks())
@@ -81,28 +85,48 @@ async def _api(settings: Settings) -> Role:
     return api_role(built, health=health, app=app, also={"rules": rules.run})
 
 
+async def _linker(settings: ProfileSettings) -> Role:
+    require_engine()
+    built = parts(settings, service=SCHEMA, role="linker")
+    rules = live_rules(built.engine)
+    linker = Linker(
+        built.engine,
+        member=member_name(settings, built.name),
+        rules=rules,
+        folder=settings.home / "linker",
+        memory_mb=settings.link_memory_mb,
+        threads=settings.link_threads,
+        max_pairs=settings.link_max_pairs,
+    )
+    return Role(
+        health=Health(built.name, {"postgres": built.database_check}),
+        stages=[{"links": linker.run}, {"rules": rules.run}],
+        closing=[built.engine.dispose],
+    )
+
+
 def _run(role: str) -> int:
-    settings = load(Settings)
-    build = {"worker": _worker, "sweeper": _sweeper, "api": _api}[role]
+    settings = load(ProfileSettings)
+    build = {"worker": _worker, "sweeper": _sweeper, "api": _api, "linker": _linker}[role]
     return run_role(settings, service=SCHEMA, role=role, build=partial(build, settings))
 
 
 def _migrate() -> int:
-    settings = load(Settings)
+    settings = load(ProfileSettings)
     asyncio.run(migrate_service(settings, service=SCHEMA, folder=MIGRATIONS))
     return 0
 
 
 def _verify() -> int:
     """Exit status 1 when a profile is not what the evidence makes of it."""
-    settings = load(Settings)
+    settings = load(ProfileSettings)
     verified = asyncio.run(_verified(settings))
     lines = [*verified.differences, f"{verified.steps} steps, {verified.profiles} profiles"]
     sys.stdout.write("\n".join(lines) + "\n")
     return 1 if verified.differences else 0
 
 
-async def _verified(settings: Settings) -> Verified:
+async def _verified(settings: ProfileSettings) -> Verified:
     engine = create_engine(
         settings.database_url, schema=SCHEMA, application=f"concert-{SCHEMA}-verify"
     )
@@ -118,6 +142,7 @@ COMMANDS = {
         "take events, new definitions and the passing of time to profiles", partial(_run, "sweeper")
     ),
     "api": Command("serve profiles and take consents over HTTP", partial(_run, "api")),
+    "linker": Command("look for profiles that may be one person", partial(_run, "linker")),
     "verify": Command("make every profile again from the evidence and compare", _verify),
     "migrate": Command("bring the schema to its newest revision, then exit", _migrate),
 }

@@ -47,6 +47,8 @@ STAGES: Final = (
     *("suitability", "holdout", "cap", "quiet_hours", "capacity", "floor", "arbitration"),
     "chosen",
 )
+LINK_OUTCOMES: Final = ("completed", "failed")
+VERDICTS: Final = ("accepted", "rejected")
 ACTION_KINDS: Final = ("send", "retract", "task", "prompt")
 AUTH_FAILURES: Final = ("missing", "unknown", "forbidden")
 
@@ -54,6 +56,7 @@ LATENCY: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60)
 SHORT: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 HTTP: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 TIMERS: Final = (0.1, 0.25, 0.5, 1, 2, 5, 15, 30, 60, 300, 900, 3600)
+MINUTES: Final = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 BYTES: Final = (256, 512, 1024, 2048, 4096, 16384, 65536, 262144, 1048576, 2097152)
 SIZES: Final = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
 
@@ -301,7 +304,7 @@ PROFILES_CREATED = counter(
 MERGES = counter(
     "merges_total",
     "Profiles merged into another.",
-    moves="One touchpoint showed that profiles are the same person.",
+    moves="One touchpoint, or a person, said that profiles are the same person.",
     act="A jump: look for a new shared identifier in the latest merges.",
 )
 MERGES_REFUSED = counter(
@@ -316,6 +319,34 @@ IDENTIFIERS_DEMOTED = counter(
     "Identifiers of a touchpoint that were left aside while it was resolved.",
     moves="The weakest identifier was dropped to keep the identity rules.",
     act="As for refused merges.",
+)
+
+LINK_RUNS = counter(
+    "link_runs_total",
+    "Batches that looked for profiles that may be one person.",
+    labels={"outcome": LINK_OUTCOMES},
+    moves="A batch was completed or failed.",
+    act="`failed`: `GET /v1/link-suggestions:run` says why.",
+)
+LINK_RUN_SECONDS = histogram(
+    "link_run_seconds",
+    "How long a completed batch took.",
+    buckets=MINUTES,
+    moves="A batch was completed.",
+    act="Much longer than before: more pairs are compared, see the docs on link suggestions.",
+)
+LINK_PAIRS = counter(
+    "link_pairs_total",
+    "Pairs of profiles in the blocks of completed batches.",
+    moves="A batch was completed.",
+    act="A jump: a value is shared by many, see what the batch says of its blocks.",
+)
+LINK_VERDICTS = counter(
+    "link_verdicts_total",
+    "Suggestions that people decided on.",
+    labels={"verdict": VERDICTS},
+    moves="A suggestion was accepted or rejected.",
+    act="Many `rejected`: ask for a higher threshold.",
 )
 
 # --- decide -------------------------------------------------------------------------------------

@@ -4,15 +4,16 @@ import re
 from pathlib import Path
 
 from services.ingest.load.load import CRASH_POINTS
-from services.profile.use_cases import fan_out
+from services.profile.use_cases import fan_out, find_links
 from tests.chaos.cycles import POINTS_BY_ROLE
 
 ROOT = Path(__file__).parents[2]
 CALL = re.compile(r"""crash_point\(\s*["']([\w.]+)["']""")
 
-ELSEWHERE = {*CRASH_POINTS, *fan_out.CRASH_POINTS}
-"""The loader is no role; tests/integration/ingest/test_load.py kills it at each. No event of the
-flow has an audience; tests/acceptance/test_audience.py kills the sweeper at each."""
+ELSEWHERE = {*CRASH_POINTS, *fan_out.CRASH_POINTS, *find_links.POINTS}
+"""The loader is no role, and the linker works only when it is asked: tests/integration
+(test_load.py, test_linker_process.py) kills them at each. No event of the flow has an audience;
+tests/acceptance/test_audience.py kills the sweeper at each."""
 
 
 def test_every_point_in_the_code_is_killed_at() -> None:

@@ -7,14 +7,18 @@ import pytest
 
 from deploy.demo.concert import Access
 from services.ingest.settings import IngestSettings
+from services.profile.settings import ProfileSettings
 from shared.settings import Settings
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/configuration.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", IngestSettings.model_fields)
+FIELDS = {**IngestSettings.model_fields, **ProfileSettings.model_fields}
+
+
+@pytest.mark.parametrize("name", FIELDS)
 def test_a_setting_is_on_the_page_as_it_is(name: str) -> None:
-    field = IngestSettings.model_fields[name]
+    field = FIELDS[name]
     if field.is_required():
         default = "required"
     elif field.default in (None, ""):
@@ -26,7 +30,7 @@ def test_a_setting_is_on_the_page_as_it_is(name: str) -> None:
 
 
 def test_every_variable_of_the_page_is_one_that_is_read() -> None:
-    known = {f"CONCERT_{name.upper()}" for name in (*IngestSettings.model_fields, *_others())}
+    known = {f"CONCERT_{name.upper()}" for name in (*FIELDS, *_others())}
     assert set(re.findall(r"CONCERT_[A-Z_]+", PAGE)) == known
 
 

@@ -12,6 +12,7 @@ from services.profile.api.events import router as events
 from services.profile.api.identity import router as identity
 from services.profile.api.identity_rules import router as identity_rules
 from services.profile.api.leaves import router as leaves
+from services.profile.api.link_suggestions import router as link_suggestions
 from services.profile.api.profiles import router as profiles
 from services.profile.api.state import ApiState, give
 from services.profile.api.timeline import router as timeline
@@ -53,6 +54,7 @@ def create_app(
             segments,
             personas,
             leaves,
+            link_suggestions,
         ],
     )
     give(app, ApiState(current=rules, topics=topics, counts=counts))

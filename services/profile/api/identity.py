@@ -56,7 +56,7 @@ async def merge_profiles(
 ) -> Response:
     """Make two profiles one; If-Match names the version of the one that stays, the older one."""
     async with transaction(engine) as tx:
-        stored = await merge_by_hand(
+        merged = await merge_by_hand(
             tx,
             [str(one) for one in body.profiles],
             why=body.reason,
@@ -68,7 +68,7 @@ async def merge_profiles(
             counts=state.counts,
         )
     hide = not may_see(principal, asked_masked=False)
-    return profile_answer(stored, state.rules, provenance=False, masked=hide)
+    return profile_answer(merged.profile, state.rules, provenance=False, masked=hide)
 
 
 @router.post("/v1/merges/{merge_id}:undo", response_model=DividedView)

@@ -5,7 +5,7 @@ for every change. Everything it needs is an argument and everything it found out
 the same sequence of touchpoints in batches of any size gives the same messages, byte for byte.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
 import msgspec
@@ -28,6 +28,7 @@ from services.profile.domain.profile import (
     StoredProfile,
     identifier_of,
 )
+from services.profile.domain.reported_zone import zone_of
 from services.profile.domain.resolve import Resolution, resolve
 from services.profile.domain.standing import Standing
 from services.profile.domain.sums import ORDER_TYPES, revenue_of
@@ -41,6 +42,7 @@ from services.profile.domain.survivorship import (
 from services.profile.domain.telling import tell
 from services.profile.domain.unite import unite
 from services.profile.domain.working_profile import WorkingProfile
+from services.profile.domain.working_profiles import WorkingProfiles
 from shared.contracts.touchpoint import Identifier, TouchpointEnvelope
 
 NOTHING: Set[str] = frozenset()
@@ -62,13 +64,6 @@ def absorb(arrivals: Iterable[Arrival], known: Known, rules: Rules, naming: Nami
     return fold.finish()
 
 
-class _ContextZone(msgspec.Struct, gc=False):
-    timezone: str | None = None
-
-
-_zone_decoder = msgspec.json.Decoder(_ContextZone)
-
-
 class Fold:
     """The state of one fold: the known profiles as they become, touchpoint by touchpoint.
 
@@ -82,7 +77,7 @@ class Fold:
         self.look = known.look
         self.owners = dict(known.owners)
         self.shared = set(known.shared)
-        self.profiles = _Profiles(known.profiles, rules.traits)
+        self.profiles = WorkingProfiles(known.profiles, rules.traits)
         self.result = Absorbed()
         self.members = Members(known.look, rules.identity, naming.change, self.result.messages)
 
@@ -301,7 +296,7 @@ class Fold:
             else:
                 values[name] = encoded
         if b'"timezone"' in bytes(touchpoint.context):
-            zone = _zone_of(touchpoint.context)
+            zone = zone_of(touchpoint.context)
             if zone is not None:
                 values[CONTEXT_TIMEZONE] = zone
         if values:
@@ -310,29 +305,3 @@ class Fold:
             said = Saying(source, touchpoint.occurred_at, touchpoint.id, verified, values)
             profile.observe(anchor, said)
         return concerned(values, self.look.definitions) if values else 0
-
-
-def _zone_of(context: msgspec.Raw) -> bytes | None:
-    try:
-        zone = _zone_decoder.decode(context).timezone
-    except msgspec.MsgspecError:
-        return None
-    return canonical(zone) if zone and len(zone) <= MAX_NAME else None
-
-
-class _Profiles(dict[str, WorkingProfile]):
-    """The profiles that the fold touched; a stored one is taken up when it is first asked for."""
-
-    def __init__(self, stored: Mapping[str, StoredProfile], policy: TraitPolicy) -> None:
-        super().__init__()
-        self._stored = stored
-        self._policy = policy
-
-    def __missing__(self, profile_id: str) -> WorkingProfile:
-        profile = WorkingProfile(self._stored[profile_id], self._policy)
-        self[profile_id] = profile
-        return profile
-
-    def add(self, stored: StoredProfile) -> WorkingProfile:
-        profile = self[stored.id] = WorkingProfile(stored, self._policy)
-        return profile

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from services.profile.domain.absorbed import Merge
 from services.profile.domain.assess import Change, assess
@@ -16,7 +17,8 @@ from shared.contracts.touchpoint import Identifier
 
 
 class HandMergeCause(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Why profiles were united: a person said so, and gave a reason."""
+    """Why profiles were united: a person said so, and gave a reason, or accepted a suggestion of
+    this score."""
 
     kind: str = "merged"
     id: str
@@ -26,6 +28,8 @@ class HandMergeCause(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     actor: str
     why: str
     at: str
+    suggestion_id: str | UnsetType = UNSET
+    score: float | UnsetType = UNSET
 
 
 class HandMerge(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="merge"):

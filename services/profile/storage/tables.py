@@ -25,6 +25,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
@@ -346,4 +347,54 @@ config_epoch = Table(
     metadata,
     Column("only_row", Boolean, primary_key=True, server_default=text("true")),
     Column("epoch", BigInteger, nullable=False),
+)
+
+link_run = Table(
+    "link_run",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("status", Text, nullable=False, server_default=text("'queued'")),
+    Column("threshold", Double, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("requested_by_name", Text, nullable=False),
+    Column("requested_at", DateTime(timezone=True), nullable=False),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("phase", Text),
+    Column("profiles", BigInteger, nullable=False, server_default=text("0")),
+    Column("pairs", BigInteger, nullable=False, server_default=text("0")),
+    Column("suggestions", BigInteger, nullable=False, server_default=text("0")),
+    Column("problem", Text),
+    Column("member", Text),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("claimed_until", DateTime(timezone=True)),
+)
+
+link_suggestion = Table(
+    "link_suggestion",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("profile_a", UUID, nullable=False),
+    Column("profile_b", UUID, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("features", JSONB, nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'open'")),
+    Column("run", BigInteger, nullable=False),
+    Column("found_at", DateTime(timezone=True), nullable=False),
+)
+Index("link_suggestion_score", link_suggestion.c.score.desc(), link_suggestion.c.id.desc())
+Index("link_suggestion_profile_b", link_suggestion.c.profile_b)
+
+link_verdict = Table(
+    "link_verdict",
+    metadata,
+    Column("suggestion_id", UUID, primary_key=True),
+    Column("profile_a", UUID, nullable=False),
+    Column("profile_b", UUID, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("merge_id", UUID),
+    Column("who", Text, nullable=False),
+    Column("who_name", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
 )

@@ -20,12 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Fold, Rules
 from services.profile.domain.absorbed import NO_IDENTITY, Absorbed, Arrival, Known
-from services.profile.domain.audience import AUDIENCE
 from services.profile.domain.definitions import Look
 from services.profile.domain.evidence import encode_notes
 from services.profile.domain.identity import stand_in, usable
 from services.profile.storage import (
-    audience_jobs,
     counters,
     deadlines,
     evidence,
@@ -34,6 +32,7 @@ from services.profile.storage import (
     profiles,
     touchpoints,
 )
+from services.profile.use_cases.keep_for_sweeper import keep_for_sweeper
 from services.profile.use_cases.live_definitions import LiveDefinitions
 from services.profile.use_cases.naming import NAMING
 from shared import clock
@@ -41,7 +40,6 @@ from shared.contracts.topics import Topics
 from shared.contracts.touchpoint import (
     TouchpointEnvelope,
     envelope_decoder,
-    touchpoint_decoder,
 )
 from shared.errors import Infrastructure, PartitionStopped
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
@@ -136,7 +134,7 @@ class AbsorbTouchpoints:
                 handled.messages.add(self._topic, profile_id.encode(), message)
             handled.after_commit.append(partial(_report, absorbed.outcomes))
         if len(named) < len(fresh):
-            await _keep_for_sweeper(tx, fresh)
+            await keep_for_sweeper(tx, fresh)
         await counters.add(
             tx,
             shard=min(record.partition for record in records),
@@ -279,27 +277,6 @@ async def _write(tx: AsyncConnection, absorbed: Absorbed, ids: _Ids) -> None:
             for touchpoint_id, key in absorbed.anchors.items()
         },
         reason_if_none=NO_IDENTITY,
-    )
-
-
-async def _keep_for_sweeper(tx: AsyncConnection, fresh: Sequence[Arrival]) -> None:
-    """Those that carry an audience are nobody's; a sweeper takes them to the members."""
-    meant = [one for one in fresh if one.touchpoint.has_audience]
-    await touchpoints.anchor(
-        tx, {one.touchpoint.id: None for one in meant}, reason_if_none=AUDIENCE
-    )
-    await audience_jobs.insert(tx, [_job(one) for one in meant])
-
-
-def _job(arrival: Arrival) -> audience_jobs.NewJob:
-    touchpoint = arrival.touchpoint
-    message_id = touchpoint_decoder.decode(arrival.body).message_id
-    return audience_jobs.NewJob(
-        touchpoint.id,
-        touchpoint.source,
-        message_id,
-        touchpoint.type,
-        bytes(touchpoint.audience),
     )
 
 

@@ -56,6 +56,12 @@ ROUTES: dict[tuple[str, str], str] = {
     ("PUT", "/v1/identity-rules/{key}"): "edit",
     ("POST", "/v1/identity-rules/{key}:validate"): "read",
     ("POST", "/v1/identity-rules/{key}:publish"): "publish",
+    ("POST", "/v1/link-suggestions:run"): "edit",
+    ("GET", "/v1/link-suggestions:run"): "read",
+    ("GET", "/v1/link-suggestions:precision"): "read",
+    ("GET", "/v1/link-suggestions"): "read",
+    ("POST", "/v1/link-suggestions/{suggestion_id}:accept"): "edit",
+    ("POST", "/v1/link-suggestions/{suggestion_id}:reject"): "edit",
     **ACCESS_ROUTES,
 }
 
@@ -69,6 +75,7 @@ def url_of(path: str) -> str:
         touchpoint_id=nil,
         source="a/b",
         number=1,
+        suggestion_id=nil,
         token_id="0" * 16,
         event_id=nil,
         merge_id=nil,
