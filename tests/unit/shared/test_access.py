@@ -19,7 +19,7 @@ MAY = {
     "ops": {"read", "read personal data", "operate", "read tokens"},
     "privacy": {"read", "read personal data", "privacy"},
     "admin": {permission.value for permission in Permission},
-    "service": {"read", "read personal data"},
+    "service": {"read", "read personal data", "register event leaves"},
 }
 
 
