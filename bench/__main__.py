@@ -28,7 +28,7 @@ OUTPUT = CHECKOUT / "docs" / "benchmarks.md"
 
 
 def main(arguments: list[str]) -> int:
-    """Run it all; the exit code is 0 when both budgets are kept."""
+    """Run it all; the exit code is 0 when every budget is kept."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--events", type=int, default=DEFAULT_EVENTS, help="size of each part")
     parser.add_argument("--seconds", type=int, default=PACED_SECONDS, help="of the paced part")

@@ -12,7 +12,7 @@ import base64
 from typing import Any
 
 from services.ingest.domain.compose import Arrival, Reading, compose
-from services.ingest.domain.decode import MALFORMED, decode_json
+from services.ingest.domain.decode import MALFORMED, decode_json, media_type
 from services.ingest.domain.fields import Object, as_object, required_text, text_at, violation
 from services.ingest.domain.identifiers import Candidate, read_identifiers
 from services.ingest.domain.normalise import normalise_time
@@ -42,7 +42,7 @@ def read_structured(value: bytes | None, arrival: Arrival, source_name: str | No
 
     Raises InvalidData: no batches on Kafka, and JSON is the only event format.
     """
-    content_type = _text(arrival.headers, "content-type").lower().partition(";")[0].strip()
+    content_type = media_type(_text(arrival.headers, "content-type"))
     if content_type.startswith(BATCHED):
         raise violation("content-type", "Kafka takes one CloudEvent a record, not a batch")
     if content_type not in (STRUCTURED, f"{STRUCTURED}+json"):
@@ -69,7 +69,7 @@ def read_binary(value: bytes | None, arrival: Arrival, source_name: str | None) 
 def _binary_data(value: bytes | None, content_type: str | None) -> Object:
     if not value:
         return {}
-    media = (content_type or "application/json").lower().partition(";")[0].strip()
+    media = media_type(content_type or "application/json")
     if media.endswith(("/json", "+json")):
         return _data(decode_json(value))
     return {"data_base64": base64.b64encode(value).decode("ascii")}

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from services.ingest.domain.cloudevents import BATCHED, REQUIRED, STRUCTURED
-from services.ingest.domain.decode import MALFORMED
+from services.ingest.domain.decode import MALFORMED, media_type
 from services.ingest.domain.envelope import RawRecords, check_count, hashed_key, open_list
 from services.ingest.domain.fields import violation
 from shared.contracts.dead_letter import Headers
@@ -50,7 +50,7 @@ def cloudevent_headers(content_type: str, headers: Iterable[tuple[bytes, bytes]]
     `headers` have lower-case names. An event of a batch is a structured one on Kafka. Raises
     TooLarge beyond the limits.
     """
-    media = _media(content_type)
+    media = media_type(content_type)
     if media.startswith(STRUCTURED):
         return _content_type(_JSON_TYPE if media in _BATCH_TYPES else media)
     attributes = {
@@ -70,16 +70,12 @@ def open_cloudevents(content_type: str, stated: Headers, body: bytes) -> RawReco
     Raises InvalidData for what is no CloudEvent, TooLarge beyond the limits. A bad event within a
     batch is no reason: it goes on, for the worker to refuse it alone.
     """
-    media = _media(content_type)
+    media = media_type(content_type)
     if media.startswith(BATCHED):
         return _batch(media, body)
     if media.startswith(STRUCTURED):
         return _structured(media, body)
     return _binary(dict(stated), body)
-
-
-def _media(content_type: str) -> str:
-    return content_type.lower().partition(";")[0].strip()
 
 
 def _batch(media: str, body: bytes) -> RawRecords:

@@ -46,6 +46,11 @@ def decode_json(value: bytes | None) -> Any:
     return decoded
 
 
+def media_type(content_type: str) -> str:
+    """`Application/JSON; charset=utf-8` as `application/json`."""
+    return content_type.lower().partition(";")[0].strip()
+
+
 def sized(value: bytes | None) -> bytes:
     """The bytes of an event. Raises InvalidData `empty` or `too_large`."""
     if not value:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qs
 
-from services.ingest.domain.decode import MALFORMED, holds_nul, sized
+from services.ingest.domain.decode import MALFORMED, holds_nul, media_type, sized
 from services.ingest.domain.fields import Object
 from shared.contracts.dead_letter import Headers
 from shared.errors import InvalidData
@@ -23,8 +23,7 @@ _JSON_BEGINS = re.compile(rb"\s*[{\[]")
 
 def form_headers(content_type: str) -> Headers:
     """The header of a record whose body is stated to be a form; none for any other."""
-    media = content_type.lower().partition(";")[0].strip()
-    return ((_CONTENT_TYPE, FORM.encode()),) if media == FORM else ()
+    return ((_CONTENT_TYPE, FORM.encode()),) if media_type(content_type) == FORM else ()
 
 
 def is_form(body: bytes | None, headers: Mapping[str, bytes]) -> bool:

@@ -7,8 +7,9 @@ so there the last name counts wherever it is, which hides too much rather than t
 
 import re
 
-from services.ingest.domain.mapping import Mapping, Value, parse_mapping
+from services.ingest.domain.mapping import Mapping, Value
 from services.ingest.domain.source import Source
+from services.ingest.domain.webhook import parsed_mapping
 
 Place = tuple[str, ...]
 """Names of fields from the outside in."""
@@ -26,7 +27,7 @@ def personal_places_sent(source: Source) -> set[Place]:
     declared = personal_places(source)
     places = {place[-1:] for place in declared}
     if source.mapping is not None:
-        mapping = parse_mapping(source.mapping)
+        mapping = parsed_mapping(source.mapping)
         places |= {_names(value) for _, value in mapping.identifiers if value.path is not None}
         for place in declared:
             places |= _mapped(place, mapping)
