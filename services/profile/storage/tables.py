@@ -16,6 +16,11 @@ The revisions in `migrations/` are what creates them; a test compares the two.
 `event_leaf`           event leaves that others than segments and personas asked for
 `definition_job`       one change on its way to all profiles
 `deadline`             when time alone can change what a profile is a member of
+`evidence`             each step that changed who is who, by number: what `verify` goes by
+`cannot_link`          pairs of identifiers that never come to one profile again
+`identity_rules`       the draft, with its versions in `…_version`; `config_epoch` counts changes
+`link_run`             searches for profiles that may be one person; at most one is open
+`link_suggestion`      pairs that were found, and `link_verdict` what a person said of them
 """
 
 from pathlib import Path
@@ -37,6 +42,7 @@ from sqlalchemy import (
     Sequence,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
@@ -369,6 +375,13 @@ link_run = Table(
     Column("attempt", Integer, nullable=False, server_default=text("0")),
     Column("claimed_until", DateTime(timezone=True)),
 )
+Index(
+    "link_run_open",
+    text("(true)"),
+    _table=link_run,
+    unique=True,
+    postgresql_where=link_run.c.status.in_(["queued", "running"]),
+)
 
 link_suggestion = Table(
     "link_suggestion",
@@ -381,6 +394,7 @@ link_suggestion = Table(
     Column("status", Text, nullable=False, server_default=text("'open'")),
     Column("run", BigInteger, nullable=False),
     Column("found_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("profile_a", "profile_b"),
 )
 Index("link_suggestion_score", link_suggestion.c.score.desc(), link_suggestion.c.id.desc())
 Index("link_suggestion_profile_b", link_suggestion.c.profile_b)
