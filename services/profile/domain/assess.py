@@ -12,7 +12,6 @@ import msgspec
 from services.profile.domain.definitions import Definitions, Look, Node
 from services.profile.domain.profile import CONTEXT_TIMEZONE, computed
 from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH
-from services.profile.domain.tally import add
 from services.profile.domain.working_profile import WorkingProfile
 from shared.conditions.facts import Facts
 from shared.conditions.windows import count_in, next_change
@@ -60,8 +59,7 @@ def note_touchpoint(
                 facts = facts_of_event(touchpoint)
             if not stream.where(facts):
                 continue
-        add(profile.tally_of(anchor, stream.key), at, stream.keep)
-        profile.forget_tally(stream.key)
+        profile.count_event(anchor, stream.key, at, stream.keep)
         mask |= definitions.by_stream.get(stream.key, 0)
     return mask
 

@@ -6,7 +6,6 @@ from typing import NamedTuple
 from services.profile.domain.assess import facts_of_event
 from services.profile.domain.definitions import Stream
 from services.profile.domain.instants import instant_in
-from services.profile.domain.tally import add
 from services.profile.domain.working_profile import WorkingProfile
 from shared.contracts.touchpoint import TouchpointEnvelope, envelope_decoder
 
@@ -50,5 +49,4 @@ def recount(
                 if not stream.where(facts):
                     continue
             instant = instant_in(happened.touchpoint.occurred_at)
-            add(profile.tally_of(anchor, stream.key), instant, stream.keep)
-            profile.forget_tally(stream.key)
+            profile.count_event(anchor, stream.key, instant, stream.keep)

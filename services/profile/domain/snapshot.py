@@ -16,6 +16,7 @@ from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.instants import instant_text
 from services.profile.domain.profile import (
+    IdentifierKey,
     identifier_of,
     shown_traits,
     timezone_of,
@@ -23,7 +24,6 @@ from services.profile.domain.profile import (
 from services.profile.domain.sums import Sums, amount_text
 from services.profile.domain.working_profile import WorkingProfile
 from shared.conditions.windows import count_in
-from shared.contracts.profile_update import MAX_SNAPSHOT_IDENTIFIERS
 
 MAX_UPDATE_BYTES = 700_000
 """Above this the cause gives up its properties, then more; the topic takes a mebibyte."""
@@ -69,6 +69,12 @@ class Link(NamedTuple):
 def _name(name: str) -> bytes:
     """A trait's name as it stands before its value; everybody has the same few."""
     return _encode(name) + b":"
+
+
+@lru_cache(maxsize=10_000)
+def _identifier(key: IdentifierKey) -> bytes:
+    """An identifier as it is listed; the list of a large profile is told again and again."""
+    return _encode(identifier_of(key))
 
 
 def update(
@@ -145,8 +151,8 @@ def computed(total: Sums | None) -> str:
 def _head(profile: WorkingProfile, rules: IdentityRules) -> bytes:
     """From the consents to the beginning of `last_seen_at`: who it is."""
     state = profile.state
-    listed = profile.strongest_first(rules, MAX_SNAPSHOT_IDENTIFIERS)
-    identifiers, _ = within([_encode(identifier_of(key)) for key in listed], IDENTIFIER_BYTES)
+    listed = profile.shown_keys(rules)
+    identifiers, _ = within([_identifier(key) for key in listed], IDENTIFIER_BYTES)
     return (
         b',"consents":%b,"created_at":"%b","household":null,"id":"%b","identifiers":[%b],'
         b'"identifiers_total":%d,"last_seen_at":"'

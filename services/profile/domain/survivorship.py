@@ -84,6 +84,9 @@ class Candidate(NamedTuple):
     name: str
 
 
+Best = dict[str, Candidate]
+"""The survivor of each trait, by its name."""
+
 MAX_RUNNERS_UP = 10
 _ENCODE = msgspec.json.Encoder(order="deterministic").encode
 _DECODE = msgspec.json.Decoder().decode
@@ -140,11 +143,24 @@ def survivors(anchors: Iterable[Observations], policy: TraitPolicy) -> Mapping[s
     heard = [said for heard in anchors for said in heard]
     if len(heard) == 1:
         return heard[0].values
-    best: dict[str, Candidate] = {}
-    for challenger in candidates([heard], policy):
+    best: Best = {}
+    challenge(best, candidates([heard], policy))
+    return values_of(best)
+
+
+def challenge(best: Best, challengers: Iterable[Candidate]) -> bool:
+    """Let the greater of each trait win, in place; False if no challenger did."""
+    won = False
+    for challenger in challengers:
         held = best.get(challenger.name)
         if held is None or challenger > held:
             best[challenger.name] = challenger
+            won = True
+    return won
+
+
+def values_of(best: Best) -> dict[str, bytes]:
+    """The surviving values by the names of their traits."""
     return {name: one.value for name, one in best.items()}
 
 
