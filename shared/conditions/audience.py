@@ -1,9 +1,9 @@
 """Who is meant by an event that names no person: a condition that a profile alone can answer.
 
 The event goes to everybody for whom the condition holds when their profile is looked at. So it may
-not ask for what only an event knows (`event.*`, `context.*`, `changed_to`), nor for what no profile
-holds yet (counts of past events, segments, personas): nothing is known of these, and a negation of
-them would mean everybody.
+not ask for what only an event knows (`event.*`, `context.*`, `changed_to`), nor count past events:
+a segment does that. Whether a segment or persona that it names is in force is known only where the
+profiles are: the job asks again, for a negation of one that is not there would mean everybody.
 """
 
 from collections.abc import Iterator
@@ -41,12 +41,8 @@ def _unanswerable(node: Any, path: str) -> Iterator[tuple[str, str]]:
         case {"not": part}:
             yield from _unanswerable(part, f"{path}.not")
         case {"attr": attr} if not attr.startswith("profile."):
-            yield f"{path}.attr", "an audience is asked about profile.* and consents alone"
+            yield f"{path}.attr", "an audience is asked about profiles: there is no event of theirs"
         case {"op": "changed_to"}:
             yield f"{path}.op", "nothing changes while an audience is asked"
-        case {"segment": _}:
-            yield f"{path}.segment", "nobody is in a segment yet"
-        case {"persona": _}:
-            yield f"{path}.persona", "nobody has a persona yet"
         case _:
             pass

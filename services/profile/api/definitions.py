@@ -109,11 +109,21 @@ def _add_writing(router: APIRouter, kind: Kind, path: str) -> None:
 
     @router.post(path + "/{key}:archive", name=f"archive_{kind}")
     async def archive(
-        key: Key, engine: Engine, response: Response, principal: Publisher
+        key: Key,
+        engine: Engine,
+        response: Response,
+        principal: Publisher,
+        if_match: IfMatch = None,
     ) -> DraftView:
         """Take it out of force for good; its members leave in the background. 409 while something
         in force refers to it."""
-        draft = await define.archive(engine, kind, key, who=principal.who)
+        draft = await define.archive(
+            engine,
+            kind,
+            key,
+            may_replace=partial(check_if_match, if_match),
+            who=principal.who,
+        )
         return draft_view(draft, response)
 
 

@@ -5,16 +5,18 @@ A copy is a native event as the publisher could have written it, with the id
 is followed through merges: the profile's own id. It carries no audience, so it ends there.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from services.profile.domain.definitions import Definitions
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.snapshot import update
 from services.profile.domain.working_profile import WorkingProfile
 from shared.conditions.audience import read_audience
 from shared.conditions.closure import Holds, compile_condition
 from shared.conditions.facts import Facts
+from shared.conditions.leaves import references
 from shared.contracts.identifiers import RESERVED_TYPE
 from shared.contracts.profile_update import snapshot_decoder, update_decoder
 from shared.contracts.touchpoint import Touchpoint
@@ -29,13 +31,35 @@ _encode = msgspec.json.Encoder().encode
 _NO_CAUSE = b"null"
 
 
-def membership(condition: object) -> Holds:
-    """Whether somebody is meant, by the facts of `facts_of`. Raises Unprocessable."""
+class Membership(NamedTuple):
+    """`holds` says whether somebody is meant, by the facts of `facts_of`. What it names has to be
+    in force, and everybody decided by it."""
+
+    holds: Holds
+    segments: tuple[str, ...]
+    personas: tuple[str, ...]
+
+
+def membership(condition: object) -> Membership:
+    """What an audience means. Raises Unprocessable."""
     problems: list[Problem] = []
     found = read_audience(condition, problems)
     if found is None:
         raise Unprocessable("the audience breaks rules", problems)
-    return compile_condition(found)
+    named = references(found)
+    return Membership(compile_condition(found), named.segments, named.personas)
+
+
+def not_in_force(meant: Membership, definitions: Definitions) -> str | None:
+    """What an audience names that nobody can be asked about, in words; None if there is none."""
+    for kind, names, known in (
+        ("segment", meant.segments, definitions.keys),
+        ("persona", meant.personas, definitions.personas),
+    ):
+        for name in names:
+            if name not in known:
+                return f"no {kind} {name[:100]} is in force"
+    return None
 
 
 def facts_of(profile: WorkingProfile, rules: IdentityRules) -> Facts:
@@ -45,6 +69,8 @@ def facts_of(profile: WorkingProfile, rules: IdentityRules) -> Facts:
     return Facts(
         profile=snapshot.traits,
         computed=snapshot.computed,
+        segments=frozenset(snapshot.segments),
+        persona=None if snapshot.persona is None else snapshot.persona["key"],
         consents={(one.purpose, one.channel): one.status for one in snapshot.consents},
     )
 

@@ -119,6 +119,11 @@ class Definitions:
         return {one.name: one for one in self.counted}
 
     @cached_property
+    def personas(self) -> frozenset[str]:
+        """The personas in force."""
+        return frozenset(choice.key for node in self.nodes for choice in node.choices)
+
+    @cached_property
     def newest_stream(self) -> int:
         """The last epoch that asked for something of the history."""
         return max((stream.since for stream in self.streams.values()), default=0)

@@ -111,7 +111,14 @@ async def publish(
         return published
 
 
-async def archive(engine: AsyncEngine, kind: Kind, key: str, *, who: audit.Who) -> Draft:
+async def archive(
+    engine: AsyncEngine,
+    kind: Kind,
+    key: str,
+    *,
+    may_replace: Callable[[int | None], None],
+    who: audit.Who,
+) -> Draft:
     """The key, out of force for good: its members leave in the background.
 
     Raises NotFound, and Conflict while something in force refers to it.
@@ -120,6 +127,7 @@ async def archive(engine: AsyncEngine, kind: Kind, key: str, *, who: audit.Who) 
         before = await drafts.lock(tx, kind, key)
         if before is None:
             raise NotFound(f"There is no {kind} {key}.")
+        may_replace(before.draft_version)
         if before.status is Status.ARCHIVED:
             return before
         now = clock.now()

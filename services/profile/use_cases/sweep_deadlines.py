@@ -1,6 +1,9 @@
 """Acts when time alone changes what somebody is a member of: the sweeper's second kind of work.
 
 Due profiles are found without locks, those that nobody holds are locked, and looked at again.
+
+Who is due at once was divided, or united while a definition was on its way: nothing happened to
+them, so what changes is told with `backfill: true`. What time alone changes is news.
 """
 
 import asyncio
@@ -22,9 +25,13 @@ from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.observability import metrics
 from shared.postgres import outbox
 from shared.postgres.transaction import transaction
+from shared.runtime.crash import crash_point
 from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
+
+CRASH_POINTS = ("profile.deadlines_swept", "profile.deadlines_committed")
+"""Where a test may kill the sweeper."""
 
 MEASURE_SECONDS = 2.0
 
@@ -71,7 +78,7 @@ class SweepDeadlines:
                         [profile],
                         look,
                         at=instant_text(look.now if instant == AT_ONCE else instant),
-                        backfill=False,
+                        backfill=instant == AT_ONCE,
                         rules=rules,
                         topics=self._topics,
                         messages=messages,
@@ -83,6 +90,8 @@ class SweepDeadlines:
             await look_again.write(tx, looked_at)
             await deadlines.remove(tx, [one.id for one in stored if one.status != "active"])
             await outbox.append(tx, messages)
+            crash_point("profile.deadlines_swept")
+        crash_point("profile.deadlines_committed")
         metrics.SEGMENT_CHANGES.inc(changed)
         for delay in delays:
             metrics.DEADLINE_DELAY.observe(delay)

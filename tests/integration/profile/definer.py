@@ -44,7 +44,7 @@ class Definer:
 
     async def archive(self, key: str) -> None:
         """Take a segment out of force."""
-        await define.archive(self.engine, Kind.SEGMENT, key, who=WHO)
+        await define.archive(self.engine, Kind.SEGMENT, key, may_replace=lambda _: None, who=WHO)
 
     async def settle(self, limit: int = 3) -> None:
         """Do all background work there is."""

@@ -17,7 +17,7 @@ RULES = Rules()
 
 def meant(world: World, condition: dict[str, Any]) -> set[str]:
     """The e-mail addresses of those for whom the condition holds."""
-    holds = membership(condition)
+    holds = membership(condition).holds
     found = set()
     for stored in world.active():
         if holds(facts_of(WorkingProfile(stored, RULES.traits), RULES.identity)):
