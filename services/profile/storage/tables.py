@@ -2,7 +2,8 @@
 
 The revisions in `migrations/` are what creates them; a test compares the two.
 
-`profile`              one row for each person; `state` is an encoded ProfileState
+`profile`              one row for each person; `state` is an encoded ProfileState; `first_last`
+                       and `last_first` are the name as it is searched
 `identifier`           (type, value) -> profile; `id` is derived from type and value
 `touchpoint`           deduplication and history in one; `anchor` is the identifier it hangs on
 `touchpoint_duplicate` other raw records that carried the id of a touchpoint
@@ -37,6 +38,7 @@ from sqlalchemy import (
     Sequence,
     Table,
     Text,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
@@ -65,7 +67,16 @@ profile = Table(
     Column("last_seen_at", DateTime(timezone=True), nullable=False),
     Column("facts", JSONB),
     Column("computed", JSONB),
+    Column("first_last", Text(collation="C")),
+    Column("last_first", Text(collation="C")),
 )
+for name in ("first_last", "last_first"):
+    Index(
+        f"profile_{name}",
+        profile.c[name],
+        profile.c.id,
+        postgresql_where=(profile.c.status == "active") & (profile.c[name] != ""),
+    )
 
 identifier = Table(
     "identifier",
@@ -76,6 +87,8 @@ identifier = Table(
     Column("profile_id", UUID, nullable=False),
     Column("status", Text, nullable=False, server_default=text("'active'")),
 )
+
+Index("identifier_search", func.lower(identifier.c.value.collate("C")))
 
 touchpoint = Table(
     "touchpoint",
