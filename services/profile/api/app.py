@@ -9,6 +9,7 @@ from services.profile.api.audience_events import router as audience_events
 from services.profile.api.changes import router as changes
 from services.profile.api.definitions import personas, segments
 from services.profile.api.events import router as events
+from services.profile.api.exports import router as exports
 from services.profile.api.identity import router as identity
 from services.profile.api.identity_rules import router as identity_rules
 from services.profile.api.leaves import router as leaves
@@ -48,6 +49,7 @@ def create_app(
             profiles,
             search,
             segment_shape,
+            exports,
             changes,
             timeline,
             touchpoints,

@@ -20,8 +20,7 @@ from shared.http.auth import Principal, requires
 from shared.http.masking import may_see
 from shared.postgres import audit
 
-KIND = "profile"
-ACTION = "reveal"
+KIND, ACTION = "reveal", "reveal"
 MAX_REASON = 500
 
 Reader = Annotated[Principal, requires(Permission.READ)]

@@ -17,6 +17,7 @@ The revisions in `migrations/` are what creates them; a test compares the two.
 `event_leaf`           event leaves that others than segments and personas asked for
 `definition_job`       one change on its way to all profiles
 `deadline`             when time alone can change what a profile is a member of
+`export`, `export_part` who asked for whom, how far it has come, and the ids it found
 """
 
 from pathlib import Path
@@ -410,4 +411,41 @@ link_verdict = Table(
     Column("who", Text, nullable=False),
     Column("who_name", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
+)
+
+export = Table(
+    "export",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("condition", JSONB, nullable=False),
+    Column("fields", ARRAY(Text), nullable=False),
+    Column("format", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'waiting'")),
+    Column("position", UUID, nullable=False, server_default=text(f"'{NIL}'")),
+    Column("of", BigInteger),
+    Column("examined", BigInteger, nullable=False, server_default=text("0")),
+    Column("matched", BigInteger, nullable=False, server_default=text("0")),
+    Column(
+        "created_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=text("clock_timestamp()"),
+    ),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("error", Text),
+    Column("who", Text, nullable=False),
+    Column("who_name", Text, nullable=False),
+)
+Index(
+    "export_open", export.c.created_at, export.c.id, postgresql_where=export.c.finished_at.is_(None)
+)
+Index("export_newest", export.c.created_at.desc(), export.c.id.desc())
+
+export_part = Table(
+    "export_part",
+    metadata,
+    Column("export_id", UUID, ForeignKey("export.id", ondelete="CASCADE"), primary_key=True),
+    Column("last", UUID, primary_key=True),
+    Column("ids", ARRAY(UUID), nullable=False),
 )

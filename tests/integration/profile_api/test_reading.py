@@ -14,8 +14,9 @@ from tests.integration.profile_api.test_profiles import ada, assert_shape, ok
 
 async def reveals(admin: httpx.AsyncClient, profile_id: str) -> list[dict[str, Any]]:
     """What was revealed of a profile, the newest first."""
-    log = await ok(admin, "/v1/audit", kind="profile", key=profile_id, limit=200)
-    return [one for one in log["items"] if one["action"] == "reveal"]
+    log = await ok(admin, "/v1/audit", kind="reveal", key=profile_id, limit=200)
+    items: list[dict[str, Any]] = log["items"]
+    return items
 
 
 async def test_only_the_parts_that_are_wanted_are_given(admin: httpx.AsyncClient) -> None:
@@ -160,7 +161,7 @@ async def test_whatever_is_shown_in_clear_is_on_record(
         assert (await admin.get(url)).status_code == 200, url
     await ok(viewer, base)
     assert len(await reveals(admin, person["id"])) == before + 9
-    assert PHONE[1] not in str(await ok(admin, "/v1/audit", kind="profile"))
+    assert PHONE[1] not in str(await ok(admin, "/v1/audit", kind="reveal"))
 
 
 async def test_a_reveal_needs_a_role_and_a_reason(

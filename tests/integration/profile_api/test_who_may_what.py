@@ -66,6 +66,11 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/link-suggestions"): "read",
     ("POST", "/v1/link-suggestions/{suggestion_id}:accept"): "edit",
     ("POST", "/v1/link-suggestions/{suggestion_id}:reject"): "edit",
+    ("GET", "/v1/exports"): "privacy",
+    ("POST", "/v1/exports"): "privacy",
+    ("GET", "/v1/exports/{export_id}"): "privacy",
+    ("GET", "/v1/exports/{export_id}/content"): "privacy",
+    ("DELETE", "/v1/exports/{export_id}"): "privacy",
     **{
         ("GET", f"{SEGMENT}/{part}"): "read"
         for part in ("traits", "external_ids", "events", "metadata")
@@ -88,6 +93,7 @@ def url_of(path: str) -> str:
         event_id=nil,
         merge_id=nil,
         link_id=nil,
+        export_id=nil,
         key="default",
         space="s",
         collection="users",

@@ -1,4 +1,5 @@
-"""What people are searched by: their name in both orders, and identifiers in lower case."""
+"""What people are searched by: their name in both orders, and identifiers in lower case; and
+exports."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -34,7 +35,7 @@ WRITE = sa.text(
      WHERE profile.id = named.id
     """
 )
-INDEXES = (
+OTHERS = (
     """
     CREATE INDEX profile_first_last ON profile (first_last, id)
      WHERE status = 'active' AND first_last <> ''
@@ -44,11 +45,41 @@ INDEXES = (
      WHERE status = 'active' AND last_first <> ''
     """,
     """CREATE INDEX identifier_search ON identifier (lower(value COLLATE "C"))""",
+    """
+    CREATE TABLE export (
+        id uuid PRIMARY KEY,
+        condition jsonb NOT NULL,
+        fields text[] NOT NULL,
+        format text NOT NULL CHECK (format IN ('ndjson', 'csv')),
+        status text NOT NULL DEFAULT 'waiting'
+            CHECK (status IN ('waiting', 'running', 'done', 'failed')),
+        position uuid NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
+        of bigint,
+        examined bigint NOT NULL DEFAULT 0,
+        matched bigint NOT NULL DEFAULT 0,
+        created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        started_at timestamptz,
+        finished_at timestamptz,
+        error text,
+        who text NOT NULL,
+        who_name text NOT NULL
+    )
+    """,
+    "CREATE INDEX export_open ON export (created_at, id) WHERE finished_at IS NULL",
+    "CREATE INDEX export_newest ON export (created_at DESC, id DESC)",
+    """
+    CREATE TABLE export_part (
+        export_id uuid NOT NULL REFERENCES export (id) ON DELETE CASCADE,
+        last uuid NOT NULL,
+        ids uuid[] NOT NULL,
+        PRIMARY KEY (export_id, last)
+    )
+    """,
 )
 
 
 def upgrade() -> None:
-    """Add them, and fill in the names that are known."""
+    """Add everything, and fill in the names that are known."""
     op.execute(COLUMNS)
     connection = op.get_bind()
     after = NIL
@@ -63,5 +94,5 @@ def upgrade() -> None:
             },
         )
         after = rows[-1][0]
-    for statement in INDEXES:
+    for statement in OTHERS:
         op.execute(statement)
