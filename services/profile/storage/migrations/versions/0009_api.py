@@ -4,7 +4,7 @@ exports."""
 import sqlalchemy as sa
 from alembic import op
 
-from services.profile.domain.search import names_of
+from services.profile.domain.search import Names, names_in
 
 revision = "0009"
 down_revision = "0006"
@@ -20,7 +20,8 @@ COLUMNS = """
 """
 READ = sa.text(
     """
-    SELECT id::text, facts -> 'traits' ->> 'first_name', facts -> 'traits' ->> 'last_name'
+    SELECT CAST(id AS text), CAST(facts -> 'traits' -> 'first_name' AS text),
+           CAST(facts -> 'traits' -> 'last_name' AS text)
       FROM profile
      WHERE id > CAST(:after AS uuid) AND status = 'active'
        AND (facts -> 'traits' ? 'first_name' OR facts -> 'traits' ? 'last_name')
@@ -84,7 +85,7 @@ def upgrade() -> None:
     connection = op.get_bind()
     after = NIL
     while rows := connection.execute(READ, {"after": after, "limit": PAGE}).all():
-        names = [names_of({"first_name": row[1], "last_name": row[2]}) for row in rows]
+        names = [_names(first, last) for _, first, last in rows]
         connection.execute(
             WRITE,
             {
@@ -96,3 +97,9 @@ def upgrade() -> None:
         after = rows[-1][0]
     for statement in OTHERS:
         op.execute(statement)
+
+
+def _names(first: str | None, last: str | None) -> Names:
+    """The name in two traits, each as JSON."""
+    known = {"first_name": first, "last_name": last}
+    return names_in({name: said.encode() for name, said in known.items() if said is not None})
