@@ -11,6 +11,7 @@ from services.profile.storage.link_engine import require_engine
 from services.profile.storage.tables import MIGRATIONS, SCHEMA
 from services.profile.use_cases.absorb_touchpoints import AbsorbTouchpoints
 from services.profile.use_cases.backfill_definitions import BackfillDefinitions
+from services.profile.use_cases.export_profiles import ExportProfiles
 from services.profile.use_cases.fan_out import FanOut, measure
 from services.profile.use_cases.find_links import Linker
 from services.profile.use_cases.load_rules import live_rules
@@ -54,6 +55,7 @@ async def _sweeper(settings: ProfileSettings) -> Role:
     backfill = BackfillDefinitions(
         built.engine, topics=built.topics, counts=built.counts, rules=rules
     )
+    exports = ExportProfiles(built.engine)
     return Role(
         health=Health(built.name, built.checks()),
         stages=[
@@ -63,6 +65,7 @@ async def _sweeper(settings: ProfileSettings) -> Role:
                 "definitions": partial(
                     poll, backfill.advance, backfill.give_up, what="definitions"
                 ),
+                "exports": partial(poll, exports.advance, exports.give_up, what="exports"),
             },
             {
                 "catalogue": built.catalogue.run,

@@ -104,5 +104,9 @@ def split_page(
     if len(rows) <= paging.limit:
         return rows, None
     shown = rows[: paging.limit]
-    encoded = orjson.dumps(key(shown[-1]), default=str)
-    return shown, base64.urlsafe_b64encode(encoded).decode()
+    return shown, next_cursor(key(shown[-1]))
+
+
+def next_cursor(key: tuple[Any, ...]) -> str:
+    """The cursor of the page behind an item with this sort key."""
+    return base64.urlsafe_b64encode(orjson.dumps(key, default=str)).decode()

@@ -9,11 +9,14 @@ from services.profile.api.audience_events import router as audience_events
 from services.profile.api.changes import router as changes
 from services.profile.api.definitions import personas, segments
 from services.profile.api.events import router as events
+from services.profile.api.exports import router as exports
 from services.profile.api.identity import router as identity
 from services.profile.api.identity_rules import router as identity_rules
 from services.profile.api.leaves import router as leaves
 from services.profile.api.link_suggestions import router as link_suggestions
 from services.profile.api.profiles import router as profiles
+from services.profile.api.search import router as search
+from services.profile.api.segment_shape import router as segment_shape
 from services.profile.api.state import ApiState, give
 from services.profile.api.timeline import router as timeline
 from services.profile.api.touchpoints import router as touchpoints
@@ -44,6 +47,9 @@ def create_app(
         engine=engine,
         routers=[
             profiles,
+            search,
+            segment_shape,
+            exports,
             changes,
             timeline,
             touchpoints,

@@ -7,13 +7,14 @@ from uuid import UUID
 from fastapi import Response
 
 from services.profile.api.answers import json_answer
-from services.profile.api.profiles import Masked, Reader, profile_answer
+from services.profile.api.profiles import profile_answer
 from services.profile.api.schemas import (
     ConsentsBody,
     ConsentView,
     MergeView,
     ProfileView,
 )
+from services.profile.api.sight import Reader, Sees
 from services.profile.api.state import State
 from services.profile.api.views import consents_json, merge_json
 from services.profile.domain.consent import ConsentChange
@@ -35,9 +36,7 @@ PrivacyOfficer = Annotated[Principal, requires(Permission.PRIVACY)]
 
 
 @router.get("/v1/profiles/{profile_id}/merges", response_model=Page[MergeView])
-async def list_merges(
-    profile_id: UUID, engine: Engine, paging: Paged, principal: Reader, masked: Masked = False
-) -> Response:
+async def list_merges(profile_id: UUID, engine: Engine, paging: Paged, sees: Sees) -> Response:
     """Every merge that made the person one, oldest first."""
     cursor = paging.after(whole(MAX_NUMBER))
     async with transaction(engine) as tx:
@@ -48,9 +47,9 @@ async def list_merges(
             limit=paging.limit + 1,
             after=0 if cursor is None else cursor[0],
         )
-    shown, next_cursor = split_page(rows, paging, lambda merge: (merge.number,))
-    hide = not may_see(principal, asked_masked=masked)
-    items = [merge_json(merge, masked=hide) for merge in shown]
+        shown, next_cursor = split_page(rows, paging, lambda merge: (merge.number,))
+        items = [merge_json(merge, masked=sees.masked) for merge in shown]
+        await sees.note(tx, {stored.id: ["merges"] if items else []})
     return json_answer({"items": items, "next_cursor": next_cursor})
 
 

@@ -21,6 +21,18 @@ def mask_profile(profile: dict[str, Any]) -> dict[str, Any]:
     return masked
 
 
+def personal_fields(profile: dict[str, Any]) -> list[str]:
+    """What of an unmasked profile is personal, as `identifiers.email` and `traits.first_name`: what
+    masking would hide."""
+    traits = profile.get("traits", {}) | {
+        name: one["value"] for name, one in (profile.get("provenance") or {}).items()
+    }
+    return sorted(
+        {f"identifiers.{one['type']}" for one in profile.get("identifiers", [])}
+        | {f"traits.{name}" for name, value in traits.items() if mask_trait(name, value) != value}
+    )
+
+
 def mask_merge(merge: dict[str, Any]) -> dict[str, Any]:
     """A merge without the values of the identifiers that caused it or moved."""
     cause = merge["cause"]

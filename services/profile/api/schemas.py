@@ -82,6 +82,13 @@ class ProfileView(BaseModel):
     )
 
 
+class MembershipView(BaseModel):
+    """A segment the person is in, and since when."""
+
+    key: str
+    entered_at: datetime
+
+
 class TimelineItem(BaseModel):
     """Something that happened to the person; the field named by `kind` holds it."""
 

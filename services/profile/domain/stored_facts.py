@@ -1,8 +1,10 @@
-"""The facts of a profile as its row keeps them for conditions in SQL, beside the encoded state."""
+"""What the row of a profile keeps beside the encoded state: the facts that conditions in SQL read,
+and the name that people are searched by."""
 
 import msgspec
 
 from services.profile.domain.profile import shown_traits
+from services.profile.domain.search import Names, names_in
 from services.profile.domain.working_profile import WorkingProfile
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -39,6 +41,11 @@ def stored_facts(profile: WorkingProfile) -> str | None:
     if _NUL in encoded:
         encoded = _encode(_without_nul(msgspec.json.decode(encoded)))
     return encoded.decode()
+
+
+def searched_names(profile: WorkingProfile) -> Names | None:
+    """The name that people are searched by; None where what is stored is right."""
+    return None if profile.facts_stored else names_in(profile.survivors())
 
 
 def _without_nul(value: object) -> object:

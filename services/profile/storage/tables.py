@@ -2,7 +2,8 @@
 
 The revisions in `migrations/` are what creates them; a test compares the two.
 
-`profile`              one row for each person; `state` is an encoded ProfileState
+`profile`              one row for each person; `state` is an encoded ProfileState; `first_last`
+                       and `last_first` are the name as it is searched
 `identifier`           (type, value) -> profile; `id` is derived from type and value
 `touchpoint`           deduplication and history in one; `anchor` is the identifier it hangs on
 `touchpoint_duplicate` other raw records that carried the id of a touchpoint
@@ -21,6 +22,7 @@ The revisions in `migrations/` are what creates them; a test compares the two.
 `identity_rules`       the draft, with its versions in `…_version`; `config_epoch` counts changes
 `link_run`             searches for profiles that may be one person; at most one is open
 `link_suggestion`      pairs that were found, and `link_verdict` what a person said of them
+`export`, `export_part` who asked for whom, how far it has come, and the ids it found
 """
 
 from pathlib import Path
@@ -43,6 +45,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
@@ -71,7 +74,16 @@ profile = Table(
     Column("last_seen_at", DateTime(timezone=True), nullable=False),
     Column("facts", JSONB),
     Column("computed", JSONB),
+    Column("first_last", Text(collation="C")),
+    Column("last_first", Text(collation="C")),
 )
+for name in ("first_last", "last_first"):
+    Index(
+        f"profile_{name}",
+        profile.c[name],
+        profile.c.id,
+        postgresql_where=(profile.c.status == "active") & (profile.c[name] != ""),
+    )
 
 identifier = Table(
     "identifier",
@@ -82,6 +94,8 @@ identifier = Table(
     Column("profile_id", UUID, nullable=False),
     Column("status", Text, nullable=False, server_default=text("'active'")),
 )
+
+Index("identifier_search", func.lower(identifier.c.value.collate("C")))
 
 touchpoint = Table(
     "touchpoint",
@@ -411,4 +425,41 @@ link_verdict = Table(
     Column("who", Text, nullable=False),
     Column("who_name", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
+)
+
+export = Table(
+    "export",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("condition", JSONB, nullable=False),
+    Column("fields", ARRAY(Text), nullable=False),
+    Column("format", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'waiting'")),
+    Column("position", UUID, nullable=False, server_default=text(f"'{NIL}'")),
+    Column("of", BigInteger),
+    Column("examined", BigInteger, nullable=False, server_default=text("0")),
+    Column("matched", BigInteger, nullable=False, server_default=text("0")),
+    Column(
+        "created_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=text("clock_timestamp()"),
+    ),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("error", Text),
+    Column("who", Text, nullable=False),
+    Column("who_name", Text, nullable=False),
+)
+Index(
+    "export_open", export.c.created_at, export.c.id, postgresql_where=export.c.finished_at.is_(None)
+)
+Index("export_newest", export.c.created_at.desc(), export.c.id.desc())
+
+export_part = Table(
+    "export_part",
+    metadata,
+    Column("export_id", UUID, ForeignKey("export.id", ondelete="CASCADE"), primary_key=True),
+    Column("last", UUID, primary_key=True),
+    Column("ids", ARRAY(UUID), nullable=False),
 )

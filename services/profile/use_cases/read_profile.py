@@ -1,14 +1,13 @@
 """Read one profile: by any id it ever had, by an identifier, its timeline and its merges."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.profile import StoredProfile
 from services.profile.storage import identifiers, merges, profiles, touchpoints
 from services.profile.storage.merges import LoggedMerge
-from services.profile.storage.touchpoints import Fate, StoredTouchpoint
+from services.profile.storage.touchpoints import EVERY, Fate, Only, Position, StoredTouchpoint
 from shared.errors import NotFound
 
 
@@ -39,18 +38,22 @@ async def read_timeline(
     stored: StoredProfile,
     *,
     limit: int,
-    before: tuple[datetime, str] | None = None,
+    beyond: Position | None = None,
+    only: Only = EVERY,
+    oldest_first: bool = False,
 ) -> Sequence[StoredTouchpoint]:
-    """Touchpoints of an active profile, newest first.
+    """Touchpoints of an active profile, newest first unless said otherwise.
 
-    `before` is (occurred_at, id) of the last touchpoint of the page before.
+    `beyond` is (occurred_at, id) of the last touchpoint of the page before.
     """
     anchors = [
         identifiers.identifier_id(key)
         for key, held in stored.state.held.items()
         if held.sums is not None
     ]
-    return await touchpoints.timeline(tx, anchors, limit=limit, before=before)
+    return await touchpoints.timeline(
+        tx, anchors, limit=limit, beyond=beyond, only=only, oldest_first=oldest_first
+    )
 
 
 async def read_merges(

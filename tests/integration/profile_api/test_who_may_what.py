@@ -8,11 +8,15 @@ from fastapi import FastAPI
 from shared.access import Role
 from tests.support.api import ACCESS_ROUTES, MAY, calling, served, who_may_call
 
+SEGMENT = "/v1/spaces/{space}/collections/{collection}/profiles/{external_id}"
 ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/profiles"): "read",
+    ("GET", "/v1/profiles:search"): "read",
+    ("POST", "/v1/profiles:batch-get"): "read",
     ("GET", "/v1/profiles/by/{type}/{value}"): "read",
     ("GET", "/v1/profiles/{profile_id}"): "read",
     ("GET", "/v1/profiles/{profile_id}/identifiers"): "read",
+    ("GET", "/v1/profiles/{profile_id}/segments"): "read",
     ("GET", "/v1/profiles/{profile_id}/timeline"): "read",
     ("GET", "/v1/profiles/{profile_id}/merges"): "read",
     ("GET", "/v1/profiles/{profile_id}/consents"): "read",
@@ -62,6 +66,15 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/link-suggestions"): "read",
     ("POST", "/v1/link-suggestions/{suggestion_id}:accept"): "edit",
     ("POST", "/v1/link-suggestions/{suggestion_id}:reject"): "edit",
+    ("GET", "/v1/exports"): "privacy",
+    ("POST", "/v1/exports"): "privacy",
+    ("GET", "/v1/exports/{export_id}"): "privacy",
+    ("GET", "/v1/exports/{export_id}/content"): "privacy",
+    ("DELETE", "/v1/exports/{export_id}"): "privacy",
+    **{
+        ("GET", f"{SEGMENT}/{part}"): "read"
+        for part in ("traits", "external_ids", "events", "metadata")
+    },
     **ACCESS_ROUTES,
 }
 
@@ -80,7 +93,11 @@ def url_of(path: str) -> str:
         event_id=nil,
         merge_id=nil,
         link_id=nil,
+        export_id=nil,
         key="default",
+        space="s",
+        collection="users",
+        external_id="email:x@y.z",
     )
 
 
@@ -102,4 +119,5 @@ async def test_no_route_answers_without_a_token(app: FastAPI, method: str, path:
     async with calling(app, None) as client:
         answer = await client.request(method, url_of(path))
     assert answer.status_code == 401
-    assert answer.headers["content-type"] == "application/problem+json"
+    expected = "application/json" if path.startswith(SEGMENT) else "application/problem+json"
+    assert answer.headers["content-type"] == expected
