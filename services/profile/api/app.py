@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.profile.api.audience_events import router as audience_events
 from services.profile.api.changes import router as changes
-from services.profile.api.definitions import personas, segments
+from services.profile.api.definitions import personas, segments, traits
 from services.profile.api.events import router as events
 from services.profile.api.identity import router as identity
 from services.profile.api.identity_rules import router as identity_rules
@@ -53,6 +53,7 @@ def create_app(
             identity_rules,
             segments,
             personas,
+            traits,
             leaves,
             link_suggestions,
         ],

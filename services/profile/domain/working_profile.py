@@ -18,6 +18,7 @@ from services.profile.domain.profile import (
     StoredProfile,
     keys_by_type,
     observations,
+    overlaid,
     strongest_first,
     sums,
 )
@@ -64,7 +65,7 @@ class WorkingProfile:
         self.state: ProfileState = stored.state
         self.policy = policy
         self.marked = False
-        """Whether an identifier's marks changed, which nobody is told but which has to be kept."""
+        """Whether an identifier's marks or a value changed that has to be kept, told or not."""
         self.head: bytes | None = None
         """The part of the snapshot that says who it is; None when it has to be made anew."""
         self.tail: bytes | None = None
@@ -113,10 +114,12 @@ class WorkingProfile:
         return self._tallies[stream]
 
     def all_tallies(self) -> dict[str, Tally]:
-        """Every tally over all anchors, by stream; all instants that are held."""
+        """Every tally of instants over all anchors, by stream; all that are held."""
         streams: dict[str, list[Tally]] = {}
         for held in self.state.held.values():
             for stream, tally in (held.events or {}).items():
+                if tally.kept is not None:
+                    continue
                 streams.setdefault(stream, []).append(tally)
         return {
             stream: join(hung, sum(len(one.recent) for one in hung))
@@ -196,9 +199,29 @@ class WorkingProfile:
             self._total = totals.join(sums(self.state))
         return self._total
 
+    @property
+    def has_derived(self) -> bool:
+        """Whether it has values of declared or computed traits."""
+        standing = self.state.standing
+        return standing is not None and bool(standing.computed or standing.traits)
+
+    def observed(self) -> Mapping[str, bytes]:
+        """The surviving value of each trait over all anchors, if none was declared."""
+        return survivors(observations(self.state), self.policy)
+
     def survivors(self) -> Mapping[str, bytes]:
         """The surviving value of each trait over all anchors."""
-        return survivors(observations(self.state), self.policy)
+        return overlaid(self.observed(), self.state)
+
+    def forget_computed(self) -> None:
+        """A computed trait that people defined has another value: store it."""
+        self.marked = True
+
+    def forget_traits(self) -> None:
+        """A declared trait has another value: show and store it."""
+        self.tail = None
+        self.facts_stored = False
+        self.marked = True
 
     def see(self, key: str, occurred_at: str) -> None:
         """An identifier was seen; a new one is kept from now on."""

@@ -174,7 +174,7 @@ async def write(tx: AsyncConnection, changed: Sequence[WorkingProfile]) -> None:
             "created_at": [one.state.created_at for one in changed],
             "last_seen_at": [one.state.last_seen_at for one in changed],
             "facts": [stored_facts(one) for one in changed],
-            "computed": [computed(one.total) for one in changed],
+            "computed": [computed(one).decode() for one in changed],
         },
     )
 
