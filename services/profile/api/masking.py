@@ -66,4 +66,7 @@ def _mask_computed(value: Any, trait: ComputedTrait) -> Any:
     """What a customer once wrote may be personal; numbers that we made are not, unless said."""
     if trait.pii is not None or trait.aggregate not in ("first", "last", "most_frequent"):
         return value if trait.pii in (None, NO_PII) else _mask_trait(trait.name, value, trait.pii)
-    return value if trait.of is None else mask({trait.of.rpartition(".")[2]: value}).popitem()[1]
+    if trait.of is None:
+        return value
+    masked: Any = mask({trait.of.rpartition(".")[2]: value})
+    return masked[trait.of.rpartition(".")[2]]

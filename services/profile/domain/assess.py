@@ -12,9 +12,10 @@ import msgspec
 from services.profile.domain.computing import until
 from services.profile.domain.definitions import Computed, Definitions, Look, Node
 from services.profile.domain.derive import Derived, derive_all, derive_computed
-from services.profile.domain.profile import CONTEXT_TIMEZONE, computed
+from services.profile.domain.profile import computed
 from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH
 from services.profile.domain.streams import Happening, count_in_stream
+from services.profile.domain.survivorship import CONTEXT_TIMEZONE
 from services.profile.domain.working_profile import WorkingProfile
 from shared.conditions.facts import Facts
 from shared.conditions.windows import count_in, next_change

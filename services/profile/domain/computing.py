@@ -97,7 +97,8 @@ def value_of(trait: ComputedTrait, tally: Tally | None, now: int) -> bytes | Non
             return _entry(last)
         case "most_frequent" | "distinct_count", Values(counts):
             return _among(trait.aggregate, counts)
-    raise ValueError(f"{trait.aggregate} of {type(tally.kept).__name__}")
+        case _:
+            raise TypeError(f"{trait.aggregate} of {type(tally.kept).__name__}")
 
 
 def until(trait: ComputedTrait, tally: Tally | None, now: int) -> int | None:
@@ -144,7 +145,8 @@ def _in_window(trait: ComputedTrait, tally: Tally, within: int, now: int) -> byt
             return _entry(entries[-1])
         case "most_frequent" | "distinct_count":
             return _among(trait.aggregate, Counter(text for _, text in entries))
-    return _of_numbers(trait.aggregate, [Decimal(text) for _, text in entries])
+        case _:
+            return _of_numbers(trait.aggregate, [Decimal(text) for _, text in entries])
 
 
 def _of_numbers(aggregate: Aggregate, numbers: Sequence[Decimal]) -> bytes:

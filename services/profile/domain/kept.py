@@ -116,8 +116,8 @@ def join(all_kept: Sequence[Kept]) -> Kept:
     match first:
         case Total():
             total = Decimal(0)
-            for one in _of(Total, all_kept):
-                total = EXACT.add(total, one.sum)
+            for part in _of(Total, all_kept):
+                total = EXACT.add(total, part.sum)
             return Total(total)
         case Extremes():
             found = list(_of(Extremes, all_kept))

@@ -140,7 +140,7 @@ def explain(
         RunnerUp(_DECODE(told.value), told.source, told.occurred_at, why) for told, why in refused
     ]
     survives = bool(ranked.told) and not ranked.beyond and ranked.told[0].value != "null"
-    if not survives and not misfits:
+    if not survives and not misfits and not ranked.beyond:
         return None
     best = ranked.told[0] if survives else None
     others = [one for one in ranked.told if best is None or one.value != best.value]
@@ -165,6 +165,11 @@ def _preference(trait: DeclaredTrait, told: Told) -> tuple[object, ...]:
             return (told.verified, *_latest(told))
         case "source_priority":
             return (told.verified, _trust(trait, told.source), *_latest(told))
+        case _:
+            return _by_order(trait, told)
+
+
+def _by_order(trait: DeclaredTrait, told: Told) -> tuple[object, ...]:
     first = told.occurred_at.translate(EARLIEST_FIRST)
     rest = (first, told.source, told.touchpoint_id, told.value)
     if trait.policy == "first":

@@ -16,7 +16,7 @@ from shared.conditions.duration import parse_duration
 from shared.conditions.mistakes import Mistakes, shown
 from shared.conditions.operands import read_attribute
 from shared.conditions.parse import read_condition
-from shared.conditions.tree import Condition
+from shared.conditions.tree import Condition, EventCount
 from shared.errors import Unprocessable
 
 TraitType = Literal["string", "integer", "decimal", "boolean", "date", "time", "list"]
@@ -191,13 +191,10 @@ def _where(fields: Fields) -> Condition | None:
     value = fields.value("where")
     if value is None:
         return None
-    leaf = {"event": "x", "where": value}
-    before = len(fields.mistakes.problems)
     path = fields.path
-    read_condition(leaf, fields.mistakes.problems, path=path, allow_event_leaves=True)
-    if len(fields.mistakes.problems) > before:
-        return None
-    return read_condition(value, [], path=path)
+    found = read_condition({"event": "x", "where": value}, fields.mistakes.problems, path=path,
+                           allow_event_leaves=True)  # fmt: skip
+    return found.where if isinstance(found, EventCount) else None
 
 
 def _of(fields: Fields, aggregate: str) -> str | None:
