@@ -17,6 +17,7 @@ from services.profile.api.profiles import router as profiles
 from services.profile.api.state import ApiState, give
 from services.profile.api.timeline import router as timeline
 from services.profile.api.touchpoints import router as touchpoints
+from services.profile.api.trait_catalogue import router as trait_catalogue
 from services.profile.domain.absorb import Rules
 from shared.contracts.topics import Topics
 from shared.http import app as http
@@ -53,6 +54,7 @@ def create_app(
             identity_rules,
             segments,
             personas,
+            trait_catalogue,
             traits,
             leaves,
             link_suggestions,

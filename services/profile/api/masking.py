@@ -6,7 +6,7 @@ Applied to decoded JSON on its way out.
 from typing import Any
 
 from services.profile.domain.trait import NO_PII, SENSITIVE, ComputedTrait, TraitsInForce
-from shared.http.masking import mask_identifiers, mask_text, mask_trait
+from shared.http.masking import mask_identifiers, mask_text, mask_touchpoint, mask_trait
 from shared.observability.masking import MASK, mask
 
 
@@ -32,6 +32,15 @@ def mask_profile(profile: dict[str, Any], registry: TraitsInForce) -> dict[str, 
             for name, one in profile["provenance"].items()
         }
     return masked
+
+
+def mask_said(touchpoint: dict[str, Any], registry: TraitsInForce) -> dict[str, Any]:
+    """A touchpoint without personal data; `registry` says what the traits in it are."""
+    masked = mask_touchpoint(touchpoint)
+    said = touchpoint.get("traits", {})
+    classes = {name: one.pii for name, one in registry.declared.items() if name in said}
+    traits = {name: _mask_trait(name, said[name], pii) for name, pii in classes.items()}
+    return masked | {"traits": masked["traits"] | traits} if traits else masked
 
 
 def mask_merge(merge: dict[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.profile.api.answers import json_answer
 from services.profile.api.profiles import Masked, Reader
 from services.profile.api.schemas import TimelineItem
+from services.profile.api.state import State
 from services.profile.api.views import Json, consent_json, merge_json, touchpoint_json
 from services.profile.domain.consent import consent_list
 from services.profile.domain.profile import StoredProfile
+from services.profile.domain.trait import TraitsInForce
 from services.profile.use_cases.read_profile import read_merges, read_profile, read_timeline
 from shared.contracts.times import parse_rfc3339, rfc3339
 from shared.http.masking import may_see
@@ -41,7 +43,12 @@ router = api_router(tags=["profiles"])
 
 @router.get("/v1/profiles/{profile_id}/timeline", response_model=Page[TimelineItem])
 async def list_timeline(
-    profile_id: UUID, engine: Engine, paging: Paged, principal: Reader, masked: Masked = False
+    profile_id: UUID,
+    engine: Engine,
+    state: State,
+    paging: Paged,
+    principal: Reader,
+    masked: Masked = False,
 ) -> Response:
     """Touchpoints, merges and the present consents of a person, newest first."""
     cursor = paging.after(instant, UUID)
@@ -49,7 +56,14 @@ async def list_timeline(
     hide = not may_see(principal, asked_masked=masked)
     async with transaction(engine) as tx:
         stored = await read_profile(tx, str(profile_id))
-        found = await _items(tx, stored, before=before, limit=paging.limit + 1, masked=hide)
+        found = await _items(
+            tx,
+            stored,
+            before=before,
+            limit=paging.limit + 1,
+            registry=state.rules.registry,
+            masked=hide,
+        )
     shown, next_cursor = split_page(found, paging, lambda item: (item.at, item.id))
     items = [
         {"kind": item.kind, "at": rfc3339(item.at), "id": item.id, item.kind: item.content}
@@ -64,11 +78,12 @@ async def _items(
     *,
     before: tuple[datetime, str] | None,
     limit: int,
+    registry: TraitsInForce,
     masked: bool,
 ) -> list[Item]:
     """At most `limit` items behind `before`, newest first."""
     items = [
-        Item(one.occurred_at, one.id, "touchpoint", touchpoint_json(one, masked=masked))
+        Item(one.occurred_at, one.id, "touchpoint", touchpoint_json(one, registry, masked=masked))
         for one in await read_timeline(tx, stored, limit=limit, before=before)
     ]
     items += [

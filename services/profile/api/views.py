@@ -8,18 +8,18 @@ from typing import Any
 
 import msgspec
 
-from services.profile.api.masking import mask_merge, mask_profile
+from services.profile.api.masking import mask_merge, mask_profile, mask_said
 from services.profile.domain.absorb import Rules
 from services.profile.domain.consent import consent_list
 from services.profile.domain.profile import GoldenProfile, StoredProfile, golden
 from services.profile.domain.provenance import explained_traits
 from services.profile.domain.standing import Standing
 from services.profile.domain.survivorship import RunnerUp
+from services.profile.domain.trait import TraitsInForce
 from services.profile.storage.merges import LoggedMerge
 from services.profile.storage.touchpoints import StoredTouchpoint
 from shared.contracts.profile_update import Consent
 from shared.contracts.times import rfc3339
-from shared.http.masking import mask_touchpoint
 
 Json = dict[str, Any]
 
@@ -68,10 +68,10 @@ def merge_json(merge: LoggedMerge, *, masked: bool) -> Json:
     return mask_merge(view) if masked else view
 
 
-def touchpoint_json(touchpoint: StoredTouchpoint, *, masked: bool) -> Json:
-    """A touchpoint as it came in; unknown fields are kept."""
+def touchpoint_json(touchpoint: StoredTouchpoint, registry: TraitsInForce, *, masked: bool) -> Json:
+    """A touchpoint as it came in; unknown fields are kept. `registry` says what traits are."""
     view: Json = msgspec.json.decode(touchpoint.body)
-    return mask_touchpoint(view) if masked else view
+    return mask_said(view, registry) if masked else view
 
 
 def _persona_json(standing: Standing) -> Json | None:

@@ -32,7 +32,12 @@ from services.profile.domain.reported_zone import zone_of
 from services.profile.domain.resolve import Resolution, resolve
 from services.profile.domain.standing import Standing
 from services.profile.domain.sums import ORDER_TYPES, revenue_of
-from services.profile.domain.survivorship import CONTEXT_TIMEZONE, Saying, TraitPolicy, usable_values
+from services.profile.domain.survivorship import (
+    CONTEXT_TIMEZONE,
+    Saying,
+    TraitPolicy,
+    usable_values,
+)
 from services.profile.domain.telling import tell
 from services.profile.domain.trait import TraitsInForce
 from services.profile.domain.unite import unite

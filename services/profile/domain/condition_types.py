@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from services.profile.domain.trait import BUILT_IN, NUMERIC, TraitsInForce, TraitType
+from services.profile.domain.trait import BUILT_IN, NUMERIC, ComputedTrait, TraitsInForce, TraitType
 from shared.conditions.facts import locate
 from shared.conditions.leaves import leaves_of
 from shared.conditions.mistakes import did_you_mean, shown
@@ -62,7 +62,11 @@ def _type_of(is_computed: bool, name: str, traits: TraitsInForce) -> TraitType |
         return None if declared is None else declared.type
     if name in BUILT_IN:
         return None
-    trait = traits.computed[name]
+    return type_of(traits.computed[name])
+
+
+def type_of(trait: ComputedTrait) -> TraitType | None:
+    """The type of a computed trait's values; None where it is that of what is aggregated."""
     if trait.aggregate in ("count", "distinct_count", "days_since"):
         return "integer"
     if trait.aggregate in NUMERIC:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from services.profile.domain.computing import value_of
 from services.profile.domain.kept import Holds as Form
 from services.profile.domain.segment import Persona, Segment
-from services.profile.domain.trait import ComputedTrait, DeclaredTrait, Trait
+from services.profile.domain.trait import ComputedTrait, DeclaredTrait, Trait, TraitsInForce
 from shared.conditions.closure import Holds
 from shared.conditions.facts import Read
 from shared.conditions.tree import (
@@ -140,6 +140,12 @@ class Definitions:
     def has_traits(self) -> bool:
         """Whether any trait is declared or computed."""
         return bool(self.computed or self.declared)
+
+    @cached_property
+    def traits_in_force(self) -> TraitsInForce:
+        """The traits that people defined."""
+        computed = (one.trait for one in self.computed)
+        return TraitsInForce.of([*computed, *(one.trait for one in self.declared.values())])
 
     @cached_property
     def computed_by_stream(self) -> Mapping[str, tuple[Computed, ...]]:

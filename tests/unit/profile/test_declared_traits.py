@@ -156,7 +156,8 @@ def test_merge_and_undo_give_each_side_its_own_value_at_once() -> None:
     assert world.updates()[-3]["profile"]["traits"] == {"tier": 8}
     merge = world.merges[0]
     winner, loser = (
-        WorkingProfile(world.profile(one), world.rules.traits) for one in (merge.winner, merge.loser)
+        WorkingProfile(world.profile(one), world.rules.traits)
+        for one in (merge.winner, merge.loser)
     )
     loser.state.standing = None
     division = Division(
@@ -209,9 +210,9 @@ def test_a_declaration_that_is_archived_leaves_what_was_observed() -> None:
     world.take(touchpoint(3, USER))
     assert shown(world) == {"tier": 1}
     causes = [one["cause"] for one in world.updates()]
-    assert [(one["traits"], one["backfill"]) for one in causes if one["kind"] == "trait_changed"] == [
-        (["tier"], True)
-    ]
+    assert [
+        (one["traits"], one["backfill"]) for one in causes if one["kind"] == "trait_changed"
+    ] == [(["tier"], True)]
 
 
 @pytest.mark.parametrize(
