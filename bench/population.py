@@ -218,7 +218,7 @@ def _profile(one: WorkingProfile) -> Row:
         *(one.id, one.status, one.merged_into, one.seq, one.n_merges, encode_state(one.state)),
         datetime.fromisoformat(one.state.created_at),
         datetime.fromisoformat(one.state.last_seen_at),
-        *(stored_facts(one), computed(one.total), names.first_last, names.last_first),
+        *(stored_facts(one), computed(one).decode(), names.first_last, names.last_first),
     )
 
 

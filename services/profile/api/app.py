@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.profile.api.audience_events import router as audience_events
 from services.profile.api.changes import router as changes
-from services.profile.api.definitions import personas, segments
+from services.profile.api.definitions import personas, segments, traits
 from services.profile.api.events import router as events
 from services.profile.api.exports import router as exports
 from services.profile.api.identity import router as identity
@@ -20,6 +20,7 @@ from services.profile.api.segment_shape import router as segment_shape
 from services.profile.api.state import ApiState, give
 from services.profile.api.timeline import router as timeline
 from services.profile.api.touchpoints import router as touchpoints
+from services.profile.api.trait_catalogue import router as trait_catalogue
 from services.profile.domain.absorb import Rules
 from shared.contracts.topics import Topics
 from shared.http import app as http
@@ -59,6 +60,8 @@ def create_app(
             identity_rules,
             segments,
             personas,
+            trait_catalogue,
+            traits,
             leaves,
             link_suggestions,
         ],

@@ -1,6 +1,6 @@
-"""`/v1/segments` and `/v1/personas`: edited as a draft, published as a version; previewed before.
+"""`/v1/segments`, `/v1/personas` and `/v1/traits`: edited as a draft, published as a version.
 
-Both have the same routes, so they are declared once. A route only translates between HTTP and a
+All have the same routes, so they are declared once. A route only translates between HTTP and a
 use case.
 """
 
@@ -140,6 +140,7 @@ def _add_progress(router: APIRouter, kind: Kind, path: str) -> None:
 
 segments = definition_router(Kind.SEGMENT, "/v1/segments")
 personas = definition_router(Kind.PERSONA, "/v1/personas")
+traits = definition_router(Kind.TRAIT, "/v1/traits")
 
 
 @segments.post("/v1/segments:preview", response_model=PreviewView)

@@ -17,7 +17,10 @@ class IdentifierView(BaseModel):
 
 
 class ComputedView(BaseModel):
-    """Built-in computed traits; `revenue` by currency in exact decimals."""
+    """Computed traits: these are built in, `revenue` by currency in exact decimals; those defined
+    at `/v1/traits` stand beside them. null: past what can be told."""
+
+    model_config = ConfigDict(extra="allow")
 
     touchpoints: int
     orders: int
@@ -44,19 +47,22 @@ class ConsentView(BaseModel):
 
 
 class RunnerUpView(BaseModel):
-    """A value that did not survive; null: the source had removed the trait."""
+    """A value that did not survive; null: the source had removed the trait. `refused` says why it
+    cannot survive at all."""
 
     value: Any
     source: str
     observed_at: datetime
+    refused: str | None = None
 
 
 class ProvenanceView(BaseModel):
-    """Where the value of a trait comes from, and the rule by which it won."""
+    """Where the value of a trait comes from, and the rule by which it won; without a source none
+    survived, and the rule says why."""
 
     value: Any
-    source: str
-    observed_at: datetime
+    source: str | None
+    observed_at: datetime | None
     rule: str
     runners_up: list[RunnerUpView]
 

@@ -103,7 +103,7 @@ class Asked:
         external_id: Annotated[str, Path(max_length=MAX_TYPE + MAX_VALUE + 1)],
     ) -> None:
         self.url = request.url.path
-        self.sight = plain_sight(principal)
+        self.sight = plain_sight(principal, state.rules.registry)
         self.state: ApiState = state
         self.collection = collection
         self.external_id = external_id
@@ -207,7 +207,10 @@ async def get_events(
         rows, rest = rows[:most], rows[most:]
         await asked.sight.note(tx, {stored.id: ["timeline.touchpoint"] if rows else []})
     masked = asked.sight.masked
-    data = [views.event(touchpoint_json(one, masked=masked), stored.id) for one in rows]
+    data = [
+        views.event(touchpoint_json(one, asked.state.rules.registry, masked=masked), stored.id)
+        for one in rows
+    ]
     more = next_cursor((rows[-1].occurred_at, rows[-1].id)) if rest else None
     return json_answer({"data": data, "cursor": views.cursor(asked.url, limit, more)})
 
@@ -219,7 +222,9 @@ async def get_metadata(asked: Whose, engine: Engine, verbose: bool = False) -> R
         stored = await asked.read(tx)
         first = await read_timeline(tx, stored, limit=1, oldest_first=True)
         last = await read_timeline(tx, stored, limit=1)
-    ends: list[Json] = [touchpoint_json(one, masked=True) for one in (*first, *last)]
+    ends: list[Json] = [
+        touchpoint_json(one, asked.state.rules.registry, masked=True) for one in (*first, *last)
+    ]
     return json_answer({"metadata": views.metadata(stored, ends)})
 
 

@@ -14,6 +14,8 @@ from fastapi import Depends, Header, Query
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.api.masking import personal_fields
+from services.profile.api.state import State
+from services.profile.domain.trait import TraitsInForce
 from shared.access import Permission, Role, is_allowed, roles_with
 from shared.errors import Forbidden, Problem, Unprocessable
 from shared.http.auth import Principal, requires
@@ -48,9 +50,11 @@ ReasonHeader = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What of people is shown to one caller in one request. `clear`: not masked."""
+    """What of people is shown to one caller in one request. `clear`: not masked; `registry` says
+    what traits are."""
 
     principal: Principal
+    registry: TraitsInForce
     clear: bool
     reason: str | None
 
@@ -76,11 +80,14 @@ class Sight:
     async def note_profiles(self, tx: AsyncConnection, views: Iterable[dict[str, Any]]) -> None:
         """Record that these profiles of the contract are shown."""
         if self.clear:
-            await self.note(tx, {view["id"]: personal_fields(view) for view in views})
+            await self.note(
+                tx, {view["id"]: personal_fields(view, self.registry) for view in views}
+            )
 
 
 def sight_of(
     principal: Reader,
+    state: State,
     masked: Masked = False,
     reveal: Reveal = False,
     reason: Reason = None,
@@ -95,12 +102,12 @@ def sight_of(
         if why is None:
             problem = Problem("reason", "required", "say why personal data is to be shown")
             raise Unprocessable("a reveal needs a reason", [problem])
-    return Sight(principal, may_see(principal, asked_masked=masked), why)
+    return Sight(principal, state.rules.registry, may_see(principal, asked_masked=masked), why)
 
 
-def plain_sight(principal: Principal) -> Sight:
+def plain_sight(principal: Principal, registry: TraitsInForce) -> Sight:
     """What a caller sees who said nothing about it."""
-    return Sight(principal, may_see(principal, asked_masked=False), None)
+    return Sight(principal, registry, may_see(principal, asked_masked=False), None)
 
 
 Sees = Annotated[Sight, Depends(sight_of)]

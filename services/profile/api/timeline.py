@@ -12,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.profile.api.answers import json_answer
 from services.profile.api.schemas import TimelineItem
 from services.profile.api.sight import Sees
+from services.profile.api.state import State
 from services.profile.api.views import Json, consent_json, merge_json, touchpoint_json
 from services.profile.domain.consent import consent_list
 from services.profile.domain.profile import StoredProfile
+from services.profile.domain.trait import TraitsInForce
 from services.profile.storage.touchpoints import BEGINNING, END, Only
 from services.profile.use_cases.read_profile import read_merges, read_profile, read_timeline
 from shared.contracts.times import parse_rfc3339, rfc3339
@@ -81,6 +83,7 @@ def _asked(
 async def list_timeline(
     profile_id: UUID,
     engine: Engine,
+    state: State,
     paging: Paged,
     sees: Sees,
     asked: Annotated[Asked, Depends(_asked)],
@@ -94,7 +97,13 @@ async def list_timeline(
     async with transaction(engine) as tx:
         stored = await read_profile(tx, str(profile_id))
         found = await _items(
-            tx, stored, asked, before=before, limit=paging.limit + 1, masked=sees.masked
+            tx,
+            stored,
+            asked,
+            before=before,
+            limit=paging.limit + 1,
+            registry=state.rules.registry,
+            masked=sees.masked,
         )
         shown, next_cursor = split_page(found, paging, lambda item: (item.at, item.id))
         await sees.note(tx, {stored.id: [f"timeline.{kind}" for kind in _personal(shown)]})
@@ -117,13 +126,16 @@ async def _items(
     *,
     before: tuple[datetime, str] | None,
     limit: int,
+    registry: TraitsInForce,
     masked: bool,
 ) -> list[Item]:
     """At most `limit` items behind `before`, newest first."""
     items: list[Item] = []
     if "touchpoint" in asked.kinds:
         items += [
-            Item(one.occurred_at, one.id, "touchpoint", touchpoint_json(one, masked=masked))
+            Item(
+                one.occurred_at, one.id, "touchpoint", touchpoint_json(one, registry, masked=masked)
+            )
             for one in await read_timeline(tx, stored, limit=limit, beyond=before, only=asked.only)
         ]
     others: list[Item] = []

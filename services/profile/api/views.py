@@ -8,16 +8,18 @@ from typing import Any
 
 import msgspec
 
-from services.profile.api.masking import mask_merge, mask_profile
+from services.profile.api.masking import mask_merge, mask_profile, mask_said
 from services.profile.domain.absorb import Rules
 from services.profile.domain.consent import consent_list
-from services.profile.domain.profile import GoldenProfile, StoredProfile, golden, trait_provenance
+from services.profile.domain.profile import GoldenProfile, StoredProfile, golden
+from services.profile.domain.provenance import explained_traits
 from services.profile.domain.standing import Standing
+from services.profile.domain.survivorship import RunnerUp
+from services.profile.domain.trait import TraitsInForce
 from services.profile.storage.merges import LoggedMerge
 from services.profile.storage.touchpoints import StoredTouchpoint
 from shared.contracts.profile_update import Consent
 from shared.contracts.times import rfc3339
-from shared.http.masking import mask_touchpoint
 
 Json = dict[str, Any]
 
@@ -26,12 +28,20 @@ def profile_json(stored: StoredProfile, rules: Rules, *, provenance: bool, maske
     """A profile as the contract has it."""
     view = _golden_json(golden(stored, rules.identity, rules.traits))
     if provenance:
-        explained = trait_provenance(stored.state, rules.traits)
+        explained = explained_traits(stored.state, rules.traits, rules.registry)
         view["provenance"] = {
-            name: one._asdict() | {"runners_up": [other._asdict() for other in one.runners_up]}
+            name: one._asdict()
+            | {"runners_up": [_runner_up_json(other) for other in one.runners_up]}
             for name, one in explained.items()
         }
-    return mask_profile(view) if masked else view
+    return mask_profile(view, rules.registry) if masked else view
+
+
+def _runner_up_json(one: RunnerUp) -> Json:
+    shown = one._asdict()
+    if one.refused is None:
+        del shown["refused"]
+    return shown
 
 
 def consents_json(stored: StoredProfile) -> list[Json]:
@@ -58,10 +68,10 @@ def merge_json(merge: LoggedMerge, *, masked: bool) -> Json:
     return mask_merge(view) if masked else view
 
 
-def touchpoint_json(touchpoint: StoredTouchpoint, *, masked: bool) -> Json:
-    """A touchpoint as it came in; unknown fields are kept."""
+def touchpoint_json(touchpoint: StoredTouchpoint, registry: TraitsInForce, *, masked: bool) -> Json:
+    """A touchpoint as it came in; unknown fields are kept. `registry` says what traits are."""
     view: Json = msgspec.json.decode(touchpoint.body)
-    return mask_touchpoint(view) if masked else view
+    return mask_said(view, registry) if masked else view
 
 
 def _persona_json(standing: Standing) -> Json | None:
@@ -70,13 +80,17 @@ def _persona_json(standing: Standing) -> Json | None:
     return {"key": standing.persona, "reason": standing.reason}
 
 
+def _defined(standing: Standing) -> Json:
+    return {name: msgspec.json.decode(value) for name, value in standing.computed.items()}
+
+
 def _golden_json(person: GoldenProfile) -> Json:
     return {
         "id": person.id,
         "status": person.status,
         "identifiers": [one._asdict() for one in person.identifiers],
         "traits": person.traits,
-        "computed": person.computed._asdict(),
+        "computed": person.computed._asdict() | _defined(person.standing),
         "segments": list(person.standing.segments),
         "persona": _persona_json(person.standing),
         "consents": [consent_json(one) for one in person.consents],

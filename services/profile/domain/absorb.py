@@ -18,12 +18,12 @@ from services.profile.domain.absorbed import (
     MergeCause,
     Naming,
 )
-from services.profile.domain.assess import assess, concerned, note_due
+from services.profile.domain.assess import assess, concerned, epoch_of, note_due
+from services.profile.domain.derive import note_traits
 from services.profile.domain.evidence import note_of
 from services.profile.domain.identity import VALUES_UNTIL_SHARED, IdentityRules, stand_in
 from services.profile.domain.members import Members
 from services.profile.domain.profile import (
-    CONTEXT_TIMEZONE,
     ProfileState,
     StoredProfile,
     identifier_of,
@@ -33,13 +33,13 @@ from services.profile.domain.resolve import Resolution, resolve
 from services.profile.domain.standing import Standing
 from services.profile.domain.sums import ORDER_TYPES, revenue_of
 from services.profile.domain.survivorship import (
-    MAX_NAME,
-    MAX_VALUE_BYTES,
+    CONTEXT_TIMEZONE,
     Saying,
     TraitPolicy,
-    canonical,
+    usable_values,
 )
 from services.profile.domain.telling import tell
+from services.profile.domain.trait import TraitsInForce
 from services.profile.domain.unite import unite
 from services.profile.domain.working_profile import WorkingProfile
 from services.profile.domain.working_profiles import WorkingProfiles
@@ -50,10 +50,12 @@ NOTHING: Set[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the fold goes by: who is who, and which source is believed."""
+    """What the fold goes by: who is who, and which source is believed. `registry` is for showing
+    traits; what decides about them comes with the definitions of each transaction."""
 
     identity: IdentityRules = field(default_factory=IdentityRules)
     traits: TraitPolicy = field(default_factory=TraitPolicy)
+    registry: TraitsInForce = field(default_factory=TraitsInForce)
 
 
 def absorb(arrivals: Iterable[Arrival], known: Known, rules: Rules, naming: Naming) -> Absorbed:
@@ -214,7 +216,8 @@ class Fold:
     def _create(self, touchpoint: TouchpointEnvelope) -> WorkingProfile:
         profile_id = self.naming.profile(touchpoint.id, touchpoint.received_at)
         state = ProfileState(touchpoint.received_at, touchpoint.occurred_at, {}, {})
-        state.standing = Standing(epoch=self.look.definitions.epoch)
+        definitions = self.look.definitions
+        state.standing = Standing(epoch=definitions.epoch, computed=dict(definitions.initial))
         stored = StoredProfile(profile_id, "active", None, 0, 0, state)
         self.result.outcomes["created"] += 1
         self.members.created.add(profile_id)
@@ -288,20 +291,23 @@ class Fold:
 
     def _observe(self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope) -> int:
         """Hang what it says of traits on its anchor; which nodes that can concern."""
-        values: dict[str, bytes] = {}
-        for name, value in touchpoint.traits.items():
-            encoded = canonical(value)
-            if len(name) > MAX_NAME or len(encoded) > MAX_VALUE_BYTES or name == CONTEXT_TIMEZONE:
-                self.result.outcomes["trait_dropped"] += 1
-            else:
-                values[name] = encoded
+        values = usable_values(touchpoint.traits)
+        if len(values) < len(touchpoint.traits):
+            self.result.outcomes["trait_dropped"] += len(touchpoint.traits) - len(values)
         if b'"timezone"' in bytes(touchpoint.context):
             zone = zone_of(touchpoint.context)
             if zone is not None:
                 values[CONTEXT_TIMEZONE] = zone
-        if values:
-            source = touchpoint.source
-            verified = source in self.rules.traits.verified_sources
-            said = Saying(source, touchpoint.occurred_at, touchpoint.id, verified, values)
-            profile.observe(anchor, said)
-        return concerned(values, self.look.definitions) if values else 0
+        if not values:
+            return 0
+        definitions = self.look.definitions
+        source = touchpoint.source
+        verified = source in self.rules.traits.verified_sources
+        said = Saying(source, touchpoint.occurred_at, touchpoint.id, verified, values)
+        profile.observe(anchor, said)
+        declared = definitions.declared and definitions.declared.keys() & values.keys()
+        if not declared:
+            return concerned(values, definitions)
+        epoch = epoch_of(profile, definitions)
+        mask = note_traits(profile, anchor, said, sorted(declared), self.look, epoch)
+        return mask | concerned(values.keys() - declared, definitions)

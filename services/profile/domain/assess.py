@@ -9,27 +9,31 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from services.profile.domain.definitions import Definitions, Look, Node
-from services.profile.domain.profile import CONTEXT_TIMEZONE, computed
+from services.profile.domain.computing import until
+from services.profile.domain.definitions import Computed, Definitions, Look, Node
+from services.profile.domain.derive import Derived, derive_all, derive_computed
+from services.profile.domain.profile import computed
 from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH
+from services.profile.domain.streams import Happening, count_in_stream
+from services.profile.domain.survivorship import CONTEXT_TIMEZONE
 from services.profile.domain.working_profile import WorkingProfile
 from shared.conditions.facts import Facts
 from shared.conditions.windows import count_in, next_change
 from shared.contracts.touchpoint import TouchpointEnvelope
 
-Kind = Literal["segment_left", "segment_entered", "persona_changed"]
+Kind = Literal["trait_changed", "segment_left", "segment_entered", "persona_changed"]
 _DECODE = msgspec.json.Decoder().decode
-_objects = msgspec.json.Decoder(dict[str, object])
 
 
 class Change(NamedTuple):
-    """A membership that began or ended, or another persona."""
+    """A membership that began or ended, another persona, or other values of traits."""
 
     kind: Kind
     segment: str | None = None
     persona: str | None = None
     before: str | None = None
     reason: str | None = None
+    traits: tuple[str, ...] = ()
 
 
 def epoch_of(profile: WorkingProfile, definitions: Definitions) -> int:
@@ -43,36 +47,24 @@ def note_touchpoint(
     anchor: str,
     touchpoint: TouchpointEnvelope,
     at: int,
-    definitions: Definitions,
+    look: Look,
 ) -> int:
-    """Count a touchpoint (of instant `at`, in milliseconds) in its streams; which nodes that
-    concerns. A stream that the profile still lacks the history of is left to who reads that."""
+    """Count a touchpoint (of instant `at`, in milliseconds) in its streams, and find anew what they
+    change; which nodes that concerns. A stream that the profile still lacks the history of is left
+    to who reads that."""
+    definitions = look.definitions
     streams = definitions.by_type.get(touchpoint.type)
     if streams is None:
         return 0
-    mask, epoch, facts = 0, epoch_of(profile, definitions), None
+    mask, epoch, happening = 0, epoch_of(profile, definitions), Happening(touchpoint)
+    changed: list[Computed] = []
     for stream in streams:
-        if stream.since > epoch:
+        if stream.since > epoch or not count_in_stream(profile, anchor, stream, happening, at):
             continue
-        if stream.where is not None:
-            if facts is None:
-                facts = facts_of_event(touchpoint)
-            if not stream.where(facts):
-                continue
-        profile.count_event(anchor, stream.key, at, stream.keep)
         mask |= definitions.by_stream.get(stream.key, 0)
-    return mask
-
-
-def facts_of_event(touchpoint: TouchpointEnvelope) -> Facts:
-    """What the `where` of an event leaf may read."""
-    return Facts(
-        event=_objects.decode(touchpoint.properties),
-        event_type=touchpoint.type,
-        event_channel=touchpoint.channel,
-        event_source=touchpoint.source,
-        context=_objects.decode(touchpoint.context),
-    )
+        if definitions.computed:
+            changed += definitions.computed_by_stream.get(stream.key, ())
+    return mask | derive_computed(profile, changed, look).mask if changed else mask
 
 
 def concerned(names: Iterable[str], definitions: Definitions) -> int:
@@ -116,7 +108,7 @@ def assess(profile: WorkingProfile, look: Look, mask: int, *, at: str) -> list[C
 
 
 def _place(change: Change) -> tuple[int, str]:
-    order = ("segment_left", "segment_entered", "persona_changed")
+    order = ("trait_changed", "segment_left", "segment_entered", "persona_changed")
     return order.index(change.kind), change.segment or ""
 
 
@@ -156,8 +148,9 @@ def catch_up(profile: WorkingProfile, look: Look, *, at: str) -> list[Change]:
     if epoch >= definitions.epoch:
         profile.standing.epoch = definitions.epoch
         return []
-    changes = _leave_what_is_gone(profile, definitions)
-    changes += assess(profile, look, definitions.since(epoch), at=at)
+    derived = derive_all(profile, look, epoch, newer_than=epoch)
+    changes = _of_traits(derived) + _leave_what_is_gone(profile, definitions)
+    changes += assess(profile, look, definitions.since(epoch) | derived.mask, at=at)
     if epoch >= definitions.newest_stream:
         profile.standing.epoch = definitions.epoch
     profile.time_may_tell = True
@@ -168,8 +161,13 @@ def look_at_all(profile: WorkingProfile, look: Look, *, at: str) -> list[Change]
     """Decide everything again, for a profile whose tallies are complete; what changed."""
     profile.standing.epoch = look.definitions.epoch
     profile.time_may_tell = True
-    changes = _leave_what_is_gone(profile, look.definitions)
+    derived = derive_all(profile, look, look.definitions.epoch)
+    changes = _of_traits(derived) + _leave_what_is_gone(profile, look.definitions)
     return changes + assess(profile, look, look.definitions.everyone, at=at)
+
+
+def _of_traits(derived: Derived) -> list[Change]:
+    return [Change("trait_changed", traits=tuple(sorted(derived.names)))] if derived.names else []
 
 
 def _leave_what_is_gone(profile: WorkingProfile, definitions: Definitions) -> list[Change]:
@@ -205,6 +203,10 @@ def _due_at(profile: WorkingProfile, definitions: Definitions, now: int) -> int 
             found = next_change(tally.recent, use.within, use.op, use.bound, now)
             if found is not None and (first is None or found < first):
                 first = found
+    for trait, stream, _ in definitions.computed:
+        found = until(trait, profile.tally(stream, definitions.streams[stream].keep), now)
+        if found is not None and (first is None or found < first):
+            first = found
     return first
 
 
@@ -217,6 +219,9 @@ def facts_of(profile: WorkingProfile, definitions: Definitions, now: int) -> Fac
         return None if value is None or name == CONTEXT_TIMEZONE else _DECODE(value)
 
     def sum_of(name: str) -> object:
+        defined = profile.standing.computed.get(name)
+        if defined is not None:
+            return _DECODE(defined)
         return computed(profile.total)._asdict().get(name)
 
     def count(name: str) -> object:

@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from services.profile.domain.assess import epoch_of
 from services.profile.domain.consent import Consents, most_restrictive
 from services.profile.domain.definitions import NO_LOOK, Look
+from services.profile.domain.derive import derive_all
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.profile import ProfileState, StoredProfile
 from services.profile.domain.snapshot import Link
@@ -70,12 +72,15 @@ def divide(
     """Carry a division out, and what has to be told of it: the source first.
 
     What each is a member of is left to the sweeper, which reads the history; `look` says what is
-    shown of how often something happened.
+    shown of how often something happened. What each is like is its own at once.
     """
+    epoch = epoch_of(source, look.definitions)
     source.give(target, division.keys)
     source.n_merges -= division.n_merges
     target.status, target.merged_into = "active", None
     for side in (source, target):
+        side.standing.computed, side.standing.traits = {}, {}
+        derive_all(side, look, epoch)
         side.look_again()
     for one, other in division.apart:
         keep_apart((source, target), one, other)

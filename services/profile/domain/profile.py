@@ -16,6 +16,7 @@ from services.profile.domain.identity import IdentityRules
 from services.profile.domain.standing import Standing
 from services.profile.domain.sums import Sums, amount_text, join
 from services.profile.domain.survivorship import (
+    CONTEXT_TIMEZONE,
     MAX_TRAITS,
     REMOVED,
     Observations,
@@ -27,9 +28,6 @@ from services.profile.domain.survivorship import (
 from services.profile.domain.tally import Tallies
 from shared.contracts.profile_update import Consent
 from shared.contracts.touchpoint import Identifier
-
-CONTEXT_TIMEZONE = "$context.timezone"
-"""Kept like a trait but not shown as one: the zone that the customer's device reported."""
 
 Status = Literal["active", "merged"]
 IdentifierKey = str
@@ -143,7 +141,7 @@ class GoldenProfile:
 def golden(stored: StoredProfile, rules: IdentityRules, policy: TraitPolicy) -> GoldenProfile:
     """The view of a profile: surviving traits, summed sums, identifiers strongest first."""
     state = stored.state
-    best = survivors(observations(state), policy)
+    best = overlaid(survivors(observations(state), policy), state)
     values = {name: msgspec.json.decode(best[name]) for name in shown_traits(best)}
     return GoldenProfile(
         id=stored.id,
@@ -174,6 +172,12 @@ def trait_provenance(state: ProfileState, policy: TraitPolicy) -> dict[str, Prov
     """For each shown trait: where its value comes from and what it won over."""
     explained = provenance(observations(state), policy)
     return {name: explained[name] for name in sorted(explained) if name != CONTEXT_TIMEZONE}
+
+
+def overlaid(observed: Mapping[str, bytes], state: ProfileState) -> Mapping[str, bytes]:
+    """Surviving values, those of declared traits as their policies have it."""
+    standing = state.standing
+    return {**observed, **standing.traits} if standing is not None and standing.traits else observed
 
 
 def observations(state: ProfileState) -> Iterator[Observations]:

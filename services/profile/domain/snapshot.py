@@ -101,7 +101,7 @@ def update(
     if tail is None:
         tail = profile.tail = _tail(profile)
     before, behind = ("", b"") if link is None else link.parts()
-    middle = f',{before}"profile":{{"computed":{computed(profile.total)}'.encode()
+    middle = f',{before}"profile":{{"computed":'.encode() + computed(profile)
     after = len(middle) + len(head) + len(live) + len(tail)
     if len(cause) + after > limit:
         cause = cut(cause, max(limit - after, 0))
@@ -132,8 +132,17 @@ def cut(cause: bytes, limit: int) -> bytes:
     return cause
 
 
-def computed(total: Sums | None) -> str:
-    """The built-in computed traits."""
+def computed(profile: WorkingProfile) -> bytes:
+    """The computed traits: those that are built in, among those that people defined."""
+    built_in = _built_in(profile.total).encode()
+    standing = profile.state.standing
+    if standing is None or not standing.computed:
+        return built_in
+    defined = {name: msgspec.Raw(value) for name, value in standing.computed.items()}
+    return _encode(_fields.decode(built_in) | defined)
+
+
+def _built_in(total: Sums | None) -> str:
     if total is None:
         return '{"first_seen_at":null,"last_seen_at":null,"orders":0,"revenue":{},"touchpoints":0}'
     revenue = ""

@@ -11,13 +11,17 @@ AT_ONCE = 0
 class Standing(msgspec.Struct, array_like=True, gc=False):
     """`segments` maps a segment to when it was entered (RFC 3339 UTC). `epoch` is that of the
     definitions all this was last decided by. `due` is the instant (milliseconds since 1970) at
-    which time alone can change it; None when it cannot."""
+    which time alone can change it; None when it cannot. `computed` and `traits` are the values of
+    computed and of declared traits as they were last found (JSON); `null`: there is none to show.
+    """
 
     epoch: int = 0
     segments: dict[str, str] = {}
     persona: str | None = None
     reason: str | None = None
     due: int | None = None
+    computed: dict[str, bytes] = {}
+    traits: dict[str, bytes] = {}
 
 
 def unite(winner: Standing, loser: Standing) -> Standing:
@@ -37,4 +41,6 @@ def unite(winner: Standing, loser: Standing) -> Standing:
         persona=winner.persona,
         reason=winner.reason,
         due=min(instants, default=None) if same else AT_ONCE,
+        computed=loser.computed | winner.computed,
+        traits=loser.traits | winner.traits,
     )

@@ -6,9 +6,10 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from services.profile.domain.absorbed import Merge
-from services.profile.domain.assess import Change, assess
+from services.profile.domain.assess import Change, assess, epoch_of
 from services.profile.domain.consent import consent_list
 from services.profile.domain.definitions import NO_LOOK, Look
+from services.profile.domain.derive import derive_all
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.snapshot import Link
 from services.profile.domain.telling import Told, tell
@@ -66,6 +67,7 @@ def unite(
     moved = tuple(sorted(loser.state.held))
     before = consent_list(winner.state.consents), consent_list(loser.state.consents)
     winner.absorb(loser)
+    derive_all(winner, look, epoch_of(winner, look.definitions))
     changes = assess(winner, look, look.definitions.everyone, at=at)
     number = loser.seq + 1
     to_winner = tell(winner, cause, rules, Link("merged_from", loser.id, number), look=look)

@@ -19,6 +19,7 @@ from services.profile.domain.profile import (
     StoredProfile,
     keys_by_type,
     observations,
+    overlaid,
     strongest_first,
     sums,
 )
@@ -78,7 +79,7 @@ class WorkingProfile:
         self.state: ProfileState = stored.state
         self.policy = policy
         self.marked = False
-        """Whether an identifier's marks changed, which nobody is told but which has to be kept."""
+        """Whether an identifier's marks or a value changed that has to be kept, told or not."""
         self.head: bytes | None = None
         """The part of the snapshot that says who it is; None when it has to be made anew."""
         self.tail: bytes | None = None
@@ -132,10 +133,12 @@ class WorkingProfile:
         return known[1]
 
     def all_tallies(self) -> dict[str, Tally]:
-        """Every tally over all anchors, by stream; all instants that are held."""
+        """Every tally of instants over all anchors, by stream; all that are held."""
         streams: dict[str, list[Tally]] = {}
         for held in self.state.held.values():
             for stream, tally in (held.events or {}).items():
+                if tally.kept is not None:
+                    continue
                 streams.setdefault(stream, []).append(tally)
         return {
             stream: join(hung, sum(len(one.recent) for one in hung))
@@ -144,19 +147,23 @@ class WorkingProfile:
 
     def count_event(self, anchor: str, stream: str, at: int, keep: int) -> None:
         """Count a touchpoint of an instant (milliseconds since 1970) in a stream, on its anchor."""
-        held = self.state.held[anchor]
-        if held.events is None:
-            held.events = {}
-        tally = held.events.get(stream)
-        if tally is None:
-            tally = held.events[stream] = Tally(0, [])
-        add(tally, at, keep)
+        add(self.tally_of(anchor, stream), at, keep)
         known = self._tallies.get(stream)
         if known is not None and known[1] is not None:
             add(known[1], at, known[0])
             self._tell_tallies()
         else:
             self.forget_tally(stream)
+
+    def tally_of(self, anchor: str, stream: str) -> Tally:
+        """The tally of a stream on one anchor, to be added to; see `forget_tally`."""
+        held = self.state.held[anchor]
+        if held.events is None:
+            held.events = {}
+        tally = held.events.get(stream)
+        if tally is None:
+            tally = held.events[stream] = Tally(0, [])
+        return tally
 
     def forget_tally(self, stream: str) -> None:
         """The tallies of the stream are others now: join them anew."""
@@ -237,14 +244,34 @@ class WorkingProfile:
             self._total = totals.join(sums(self.state))
         return self._total
 
-    def survivors(self) -> Mapping[str, bytes]:
-        """The surviving value of each trait over all anchors."""
+    @property
+    def has_derived(self) -> bool:
+        """Whether it has values of declared or computed traits."""
+        standing = self.state.standing
+        return standing is not None and bool(standing.computed or standing.traits)
+
+    def observed(self) -> Mapping[str, bytes]:
+        """The surviving value of each trait over all anchors, if none was declared."""
         if self._survivors is None:
             if self._best is None:
                 self._survivors = survivors(observations(self.state), self.policy)
             else:
                 self._survivors = values_of(self._best)
         return self._survivors
+
+    def survivors(self) -> Mapping[str, bytes]:
+        """The surviving value of each trait over all anchors."""
+        return overlaid(self.observed(), self.state)
+
+    def forget_computed(self) -> None:
+        """A computed trait that people defined has another value: store it."""
+        self.marked = True
+
+    def forget_traits(self) -> None:
+        """A declared trait has another value: show and store it."""
+        self.tail = None
+        self.facts_stored = False
+        self.marked = True
 
     def see(self, key: str, occurred_at: str) -> None:
         """An identifier was seen; a new one is kept from now on."""

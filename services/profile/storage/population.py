@@ -6,9 +6,9 @@ from sqlalchemy import BigInteger, Integer, Text, cast, func, literal, select, t
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.profile.domain.compile_definitions import needed_streams, stream_of
 from services.profile.domain.definitions import Definitions
 from services.profile.domain.profile import StoredProfile, decode_state
+from services.profile.domain.streams import needed_streams, stream_of
 from services.profile.storage.tables import profile
 from shared.conditions.leaves import leaf_hash
 from shared.conditions.sql import SqlFacts, sql_condition

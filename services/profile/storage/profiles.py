@@ -225,7 +225,7 @@ async def write(tx: AsyncConnection, changed: Sequence[WorkingProfile]) -> None:
             "created_at": [one.state.created_at for one in changed],
             "last_seen_at": [one.state.last_seen_at for one in changed],
             "facts": [stored_facts(one) for one in changed],
-            "computed": [computed(one.total) for one in changed],
+            "computed": [computed(one).decode() for one in changed],
             "first_last": [None if one is None else one.first_last for one in names],
             "last_first": [None if one is None else one.last_first for one in names],
         },

@@ -10,7 +10,8 @@ The revisions in `migrations/` are what creates them; a test compares the two.
 `touchpoint_counter`   how many of a source were applied and came again, in shards
 `audience_job`         events that go to an audience, and how far each has come
 `merge`                which profile went into which, why, and which identifiers moved
-`segment`, `persona`   drafts, with their versions in `…_version`
+`segment`, `persona`,
+`trait`                drafts, with their versions in `…_version`
 `definition`           which of them are in force, and since which epoch
 `definition_epoch`     counts the changes of what is in force; `floor`: all profiles know that one
 `event_stream`         the touchpoints that are counted for event leaves, and how many are kept
@@ -194,7 +195,7 @@ Index("merge_winner", merge.c.winner, merge.c.winner_seq)
 Index("merge_loser", merge.c.loser)
 
 
-for kind in ("segment", "persona"):
+for kind in ("segment", "persona", "trait"):
     Table(
         kind,
         metadata,

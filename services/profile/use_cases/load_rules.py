@@ -7,6 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.profile.domain.absorb import Rules
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.identity_document import KEY, parse_identity_rules
+from services.profile.storage import definitions
+from services.profile.use_cases.live_definitions import traits_of
 from shared.errors import NotFound, Unprocessable
 from shared.postgres import drafts
 from shared.postgres.epochs import epoch, snapshot
@@ -45,4 +47,5 @@ async def _load(tx: AsyncConnection) -> tuple[int, Rules]:
         except Unprocessable as error:
             problems = "; ".join(f"{one.path}: {one.message}" for one in error.problems)
             logger.error("identity rules version %d are not used: %s", row.version, problems)
-    return now, Rules(identity=identity)
+    registry = traits_of((await definitions.load(tx)).rows)
+    return now, Rules(identity=identity, registry=registry)

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.profile.domain.absorb import Rules
 from services.profile.domain.assess import assess
 from services.profile.domain.compile_definitions import compile_definitions
+from services.profile.domain.condition_types import check_traits
 from services.profile.domain.definitions import InForce, Look
 from services.profile.domain.profile import StoredProfile
 from services.profile.domain.segment import Segment
@@ -37,8 +38,12 @@ class Preview:
 async def preview(
     tx: AsyncConnection, condition: Condition, *, rules: Rules, live: LiveDefinitions
 ) -> Preview:
-    """Who the condition holds for now. Raises Unprocessable when it names an unknown segment."""
+    """Who the condition holds for now. Raises Unprocessable when it names what is not there, or
+    asks of a trait what it can never answer."""
     look = await live.look(tx)
+    wrong = check_traits(condition, look.definitions.traits_in_force)
+    if wrong:
+        raise Unprocessable("the condition does not fit the traits in force", wrong)
     unknown = sorted(set(references(condition).segments) - look.definitions.keys)
     if unknown:
         message = f"no segment {unknown[0][:100]} is in force"
