@@ -78,6 +78,8 @@ def _error(error: Refused) -> Response:
             code, headers = "rate_limit_error", {"Retry-After": str(error.retry_after)}
         case Malformed():
             code = "validation_error"
+        case _:
+            pass
     body = {"error": {"code": code, "message": error.detail}}
     return JSONResponse(body, status, headers=headers)
 
@@ -197,12 +199,12 @@ async def get_events(
         until=end or END,
     )
     found = Paging(limit, next).after(instant, _id)
-    beyond: Position | None = None if found is None else (found[0], found[1])
+    before: Position | None = None if found is None else (found[0], found[1])
     most = min(limit, MAX_LIMIT)
     async with transaction(engine) as tx:
         stored = await asked.read(tx)
         rows = await read_timeline(
-            tx, stored, limit=most + 1, beyond=beyond, only=only, oldest_first=sort == "asc"
+            tx, stored, limit=most + 1, before=before, only=only, oldest_first=sort == "asc"
         )
         rows, rest = rows[:most], rows[most:]
         await asked.sight.note(tx, {stored.id: ["timeline.touchpoint"] if rows else []})

@@ -136,7 +136,7 @@ async def _items(
             Item(
                 one.occurred_at, one.id, "touchpoint", touchpoint_json(one, registry, masked=masked)
             )
-            for one in await read_timeline(tx, stored, limit=limit, beyond=before, only=asked.only)
+            for one in await read_timeline(tx, stored, limit=limit, before=before, only=asked.only)
         ]
     others: list[Item] = []
     if "merge" in asked.kinds and not asked.only.names_some:

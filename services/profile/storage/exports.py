@@ -222,4 +222,5 @@ async def people(tx: AsyncConnection, ids: Sequence[str]) -> list[StoredProfile]
 
 
 def _export(row: Row[Any]) -> Export:
-    return Export(str(row[0]), *row[1:5], str(row[5]), *row[6:])
+    found = Export._make(row)
+    return found._replace(id=str(found.id), position=str(found.position))

@@ -241,23 +241,23 @@ async def timeline(
     anchors: Sequence[str],
     *,
     limit: int,
-    beyond: Position | None = None,
+    before: Position | None = None,
     only: Only = EVERY,
     oldest_first: bool = False,
 ) -> list[StoredTouchpoint]:
     """Touchpoints that hang on the identifiers (by id), newest first unless said otherwise.
 
-    `beyond` is the position of the last one of the page before. An index leads to them; by type,
+    `before` is the position of the last one of the page before. An index leads to them; by type,
     channel and source those of the span are read one after another until there are enough.
     """
-    after, before = (only.since, _FIRST_ID), (only.until, _FIRST_ID)
-    if beyond is not None and oldest_first:
-        after = max(after, beyond)
-    elif beyond is not None:
-        before = min(before, beyond)
+    begin, end = (only.since, _FIRST_ID), (only.until, _FIRST_ID)
+    if before is not None and oldest_first:
+        begin = max(begin, before)
+    elif before is not None:
+        end = min(end, before)
     values: dict[str, object] = {"anchors": anchors, "limit": limit}
-    values |= {"after_at": after[0], "after_id": after[1]}
-    values |= {"before_at": before[0], "before_id": before[1]}
+    values |= {"after_at": begin[0], "after_id": begin[1]}
+    values |= {"before_at": end[0], "before_id": end[1]}
     if only.names_some:
         values |= {"types": list(only.types), "channels": list(only.channels)}
         values |= {"sources": list(only.sources), "without": list(only.without)}

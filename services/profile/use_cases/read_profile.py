@@ -38,13 +38,13 @@ async def read_timeline(
     stored: StoredProfile,
     *,
     limit: int,
-    beyond: Position | None = None,
+    before: Position | None = None,
     only: Only = EVERY,
     oldest_first: bool = False,
 ) -> Sequence[StoredTouchpoint]:
     """Touchpoints of an active profile, newest first unless said otherwise.
 
-    `beyond` is (occurred_at, id) of the last touchpoint of the page before.
+    `before` is (occurred_at, id) of the last touchpoint of the page before.
     """
     anchors = [
         identifiers.identifier_id(key)
@@ -52,7 +52,7 @@ async def read_timeline(
         if held.sums is not None
     ]
     return await touchpoints.timeline(
-        tx, anchors, limit=limit, beyond=beyond, only=only, oldest_first=oldest_first
+        tx, anchors, limit=limit, before=before, only=only, oldest_first=oldest_first
     )
 
 

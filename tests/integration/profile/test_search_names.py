@@ -38,7 +38,7 @@ async def test_a_merge_leaves_the_name_with_the_winner(worker: Worker) -> None:
 
 
 async def test_names_from_before_are_filled_in(stack: Stack) -> None:
-    people = {
+    people: dict[str, dict[str, object]] = {
         str(random_id()): {"first_name": f"Né{n}", "last_name": "Ort"} if n % 2 else {"city": "x"}
         for n in range(11)
     }
