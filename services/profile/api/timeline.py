@@ -10,10 +10,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.profile.api.answers import json_answer
 from services.profile.api.profiles import Masked, Reader
 from services.profile.api.schemas import TimelineItem
-from services.profile.api.views import Json, consent_json, merge_json, touchpoint_json
-from services.profile.domain.consent import consent_list
+from services.profile.api.views import Json, consent_line_json, merge_json, touchpoint_json
+from services.profile.domain.consent import about
 from services.profile.domain.profile import StoredProfile
-from services.profile.use_cases.read_profile import read_merges, read_profile, read_timeline
+from services.profile.storage.consent_history import Line
+from services.profile.use_cases.read_profile import (
+    read_consent_history,
+    read_merges,
+    read_profile,
+    read_timeline,
+)
 from shared.contracts.times import parse_rfc3339, rfc3339
 from shared.http.masking import may_see
 from shared.http.pagination import Page, Paged, instant, split_page
@@ -24,7 +30,7 @@ from shared.postgres.transaction import transaction
 
 MAX_MERGES = 1000
 CONSENT_ITEMS = UUID("e2a7a2ce-6b0c-5a7e-9f0e-0d6f3b1f4c55")
-"""Consents have no id of their own; their place in a timeline needs one that stays."""
+"""Consents from before there was a history have no id; their place in a timeline needs one."""
 
 
 class Item(NamedTuple):
@@ -43,7 +49,7 @@ router = api_router(tags=["profiles"])
 async def list_timeline(
     profile_id: UUID, engine: Engine, paging: Paged, principal: Reader, masked: Masked = False
 ) -> Response:
-    """Touchpoints, merges and the present consents of a person, newest first."""
+    """Touchpoints, merges and what was said about consents, newest first."""
     cursor = paging.after(instant, UUID)
     before = None if cursor is None else (cursor[0], str(cursor[1]))
     hide = not may_see(principal, asked_masked=masked)
@@ -75,9 +81,35 @@ async def _items(
         Item(one.at, one.id, "merge", merge_json(one, masked=masked))
         for one in await read_merges(tx, stored.id, limit=MAX_MERGES)
     ]
-    for consent in consent_list(stored.state.consents):
-        if consent.at is not None:
-            place = str(derived_id(CONSENT_ITEMS, consent.purpose, consent.channel))
-            items.append(Item(parse_rfc3339(consent.at), place, "consent", consent_json(consent)))
+    items += [
+        Item(one.at, one.id, "consent", consent_line_json(one, masked=masked))
+        for one in await read_consent_history(tx, stored, limit=limit, before=before)
+    ]
+    items += _without_history(stored)
     behind = [item for item in items if before is None or (item.at, item.id) < before]
     return sorted(behind, key=lambda item: (item.at, item.id), reverse=True)[:limit]
+
+
+def _without_history(stored: StoredProfile) -> list[Item]:
+    """Consents that were recorded before there was a history."""
+    items = []
+    for key, record in stored.state.consents.items():
+        if record.proof is None and record.at:
+            purpose, channel = about(key)
+            at = parse_rfc3339(record.at)
+            line = Line(
+                str(derived_id(CONSENT_ITEMS, purpose, channel)),
+                stored.id,
+                purpose,
+                channel,
+                record.said,
+                record.said,
+                at,
+                record.basis,
+                None,
+                None,
+                {},
+                at,
+            )
+            items.append(Item(at, line.id, "consent", consent_line_json(line, masked=False)))
+    return items

@@ -9,7 +9,9 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from services.profile.domain.consent import holding, next_expiry
 from services.profile.domain.definitions import Definitions, Look, Node
+from services.profile.domain.instants import instant_in, instant_text
 from services.profile.domain.profile import CONTEXT_TIMEZONE, computed
 from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH
 from services.profile.domain.tally import add
@@ -200,7 +202,8 @@ def note_due(profile: WorkingProfile, look: Look) -> None:
 
 
 def _due_at(profile: WorkingProfile, definitions: Definitions, now: int) -> int | None:
-    first: int | None = None
+    expiry = next_expiry(profile.state.consents)
+    first: int | None = None if expiry is None else instant_in(expiry)
     for use in definitions.uses:
         tally = profile.tally(use.stream, definitions.streams[use.stream].keep)
         if tally is not None:
@@ -237,11 +240,7 @@ def facts_of(profile: WorkingProfile, definitions: Definitions, now: int) -> Fac
         computed=_Found(sum_of),
         segments=profile.standing.segments.keys(),
         persona=profile.standing.persona,
-        consents={
-            (purpose, channel): record.status
-            for key, record in profile.state.consents.items()
-            for purpose, _, channel in (key.partition("\0"),)
-        },
+        consents=holding(profile.state.consents, instant_text(now)),
         leaves=_Found(count),
     )
 

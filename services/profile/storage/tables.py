@@ -15,6 +15,8 @@ The revisions in `migrations/` are what creates them; a test compares the two.
 `event_stream`         the touchpoints that are counted for event leaves, and how many are kept
 `event_leaf`           event leaves that others than segments and personas asked for
 `definition_job`       one change on its way to all profiles
+`consent_change`       what was said about consents: by whom, where, with which proof; `at` is when
+`consent_purpose`, `opt_out_rules` drafts, with their versions in `…_version`
 `deadline`             when time alone can change what a profile is a member of
 """
 
@@ -41,6 +43,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from services.profile.storage.consent_tables import consent_tables
 from shared.postgres.access_tables import access_tables
 from shared.postgres.tables import stream_tables
 
@@ -398,3 +401,5 @@ link_verdict = Table(
     Column("who_name", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
 )
+
+consent_tables(metadata)
