@@ -11,6 +11,9 @@ from typing import Literal
 import msgspec
 
 Root = Literal["profile", "computed", "event", "context", "type", "channel", "source"]
+EVERY_CHANNEL = "*"
+GRANTED_UNTIL = "granted until "
+"""How a stored row says that a grant ends: followed by the instant."""
 Read = Callable[["Facts"], object]
 
 
@@ -18,7 +21,8 @@ class Facts(msgspec.Struct, kw_only=True, eq=False, gc=False):
     """Everything one evaluation may read. What is left out is missing.
 
     `profile` holds the traits, `computed` the computed traits, `event` the properties of the
-    event. `consents` maps (purpose, channel) to `granted` or `denied`. `leaves` maps the hash of
+    event. `consents` maps (purpose, channel) to what holds there, such as `granted` or `denied`; a
+    channel that is not named is as channel `*`. `leaves` maps the hash of
     an event leaf to `{"count": int, "until": ...}`. `changed` maps a trait that has just changed
     to the value it had before (None when it had none); computed traits are `computed.<name>`.
     """
@@ -43,6 +47,12 @@ class Location:
 
     root: Root
     path: tuple[str, ...]
+
+
+def consent_in(facts: Facts, purpose: str, channel: str) -> str | None:
+    """What holds for a purpose on a channel; None where nothing is on record."""
+    exact = facts.consents.get((purpose, channel))
+    return facts.consents.get((purpose, EVERY_CHANNEL)) if exact is None else exact
 
 
 def locate(attr: str) -> Location:

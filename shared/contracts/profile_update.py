@@ -17,13 +17,20 @@ MAX_SNAPSHOT_IDENTIFIERS = 100
 
 
 class Consent(msgspec.Struct, omit_defaults=True, gc=False):
-    """What a profile allowed or refused: `status` is `granted` or `denied`."""
+    """What a profile allowed or refused: `status` is `granted`, `denied`, `pending` (asked for and
+    not confirmed yet) or `expired`. A grant holds before `expires_at` and not at it, whether or
+    not an update said so by then. `proof` names the entry in the history that it stands on,
+    `confirmed_at` is when it was confirmed."""
 
     purpose: str
     channel: str
     status: str
     basis: str | None = None
     at: str | None = None
+    text_version: str | None = None
+    expires_at: str | None = None
+    confirmed_at: str | None = None
+    proof: str | None = None
 
 
 class ProfileSnapshot(msgspec.Struct, gc=False, kw_only=True):

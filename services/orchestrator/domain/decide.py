@@ -99,7 +99,7 @@ def _reach(one: Considered, situation: Situation, ruleset: RuleSet) -> None:
         if isinstance(to, Drop):
             one.dropped[index] = to
             continue
-        refused = consented(one.live, spec, situation.moment)
+        refused = consented(one.live, spec, situation)
         if refused is not None:
             one.dropped[index] = refused
         else:

@@ -110,11 +110,15 @@ def recipient(
     return found
 
 
-def consented(live: LiveRule, spec: ActionSpec, moment: Moment) -> Drop | None:
-    """Whether the profile's consents permit the rule's category and topic on the channel."""
+def consented(live: LiveRule, spec: ActionSpec, situation: Situation) -> Drop | None:
+    """Whether the profile's consents permit the rule's category and topic on the channel now."""
     rule = live.rule
     refused = consent.refusal(
-        moment.profile.consents, category=rule.category, topic=rule.topic, channel=spec.channel
+        situation.moment.profile.consents,
+        category=rule.category,
+        topic=rule.topic,
+        channel=spec.channel,
+        at=situation.at,
     )
     if refused is None:
         return None

@@ -50,8 +50,8 @@ def release(
         reason: str | None = f"{to.reason}: {to.condition}"
     else:
         reason = (
-            withdrawn(action, situation.moment)
-            or policy_fails(action, live, situation.moment, situation.history)
+            withdrawn(action, situation.moment, situation.at)
+            or policy_fails(action, live, situation.moment, situation.history, situation.at)
             or _cap_fails(action, live, situation, ruleset)
         )
     if reason is not None:

@@ -132,7 +132,7 @@ def _situation(
         cause_json=action.cause,
         profile=profile,
         profile_json=row.snapshot,
-        facts=facts_of(profile, cause),
+        facts=facts_of(profile, cause, at),
         occurred=action.occurred_at,
     )
     return Situation(moment, history, at, action_ids(cause.id or ""))

@@ -7,6 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.profile.api.audience_events import router as audience_events
 from services.profile.api.changes import router as changes
+from services.profile.api.consent_purposes import opt_outs, purposes
+from services.profile.api.consents import router as consents
 from services.profile.api.definitions import personas, segments, traits
 from services.profile.api.events import router as events
 from services.profile.api.exports import router as exports
@@ -52,6 +54,9 @@ def create_app(
             segment_shape,
             exports,
             changes,
+            consents,
+            purposes,
+            opt_outs,
             timeline,
             touchpoints,
             audience_events,

@@ -13,12 +13,18 @@ from services.profile.api.answers import json_answer
 from services.profile.api.schemas import TimelineItem
 from services.profile.api.sight import Sees
 from services.profile.api.state import State
-from services.profile.api.views import Json, consent_json, merge_json, touchpoint_json
-from services.profile.domain.consent import consent_list
+from services.profile.api.views import Json, consent_line_json, merge_json, touchpoint_json
+from services.profile.domain.consent import about
 from services.profile.domain.profile import StoredProfile
 from services.profile.domain.trait import TraitsInForce
+from services.profile.storage.consent_history import Line
 from services.profile.storage.touchpoints import BEGINNING, END, Only
-from services.profile.use_cases.read_profile import read_merges, read_profile, read_timeline
+from services.profile.use_cases.read_profile import (
+    read_consent_history,
+    read_merges,
+    read_profile,
+    read_timeline,
+)
 from shared.contracts.times import parse_rfc3339, rfc3339
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
@@ -28,7 +34,7 @@ from shared.postgres.transaction import transaction
 
 MAX_MERGES = 1000
 CONSENT_ITEMS = UUID("e2a7a2ce-6b0c-5a7e-9f0e-0d6f3b1f4c55")
-"""Consents have no id of their own; their place in a timeline needs one that stays."""
+"""Consents from before there was a history have no id; their place in a timeline needs one."""
 
 
 class Item(NamedTuple):
@@ -88,7 +94,7 @@ async def list_timeline(
     sees: Sees,
     asked: Annotated[Asked, Depends(_asked)],
 ) -> Response:
-    """Touchpoints, merges and the present consents of a person, newest first.
+    """Touchpoints, merges and what was said about the consents of a person, newest first.
 
     With a type, a channel or a source: touchpoints alone.
     """
@@ -144,13 +150,40 @@ async def _items(
             Item(one.at, one.id, "merge", merge_json(one, masked=masked))
             for one in await read_merges(tx, stored.id, limit=MAX_MERGES)
         ]
-    for consent in consent_list(stored.state.consents):
-        if consent.at is not None:
-            place = str(derived_id(CONSENT_ITEMS, consent.purpose, consent.channel))
-            others.append(Item(parse_rfc3339(consent.at), place, "consent", consent_json(consent)))
+    if "consent" in asked.kinds and not asked.only.names_some:
+        others += [
+            Item(one.at, one.id, "consent", consent_line_json(one, masked=masked))
+            for one in await read_consent_history(tx, stored, limit=limit, before=before)
+        ]
+        others += _without_history(stored)
     items += [
         item
         for item in others
         if asked.includes(item) and (before is None or (item.at, item.id) < before)
     ]
     return sorted(items, key=lambda item: (item.at, item.id), reverse=True)[:limit]
+
+
+def _without_history(stored: StoredProfile) -> list[Item]:
+    """Consents that were recorded before there was a history."""
+    items = []
+    for key, record in stored.state.consents.items():
+        if record.proof is None and record.at:
+            purpose, channel = about(key)
+            at = parse_rfc3339(record.at)
+            line = Line(
+                str(derived_id(CONSENT_ITEMS, purpose, channel)),
+                stored.id,
+                purpose,
+                channel,
+                record.said,
+                record.said,
+                at,
+                record.basis,
+                None,
+                None,
+                {},
+                at,
+            )
+            items.append(Item(at, line.id, "consent", consent_line_json(line, masked=False)))
+    return items

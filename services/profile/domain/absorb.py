@@ -17,8 +17,12 @@ from services.profile.domain.absorbed import (
     Known,
     MergeCause,
     Naming,
+    Said,
 )
 from services.profile.domain.assess import assess, concerned, epoch_of, note_due
+from services.profile.domain.consent_change import Entry, cause_of
+from services.profile.domain.consent_events import hear, speaks
+from services.profile.domain.consent_rules import ConsentRules
 from services.profile.domain.derive import note_traits
 from services.profile.domain.evidence import note_of
 from services.profile.domain.identity import VALUES_UNTIL_SHARED, IdentityRules, stand_in
@@ -50,12 +54,14 @@ NOTHING: Set[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the fold goes by: who is who, and which source is believed. `registry` is for showing
-    traits; what decides about them comes with the definitions of each transaction."""
+    """What the fold goes by: who is who, which source is believed, what consents are for.
+    `registry` is for showing traits; what decides about them comes with the definitions of each
+    transaction."""
 
     identity: IdentityRules = field(default_factory=IdentityRules)
     traits: TraitPolicy = field(default_factory=TraitPolicy)
     registry: TraitsInForce = field(default_factory=TraitsInForce)
+    consents: ConsentRules = field(default_factory=ConsentRules)
 
 
 def absorb(arrivals: Iterable[Arrival], known: Known, rules: Rules, naming: Naming) -> Absorbed:
@@ -282,12 +288,49 @@ class Fold:
         profile.count(anchor, occurred_at, order, revenue)
         mask = self._observe(profile, anchor, touchpoint)
         mask |= self.members.note(profile, anchor, touchpoint)
+        heard = None
+        if speaks(touchpoint.type, self.rules.consents):
+            heard = self._hear(profile, anchor, touchpoint)
+            mask |= self.look.definitions.by_consent if heard else 0
         changes = assess(profile, self.look, mask, at=touchpoint.received_at) if mask else []
         self.result.messages.append(
             tell(profile, arrival.body, self.rules.identity, look=self.look)
         )
+        if heard:
+            self._tell_consents(profile, heard, touchpoint)
         if changes:
             self.members.tell(profile, changes, touchpoint)
+
+    def _hear(
+        self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope
+    ) -> list[Entry]:
+        """Record what it says about consents; what that changed."""
+        heard = hear(profile.state.consents, touchpoint, self.rules.consents)
+        self.result.outcomes["consent_dropped"] += heard.dropped
+        for entry in heard.entries:
+            said = Said(entry, profile.id, anchor, touchpoint.source, touchpoint.id)
+            self.result.said.append(said)
+        if heard.entries:
+            profile.forget_consents()
+        return heard.entries
+
+    def _tell_consents(
+        self, profile: WorkingProfile, entries: list[Entry], touchpoint: TouchpointEnvelope
+    ) -> None:
+        """Say which consents hold otherwise, as an update that follows the touchpoint's own."""
+        if not any(entry.is_news for entry in entries):
+            return
+        cause = cause_of(
+            entries,
+            id_=self.naming.change(profile.id, profile.seq + 1),
+            occurred_at=touchpoint.occurred_at,
+            received_at=touchpoint.received_at,
+            actor=touchpoint.source,
+            reason="event",
+            touchpoint_id=touchpoint.id,
+            historical=touchpoint.historical,
+        )
+        self.result.messages.append(tell(profile, cause, self.rules.identity, look=self.look))
 
     def _observe(self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope) -> int:
         """Hang what it says of traits on its anchor; which nodes that can concern."""

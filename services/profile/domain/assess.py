@@ -10,8 +10,10 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from services.profile.domain.computing import until
+from services.profile.domain.consent import holding, next_expiry
 from services.profile.domain.definitions import Computed, Definitions, Look, Node
 from services.profile.domain.derive import Derived, derive_all, derive_computed
+from services.profile.domain.instants import instant_in, instant_text
 from services.profile.domain.profile import computed
 from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH
 from services.profile.domain.streams import Happening, count_in_stream
@@ -196,7 +198,8 @@ def note_due(profile: WorkingProfile, look: Look) -> None:
 
 
 def _due_at(profile: WorkingProfile, definitions: Definitions, now: int) -> int | None:
-    first: int | None = None
+    expiry = next_expiry(profile.state.consents)
+    first: int | None = None if expiry is None else instant_in(expiry)
     for use in definitions.uses:
         tally = profile.tally(use.stream, definitions.streams[use.stream].keep)
         if tally is not None:
@@ -240,11 +243,7 @@ def facts_of(profile: WorkingProfile, definitions: Definitions, now: int) -> Fac
         computed=_Found(sum_of),
         segments=profile.standing.segments.keys(),
         persona=profile.standing.persona,
-        consents={
-            (purpose, channel): record.status
-            for key, record in profile.state.consents.items()
-            for purpose, _, channel in (key.partition("\0"),)
-        },
+        consents=holding(profile.state.consents, instant_text(now)),
         leaves=_Found(count),
     )
 

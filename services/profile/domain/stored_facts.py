@@ -3,9 +3,12 @@ and the name that people are searched by."""
 
 import msgspec
 
+from services.profile.domain.consent import Consents, about, consent_key, holding
 from services.profile.domain.profile import shown_traits
 from services.profile.domain.search import Names, names_in
 from services.profile.domain.working_profile import WorkingProfile
+from shared.conditions.facts import GRANTED_UNTIL
+from shared.contracts.consents import EVERY
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _NUL = b"\\u0000"
@@ -21,15 +24,11 @@ def stored_facts(profile: WorkingProfile) -> str | None:
         return None
     best = profile.survivors()
     traits = {name: msgspec.Raw(best[name]) for name in shown_traits(best)}
-    consents: dict[str, dict[str, str]] = {}
-    for key, record in profile.state.consents.items():
-        purpose, _, channel = key.partition("\0")
-        consents.setdefault(purpose, {})[channel] = record.status
     standing = profile.standing
     encoded = _encode(
         {
             "traits": traits,
-            "consents": consents,
+            "consents": _consents(profile.state.consents),
             "segments": list(standing.segments),
             "persona": standing.persona,
             "events": {
@@ -46,6 +45,37 @@ def stored_facts(profile: WorkingProfile) -> str | None:
 def searched_names(profile: WorkingProfile) -> Names | None:
     """The name that people are searched by; None where what is stored is right."""
     return None if profile.facts_stored else names_in(profile.survivors())
+
+
+def _consents(held: Consents) -> dict[str, dict[str, str]]:
+    """What holds for each purpose on each channel that is named anywhere, and on all others (`*`).
+
+    A grant that expires is `granted until` its instant: only the query knows what time it is.
+    """
+    names = [about(key) for key in held]
+    unexpired = holding(held, "")
+    channels = sorted({channel for _, channel in names} | {EVERY})
+    found: dict[str, dict[str, str]] = {}
+    for purpose in sorted({purpose for purpose, _ in names}):
+        by_channel = {
+            channel: _with_end(held, purpose, channel, unexpired.get((purpose, channel)))
+            for channel in channels
+        }
+        rest = by_channel[EVERY]
+        found[purpose] = {
+            channel: status
+            for channel, status in by_channel.items()
+            if status is not None and (channel == EVERY or status != rest)
+        }
+    return found
+
+
+def _with_end(held: Consents, purpose: str, channel: str, status: str | None) -> str | None:
+    if status != "granted":
+        return status
+    covering = (held.get(consent_key(purpose, name)) for name in (channel, EVERY))
+    ends = [one.expires_at for one in covering if one is not None and one.said == "granted"]
+    return status if None in ends else GRANTED_UNTIL + max(end for end in ends if end is not None)
 
 
 def _without_nul(value: object) -> object:

@@ -7,7 +7,6 @@ from msgspec import UNSET, UnsetType
 
 from services.profile.domain.absorbed import Merge
 from services.profile.domain.assess import Change, assess, epoch_of
-from services.profile.domain.consent import consent_list
 from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.derive import derive_all
 from services.profile.domain.identity import IdentityRules
@@ -65,7 +64,7 @@ def unite(
     """Merge two active profiles. `at` (RFC 3339 UTC) is when that was decided; `look` says what
     the one that stays is a member of now."""
     moved = tuple(sorted(loser.state.held))
-    before = consent_list(winner.state.consents), consent_list(loser.state.consents)
+    before = dict(winner.state.consents), dict(loser.state.consents)
     winner.absorb(loser)
     derive_all(winner, look, epoch_of(winner, look.definitions))
     changes = assess(winner, look, look.definitions.everyone, at=at)

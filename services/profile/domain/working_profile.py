@@ -175,6 +175,12 @@ class WorkingProfile:
         self.facts_stored = False
         self.time_may_tell = True
 
+    def forget_consents(self) -> None:
+        """A consent changed: show it anew, and find anew when one expires."""
+        self.head = None
+        self.facts_stored = False
+        self.time_may_tell = True
+
     def look_again(self) -> None:
         """Let the sweeper decide its memberships anew, with the history: at once."""
         self.standing.epoch, self.standing.due = UNKNOWN_EPOCH, AT_ONCE

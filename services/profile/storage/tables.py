@@ -17,6 +17,8 @@ The revisions in `migrations/` are what creates them; a test compares the two.
 `event_stream`         the touchpoints that are counted for event leaves, and how many are kept
 `event_leaf`           event leaves that others than segments and personas asked for
 `definition_job`       one change on its way to all profiles
+`consent_change`       what was said about consents: by whom, where, with which proof; `at` is when
+`consent_purpose`, `opt_out_rules` drafts, with their versions in `…_version`
 `deadline`             when time alone can change what a profile is a member of
 `evidence`             each step that changed who is who, by number: what `verify` goes by
 `cannot_link`          pairs of identifiers that never come to one profile again
@@ -51,6 +53,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from services.profile.storage.consent_tables import consent_tables
 from shared.postgres.access_tables import access_tables
 from shared.postgres.tables import stream_tables
 
@@ -464,3 +467,4 @@ export_part = Table(
     Column("last", UUID, primary_key=True),
     Column("ids", ARRAY(UUID), nullable=False),
 )
+consent_tables(metadata)

@@ -146,8 +146,8 @@ documents_with_events = st.recursive(
 )
 
 consents = st.dictionaries(
-    st.tuples(st.sampled_from(["marketing", "service"]), st.sampled_from(["email", "sms"])),
-    st.sampled_from(["granted", "denied"]),
+    st.tuples(st.sampled_from(["marketing", "service"]), st.sampled_from(["email", "sms", "*"])),
+    st.sampled_from(["granted", "denied", "pending", "expired"]),
 )
 facts = st.builds(
     Facts,

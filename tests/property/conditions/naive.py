@@ -34,7 +34,8 @@ def truth(document: Any, facts: Facts) -> Truth:
         return None if facts.persona is None else bool(facts.persona == document["persona"])
     if "consent" in document:
         asked = document["consent"]
-        return facts.consents.get((asked["purpose"], asked["channel"])) == "granted"
+        exact = facts.consents.get((asked["purpose"], asked["channel"]))
+        return (exact or facts.consents.get((asked["purpose"], "*"))) == "granted"
     if "event" in document:
         return counted(document, facts)
     return comparison(document["attr"], document["op"], document["value"], facts)

@@ -15,6 +15,7 @@ from services.orchestrator.domain.score import score
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Moment, read_moment, routed_decoder
 from services.orchestrator.use_cases.naming import action_ids
+from shared.contracts.times import rfc3339
 from tests.unit.orchestrator.build import (
     NOON,
     action_id,
@@ -29,6 +30,7 @@ from tests.unit.orchestrator.build import (
 )
 
 ADA = uid("ada")
+PASSED, SOON = rfc3339(NOON), rfc3339(NOON + timedelta(milliseconds=1))
 MINUTE = timedelta(minutes=1)
 
 
@@ -36,7 +38,7 @@ def moment(profile: dict[str, Any] | None = None, **cause: Any) -> Moment:
     value = update_json(
         ADA, 1, touchpoint_json("cart", **cause), profile=profile or profile_json(ADA)
     )
-    return read_moment(value, routed_decoder.decode(value), ADA)
+    return read_moment(value, routed_decoder.decode(value), ADA, NOON)
 
 
 def decided(
@@ -124,7 +126,19 @@ def consent(status: str, channel: str = "email", at: str = "1", purpose: str = "
         ("marketing", [consent("granted", "*")], "chosen"),
         ("marketing", [consent("granted", "*"), consent("denied")], "consent_denied"),
         ("marketing", [consent("granted", at="1"), consent("denied", "*", "2")], "consent_denied"),
-        ("marketing", [consent("granted", at="2"), consent("denied", "*", "1")], "chosen"),
+        ("marketing", [consent("granted", at="2"), consent("denied", "*", "1")], "consent_denied"),
+        ("marketing", [consent("granted"), consent("denied", "*", purpose="*")], "consent_denied"),
+        ("marketing", [consent("granted", "*"), consent("denied", purpose="*")], "consent_denied"),
+        ("marketing", [consent("granted"), consent("denied", "sms", purpose="*")], "chosen"),
+        ("marketing", [consent("granted"), consent("denied", purpose="*stop")], "consent_denied"),
+        ("marketing", [consent("granted", "*", purpose="*")], "consent_missing"),
+        ("marketing", [consent("pending")], "consent_pending"),
+        ("marketing", [consent("granted", "*"), consent("pending")], "consent_pending"),
+        ("marketing", [consent("expired")], "consent_expired"),
+        ("marketing", [consent("granted") | {"expires_at": PASSED}], "consent_expired"),
+        ("marketing", [consent("granted") | {"expires_at": SOON}], "chosen"),
+        ("service", [consent("pending", purpose="service")], "chosen"),
+        ("service", [consent("denied", "*", purpose="*")], "consent_denied"),
         ("marketing", [consent("granted"), consent("denied", purpose="promotions")],
          "consent_denied"),
         ("service", [], "chosen"),
