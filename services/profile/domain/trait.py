@@ -184,10 +184,10 @@ def _computed(outer: Fields, key: str, pii: str | None) -> Trait | None:
     fields.required("aggregate")
     aggregate = fields.choice("aggregate", AGGREGATES, "count")
     where = _where(fields)
+    if event is None or fields.value("aggregate") not in AGGREGATES:
+        return None
     of = _of(fields, aggregate)
     within = _within(fields, aggregate)
-    if event is None:
-        return None
     chosen = next(one for one in AGGREGATES if one == aggregate)
     return ComputedTrait(key, name, event, chosen, where, of, within, pii)
 
