@@ -9,6 +9,7 @@ them would mean everybody.
 from collections.abc import Iterator
 from typing import Any
 
+from shared.conditions.facts import of_profile
 from shared.conditions.parse import read_condition
 from shared.conditions.tree import Condition
 from shared.errors import Problem
@@ -40,8 +41,8 @@ def _unanswerable(node: Any, path: str) -> Iterator[tuple[str, str]]:
                 yield from _unanswerable(part, f"{path}.{kind}[{place}]")
         case {"not": part}:
             yield from _unanswerable(part, f"{path}.not")
-        case {"attr": attr} if not attr.startswith("profile."):
-            yield f"{path}.attr", "an audience is asked about profile.* and consents alone"
+        case {"attr": attr} if not of_profile(attr):
+            yield f"{path}.attr", "an audience is asked about profile.*, its groups and consents alone"
         case {"op": "changed_to"}:
             yield f"{path}.op", "nothing changes while an audience is asked"
         case {"segment": _}:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from shared.conditions.facts import Facts
-from shared.contracts.profile_update import ProfileSnapshot, snapshot_decoder
+from shared.contracts.profile_update import ProfileSnapshot, group_facts, snapshot_decoder
 from shared.contracts.times import parse_rfc3339
 
 
@@ -141,4 +141,7 @@ def facts_of(profile: ProfileSnapshot, cause: Cause) -> Facts:
             (consent.purpose, consent.channel): consent.status for consent in profile.consents
         },
         leaves=profile.leaves,
+        household=group_facts(profile, "household"),
+        account=group_facts(profile, "account"),
+        links={"accounts": profile.accounts or None},
     )

@@ -9,6 +9,7 @@ import msgspec
 
 from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.evidence import Note
+from services.profile.domain.group_call import GroupCall
 from services.profile.domain.identity import Usable
 from services.profile.domain.profile import StoredProfile
 from services.profile.domain.working_profile import WorkingProfile
@@ -95,6 +96,7 @@ class Absorbed:
     the identifier it hangs on (None: nobody), only where it is not the strongest usable one.
     `shared`: known identifiers that turned out to be many people's. `placed`: the profile of each
     touchpoint, in order; `notes`: by its place, what is worth knowing of how it came there.
+    `calls` are what was said of groups, in order.
     `outcomes` counts `created`, `merged`, `demoted`, `unkept`, `no_identity`, `blocked`,
     `trait_dropped` and `refused_<rule>`.
     """
@@ -108,4 +110,5 @@ class Absorbed:
     shared: list[str] = field(default_factory=list)
     placed: list[str | None] = field(default_factory=list)
     notes: dict[int, Note] = field(default_factory=dict)
+    calls: list[GroupCall] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)

@@ -19,7 +19,7 @@ from services.profile.domain.definitions import (
 )
 from services.profile.domain.segment import Persona, Segment
 from shared.conditions.closure import compile_condition
-from shared.conditions.facts import locate
+from shared.conditions.facts import Location, locate
 from shared.conditions.leaves import leaf_hash, leaves_of
 from shared.conditions.sentence import sentence
 from shared.conditions.tree import (
@@ -31,6 +31,9 @@ from shared.conditions.tree import (
     IsPersona,
 )
 from shared.conditions.windows import latest_kept, milliseconds
+
+
+LISTS = Location("links", ("lists",))
 
 
 class CircleError(ValueError):
@@ -117,6 +120,8 @@ def compile_definitions(
         by_trait=dict(masks.by_trait),
         by_stream=dict(masks.by_stream),
         by_consent=masks.by_consent,
+        by_group=masks.by_group,
+        by_list=masks.by_list,
         by_order=masks.by_order,
         always=masks.always,
         keys=frozenset(conditions),
@@ -189,6 +194,8 @@ class _Masks:
         self.by_stream: defaultdict[str, int] = defaultdict(int)
         self.by_node: defaultdict[str, int] = defaultdict(int)
         self.by_consent = 0
+        self.by_group = 0
+        self.by_list = 0
         self.by_order = 0
         self.always = 0
 
@@ -200,6 +207,10 @@ class _Masks:
                     location = locate(attr)
                     if location.root == "profile":
                         self.by_trait[location.path[0]] |= bit
+                    elif location == LISTS:
+                        self.by_list |= bit
+                    elif location.root in ("household", "account", "links"):
+                        self.by_group |= bit
                     elif location.path[0] in OF_ORDERS:
                         self.by_order |= bit
                     else:

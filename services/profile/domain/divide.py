@@ -70,12 +70,14 @@ def divide(
     """Carry a division out, and what has to be told of it: the source first.
 
     What each is a member of is left to the sweeper, which reads the history; `look` says what is
-    shown of how often something happened.
+    shown of how often something happened. Households, accounts and lists go with the identifiers
+    that they hang on, and are in these messages already.
     """
     source.give(target, division.keys)
     source.n_merges -= division.n_merges
     target.status, target.merged_into = "active", None
     for side in (source, target):
+        side.find_links()
         side.look_again()
     for one, other in division.apart:
         keep_apart((source, target), one, other)

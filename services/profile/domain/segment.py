@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared.conditions.facts import of_profile
 from shared.conditions.leaves import leaves_of
 from shared.conditions.mistakes import did_you_mean
 from shared.conditions.operands import MAX_TEXT
@@ -78,7 +79,7 @@ def read_profile_condition(
     if condition is not None:
         for leaf in leaves_of(condition):
             match leaf:
-                case Compare(attr, op) if not attr.startswith("profile.") or op == "changed_to":
+                case Compare(attr, op) if not of_profile(attr) or op == "changed_to":
                     message = f"{attr} {op}: there is no event at hand when a profile is looked at"
                     found.append(Problem(path, "profile_only", message))
                 case EventCount(within=within, count=bound) if within and bound > MAX_BOUND:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from services.profile.domain.absorbed import Merge
-from services.profile.domain.assess import Change, assess
+from services.profile.domain.assess import Change, assess, regroup
 from services.profile.domain.consent import consent_list
 from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.identity import IdentityRules
@@ -66,7 +66,8 @@ def unite(
     moved = tuple(sorted(loser.state.held))
     before = consent_list(winner.state.consents), consent_list(loser.state.consents)
     winner.absorb(loser)
-    changes = assess(winner, look, look.definitions.everyone, at=at)
+    changes, _ = regroup(winner, look.definitions)
+    changes += assess(winner, look, look.definitions.everyone, at=at)
     number = loser.seq + 1
     to_winner = tell(winner, cause, rules, Link("merged_from", loser.id, number), look=look)
     to_loser = tell(loser, cause, rules, Link("merged_into", winner.id, number), look=look)

@@ -41,6 +41,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from services.profile.storage.group_tables import group_tables
 from shared.postgres.access_tables import access_tables
 from shared.postgres.tables import stream_tables
 
@@ -398,3 +399,5 @@ link_verdict = Table(
     Column("who_name", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
 )
+
+group_tables(metadata)
