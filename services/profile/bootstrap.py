@@ -16,6 +16,7 @@ from services.profile.use_cases.find_links import Linker
 from services.profile.use_cases.load_rules import live_rules
 from services.profile.use_cases.sweep_deadlines import SweepDeadlines
 from services.profile.use_cases.sweep_deadlines import measure as measure_deadlines
+from services.profile.use_cases.take_to_members import TakeToMembers
 from services.profile.use_cases.verify_identity import Verified, verify_identity
 from shared.observability.health import Health
 from shared.postgres.engine import create_engine
@@ -54,6 +55,7 @@ async def _sweeper(settings: ProfileSettings) -> Role:
     backfill = BackfillDefinitions(
         built.engine, topics=built.topics, counts=built.counts, rules=rules
     )
+    members = TakeToMembers(built.engine, topics=built.topics, counts=built.counts, rules=rules)
     return Role(
         health=Health(built.name, built.checks()),
         stages=[
@@ -63,6 +65,7 @@ async def _sweeper(settings: ProfileSettings) -> Role:
                 "definitions": partial(
                     poll, backfill.advance, backfill.give_up, what="definitions"
                 ),
+                "groups": partial(poll, members.advance, members.give_up, what="groups"),
             },
             {
                 "catalogue": built.catalogue.run,

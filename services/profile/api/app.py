@@ -9,6 +9,8 @@ from services.profile.api.audience_events import router as audience_events
 from services.profile.api.changes import router as changes
 from services.profile.api.definitions import personas, segments
 from services.profile.api.events import router as events
+from services.profile.api.groups import accounts, households
+from services.profile.api.groups import of_profile as groups_of_profile
 from services.profile.api.identity import router as identity
 from services.profile.api.identity_rules import router as identity_rules
 from services.profile.api.leaves import router as leaves
@@ -55,6 +57,9 @@ def create_app(
             personas,
             leaves,
             link_suggestions,
+            households,
+            accounts,
+            groups_of_profile,
         ],
     )
     give(app, ApiState(current=rules, topics=topics, counts=counts))

@@ -3,6 +3,7 @@
 Whoever moves a job holds its row. News are rows of their own, so those who make them never wait.
 """
 
+from datetime import timedelta
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -82,9 +83,9 @@ async def move(tx: AsyncConnection, job: GroupJob, *, position: str, passed: int
     await tx.execute(_MOVE, {"id": job.group_id, "position": position, "passed": passed})
 
 
-async def end(tx: AsyncConnection, job: GroupJob, *, passed: int, rest: str) -> None:
-    """The pass is over; the next one of the group begins no sooner than `rest` (an interval) for
-    each member that was passed."""
+async def end(tx: AsyncConnection, job: GroupJob, *, passed: int, rest: timedelta) -> None:
+    """The pass is over; the next one of the group begins no sooner than `rest` for each member
+    that was passed."""
     values = {"id": job.group_id, "passed": passed, "rest": rest, "nil": NIL}
     await tx.execute(_END, values)
 

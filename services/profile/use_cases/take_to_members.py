@@ -6,6 +6,7 @@ sooner again than REST for each of them: what changes meanwhile is taken along b
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -30,7 +31,7 @@ from shared.postgres import outbox
 from shared.postgres.transaction import transaction
 
 NEWS_AT_ONCE = 1_000
-REST = "10 milliseconds"
+REST = timedelta(milliseconds=10)
 """Between two passes of one group, for each of its members."""
 
 
