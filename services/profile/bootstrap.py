@@ -12,6 +12,7 @@ from services.profile.storage.tables import MIGRATIONS, SCHEMA
 from services.profile.use_cases.absorb_touchpoints import AbsorbTouchpoints
 from services.profile.use_cases.backfill_definitions import BackfillDefinitions
 from services.profile.use_cases.fan_out import FanOut, measure
+from services.profile.use_cases.fill_lists import FillLists
 from services.profile.use_cases.find_links import Linker
 from services.profile.use_cases.load_rules import live_rules
 from services.profile.use_cases.sweep_deadlines import SweepDeadlines
@@ -55,6 +56,7 @@ async def _sweeper(settings: ProfileSettings) -> Role:
     backfill = BackfillDefinitions(
         built.engine, topics=built.topics, counts=built.counts, rules=rules
     )
+    lists = FillLists(built.engine, topics=built.topics, counts=built.counts, rules=rules)
     members = TakeToMembers(built.engine, topics=built.topics, counts=built.counts, rules=rules)
     return Role(
         health=Health(built.name, built.checks()),
@@ -66,6 +68,7 @@ async def _sweeper(settings: ProfileSettings) -> Role:
                     poll, backfill.advance, backfill.give_up, what="definitions"
                 ),
                 "groups": partial(poll, members.advance, members.give_up, what="groups"),
+                "lists": partial(poll, lists.advance, lists.give_up, what="lists"),
             },
             {
                 "catalogue": built.catalogue.run,

@@ -15,6 +15,7 @@ from services.profile.api.identity import router as identity
 from services.profile.api.identity_rules import router as identity_rules
 from services.profile.api.leaves import router as leaves
 from services.profile.api.link_suggestions import router as link_suggestions
+from services.profile.api.lists import router as lists
 from services.profile.api.profiles import router as profiles
 from services.profile.api.state import ApiState, give
 from services.profile.api.timeline import router as timeline
@@ -27,6 +28,8 @@ from shared.observability.health import Health
 
 TITLE = "Concert profile"
 VERSION = "1"
+MAX_BODY_BYTES = 8 * 1024 * 1024
+"""A file of a static list's members is the largest body."""
 
 
 def create_app(
@@ -42,6 +45,7 @@ def create_app(
     app = http.create_app(
         title=TITLE,
         version=VERSION,
+        max_body_bytes=MAX_BODY_BYTES,
         health=health,
         engine=engine,
         routers=[
@@ -60,6 +64,7 @@ def create_app(
             households,
             accounts,
             groups_of_profile,
+            lists,
         ],
     )
     give(app, ApiState(current=rules, topics=topics, counts=counts))

@@ -125,6 +125,11 @@ def compile_definitions(
         by_order=masks.by_order,
         always=masks.always,
         keys=frozenset(conditions),
+        lists=frozenset(
+            one.definition.key
+            for one in listed
+            if isinstance(one.definition, Segment) and one.definition.static
+        ),
     )
 
 

@@ -109,6 +109,7 @@ class Definitions:
     by_order: int = 0
     always: int = 0
     keys: frozenset[str] = frozenset()
+    lists: frozenset[str] = frozenset()
 
     @cached_property
     def everyone(self) -> int:
