@@ -13,10 +13,12 @@ from services.profile.use_cases.absorb_touchpoints import AbsorbTouchpoints
 from services.profile.use_cases.backfill_definitions import BackfillDefinitions
 from services.profile.use_cases.export_profiles import ExportProfiles
 from services.profile.use_cases.fan_out import FanOut, measure
+from services.profile.use_cases.fill_lists import FillLists
 from services.profile.use_cases.find_links import Linker
 from services.profile.use_cases.load_rules import live_rules
 from services.profile.use_cases.sweep_deadlines import SweepDeadlines
 from services.profile.use_cases.sweep_deadlines import measure as measure_deadlines
+from services.profile.use_cases.take_to_members import TakeToMembers
 from services.profile.use_cases.verify_identity import Verified, verify_identity
 from shared.observability.health import Health
 from shared.postgres.engine import create_engine
@@ -56,6 +58,8 @@ async def _sweeper(settings: ProfileSettings) -> Role:
         built.engine, topics=built.topics, counts=built.counts, rules=rules
     )
     exports = ExportProfiles(built.engine)
+    lists = FillLists(built.engine, topics=built.topics, counts=built.counts, rules=rules)
+    members = TakeToMembers(built.engine, topics=built.topics, counts=built.counts, rules=rules)
     return Role(
         health=Health(built.name, built.checks()),
         stages=[
@@ -66,6 +70,8 @@ async def _sweeper(settings: ProfileSettings) -> Role:
                     poll, backfill.advance, backfill.give_up, what="definitions"
                 ),
                 "exports": partial(poll, exports.advance, exports.give_up, what="exports"),
+                "groups": partial(poll, members.advance, members.give_up, what="groups"),
+                "lists": partial(poll, lists.advance, lists.give_up, what="lists"),
             },
             {
                 "catalogue": built.catalogue.run,

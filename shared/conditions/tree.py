@@ -12,6 +12,11 @@ false and keeps unknown. So the negation of an unknown comparison is not true ei
 
 Attributes. `profile.<trait>`, `profile.computed.<name>`, `event.<property>`, `context.<key>`, and
 the envelope `event.type`, `event.channel`, `event.source` (they hide properties of those names).
+`profile.household` and `profile.account` are the ids of the household and of the account linked
+last, `profile.accounts` the list of all accounts' ids (they hide traits of those names).
+`household.<trait>` and `account.<trait>` are what is known of these two groups; `id` and `size`
+hide traits of those names. `profile.lists`, the static lists' keys, is not for people: a static
+list is a segment.
 Further dots step into objects (`event.address.city`); a step into anything but an object finds
 nothing. Elements of lists have no path. A value that is absent or `null` is *missing*.
 
@@ -38,7 +43,7 @@ Comparisons.
                      The fact and the operand are strings: the operand is a part of the fact.
   starts_with        the fact is a string that begins with the operand, letter by letter.
   exists             true or false: is there a value? Never unknown. The empty string exists.
-  changed_to         only for profile attributes. False when the trait is not among the changed.
+  changed_to         only for traits and computed traits. False when the trait is not among the changed.
                      Otherwise the value must now equal the operand (unknown as in `eq`), and must
                      not have equalled it before.
 

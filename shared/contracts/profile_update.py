@@ -34,7 +34,11 @@ class Consent(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class ProfileSnapshot(msgspec.Struct, gc=False, kw_only=True):
-    """The profile directly after its cause. `identifiers` holds at most 100 of `..._total`."""
+    """The profile directly after its cause. `identifiers` holds at most 100 of `..._total`.
+
+    `household` and `accounts` are ids of groups, of accounts the one linked last first; `groups`
+    is what was last heard of the household and of the first account, by `household` and `account`.
+    """
 
     id: str
     status: str
@@ -50,6 +54,16 @@ class ProfileSnapshot(msgspec.Struct, gc=False, kw_only=True):
     last_seen_at: str
     timezone: str | None = None
     leaves: dict[str, Any] = {}
+    accounts: list[str] = []
+    groups: dict[str, dict[str, Any]] = {}
+
+
+def group_facts(profile: ProfileSnapshot, kind: str) -> dict[str, Any]:
+    """What conditions may read of the household, or of the account linked last: at least its id."""
+    id_ = profile.household
+    if kind == "account":
+        id_ = profile.accounts[0] if profile.accounts else None
+    return {} if id_ is None else {**profile.groups.get(kind, {}), "id": id_}
 
 
 class ProfileUpdate(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):

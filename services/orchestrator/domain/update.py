@@ -11,7 +11,7 @@ import msgspec
 
 from shared.conditions.facts import Facts
 from shared.contracts.consents import consents_at
-from shared.contracts.profile_update import ProfileSnapshot, snapshot_decoder
+from shared.contracts.profile_update import ProfileSnapshot, group_facts, snapshot_decoder
 from shared.contracts.times import parse_rfc3339, rfc3339
 
 CHANGED = "consent_changed"
@@ -152,4 +152,7 @@ def facts_of(profile: ProfileSnapshot, cause: Cause, at: datetime) -> Facts:
         persona=None if persona is None else persona.get("key"),
         consents=consents_at(profile.consents, rfc3339(at)) if profile.consents else {},
         leaves=profile.leaves,
+        household=group_facts(profile, "household"),
+        account=group_facts(profile, "account"),
+        links={"accounts": profile.accounts or None},
     )

@@ -12,10 +12,13 @@ from services.profile.api.consents import router as consents
 from services.profile.api.definitions import personas, segments, traits
 from services.profile.api.events import router as events
 from services.profile.api.exports import router as exports
+from services.profile.api.groups import accounts, households
+from services.profile.api.groups import of_profile as groups_of_profile
 from services.profile.api.identity import router as identity
 from services.profile.api.identity_rules import router as identity_rules
 from services.profile.api.leaves import router as leaves
 from services.profile.api.link_suggestions import router as link_suggestions
+from services.profile.api.lists import router as lists
 from services.profile.api.profiles import router as profiles
 from services.profile.api.search import router as search
 from services.profile.api.segment_shape import router as segment_shape
@@ -31,6 +34,8 @@ from shared.observability.health import Health
 
 TITLE = "Concert profile"
 VERSION = "1"
+MAX_BODY_BYTES = 8 * 1024 * 1024
+"""A file of a static list's members is the largest body."""
 
 
 def create_app(
@@ -46,6 +51,7 @@ def create_app(
     app = http.create_app(
         title=TITLE,
         version=VERSION,
+        max_body_bytes=MAX_BODY_BYTES,
         health=health,
         engine=engine,
         routers=[
@@ -69,6 +75,10 @@ def create_app(
             traits,
             leaves,
             link_suggestions,
+            households,
+            accounts,
+            groups_of_profile,
+            lists,
         ],
     )
     give(app, ApiState(current=rules, topics=topics, counts=counts))

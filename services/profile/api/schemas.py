@@ -71,6 +71,7 @@ class ProfileView(BaseModel):
     persona: PersonaView | None
     consents: list[ConsentView]
     household: str | None
+    accounts: list[str]
     timezone: str | None
     created_at: datetime
     last_seen_at: datetime

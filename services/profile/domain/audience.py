@@ -18,7 +18,7 @@ from shared.conditions.closure import Holds, compile_condition
 from shared.conditions.facts import Facts
 from shared.conditions.leaves import references
 from shared.contracts.identifiers import RESERVED_TYPE
-from shared.contracts.profile_update import snapshot_decoder, update_decoder
+from shared.contracts.profile_update import group_facts, snapshot_decoder, update_decoder
 from shared.contracts.touchpoint import Touchpoint
 from shared.errors import Problem, Unprocessable
 
@@ -72,6 +72,9 @@ def facts_of(profile: WorkingProfile, rules: IdentityRules) -> Facts:
         segments=frozenset(snapshot.segments),
         persona=None if snapshot.persona is None else snapshot.persona["key"],
         consents={(one.purpose, one.channel): one.status for one in snapshot.consents},
+        household=group_facts(snapshot, "household"),
+        account=group_facts(snapshot, "account"),
+        links={"accounts": snapshot.accounts or None, "lists": profile.standing.lists or None},
     )
 
 

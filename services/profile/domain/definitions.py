@@ -129,9 +129,12 @@ class Definitions:
     by_trait: Mapping[str, int] = field(default_factory=dict)
     by_stream: Mapping[str, int] = field(default_factory=dict)
     by_consent: int = 0
+    by_group: int = 0
+    by_list: int = 0
     by_order: int = 0
     always: int = 0
     keys: frozenset[str] = frozenset()
+    lists: frozenset[str] = frozenset()
     computed: tuple[Computed, ...] = ()
     declared: Mapping[str, Declared] = field(default_factory=dict)
     by_computed: Mapping[str, int] = field(default_factory=dict)

@@ -72,13 +72,15 @@ def divide(
     """Carry a division out, and what has to be told of it: the source first.
 
     What each is a member of is left to the sweeper, which reads the history; `look` says what is
-    shown of how often something happened. What each is like is its own at once.
+    shown of how often something happened. What each is like is its own at once; households,
+    accounts and lists go with the identifiers that they hang on, and are in these messages already.
     """
     epoch = epoch_of(source, look.definitions)
     source.give(target, division.keys)
     source.n_merges -= division.n_merges
     target.status, target.merged_into = "active", None
     for side in (source, target):
+        side.find_links()
         side.standing.computed, side.standing.traits = {}, {}
         derive_all(side, look, epoch)
         side.look_again()

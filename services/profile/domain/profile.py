@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from services.profile.domain.consent import Consents, consent_list
+from services.profile.domain.groups import Links
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.standing import Standing
 from services.profile.domain.sums import Sums, amount_text, join
@@ -65,6 +66,7 @@ class Held(msgspec.Struct, array_like=True, gc=False):
     traits: Observations | None = None
     marks: Marks | None = None
     events: Tallies | None = None
+    links: Links | None = None
 
 
 class ProfileState(msgspec.Struct, array_like=True, gc=False):

@@ -101,7 +101,8 @@ def update(
     if tail is None:
         tail = profile.tail = _tail(profile)
     before, behind = ("", b"") if link is None else link.parts()
-    middle = f',{before}"profile":{{"computed":'.encode() + computed(profile)
+    accounts = _accounts(profile)
+    middle = f',{before}"profile":{{{accounts}"computed":'.encode() + computed(profile)
     after = len(middle) + len(head) + len(live) + len(tail)
     if len(cause) + after > limit:
         cause = cut(cause, max(limit - after, 0))
@@ -161,18 +162,38 @@ def _head(profile: WorkingProfile, rules: IdentityRules) -> bytes:
     """From the consents to the beginning of `last_seen_at`: who it is."""
     state = profile.state
     listed = profile.shown_keys(rules)
+    household = None if state.standing is None else state.standing.household
     identifiers, _ = within([_identifier(key) for key in listed], IDENTIFIER_BYTES)
     return (
-        b',"consents":%b,"created_at":"%b","household":null,"id":"%b","identifiers":[%b],'
+        b',"consents":%b,"created_at":"%b"%b,"household":%b,"id":"%b","identifiers":[%b],'
         b'"identifiers_total":%d,"last_seen_at":"'
         % (
             _consents(profile),
             state.created_at.encode(),
+            _group_facts(profile),
+            b"null" if household is None else b'"%b"' % household.encode(),
             profile.id.encode(),
             identifiers,
             len(state.held),
         )
     )
+
+
+def _accounts(profile: WorkingProfile) -> str:
+    """The accounts it is linked to, the last one first; nothing where there are none."""
+    standing = profile.state.standing
+    if standing is None or not standing.accounts:
+        return ""
+    return '"accounts":["%s"],' % '","'.join(standing.accounts)
+
+
+def _group_facts(profile: WorkingProfile) -> bytes:
+    """What was last heard of its groups; nothing where that is nothing."""
+    standing = profile.state.standing
+    if standing is None or not standing.group_facts:
+        return b""
+    parts = (b'"%b":%b' % (kind.encode(), facts) for kind, facts in standing.group_facts.items())
+    return b',"groups":{%b}' % b",".join(parts)
 
 
 def _consents(profile: WorkingProfile) -> bytes:

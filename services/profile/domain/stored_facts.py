@@ -4,6 +4,7 @@ and the name that people are searched by."""
 import msgspec
 
 from services.profile.domain.consent import Consents, about, consent_key, holding
+from services.profile.domain.groups import KINDS
 from services.profile.domain.profile import shown_traits
 from services.profile.domain.search import Names, names_in
 from services.profile.domain.working_profile import WorkingProfile
@@ -16,6 +17,8 @@ _NUL = b"\\u0000"
 
 def stored_facts(profile: WorkingProfile) -> str | None:
     """`{traits, consents, segments, persona, events}` as JSON; None where what is stored is right.
+    Where there are any, also what is known of `household` and `account`, and the `links` to all
+    accounts and lists.
 
     `consents` are `{purpose: {channel: status}}`; `events` has the count `n` of each stream and
     the newest instants `t` (milliseconds since 1970). PostgreSQL takes no U+0000: it is U+FFFD.
@@ -31,6 +34,7 @@ def stored_facts(profile: WorkingProfile) -> str | None:
             "consents": _consents(profile.state.consents),
             "segments": list(standing.segments),
             "persona": standing.persona,
+            **_linked(profile),
             "events": {
                 key: {"n": tally.count, "t": tally.recent}
                 for key, tally in profile.all_tallies().items()
@@ -76,6 +80,19 @@ def _with_end(held: Consents, purpose: str, channel: str, status: str | None) ->
     covering = (held.get(consent_key(purpose, name)) for name in (channel, EVERY))
     ends = [one.expires_at for one in covering if one is not None and one.said == "granted"]
     return status if None in ends else GRANTED_UNTIL + max(end for end in ends if end is not None)
+
+
+def _linked(profile: WorkingProfile) -> dict[str, object]:
+    standing = profile.standing
+    found: dict[str, object] = {}
+    for kind in KINDS:
+        id_ = standing.group(kind)
+        if id_ is not None:
+            found[kind] = {"id": id_, **msgspec.json.decode(standing.group_facts.get(kind, b"{}"))}
+    if standing.accounts or standing.lists:
+        links = {"accounts": standing.accounts, "lists": standing.lists}
+        found["links"] = {name: keys for name, keys in links.items() if keys}
+    return found
 
 
 def _without_nul(value: object) -> object:

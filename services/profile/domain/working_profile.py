@@ -7,9 +7,20 @@ that was stored and loaded in between must give the same bytes.
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 
 from services.profile.domain import sums as totals
 from services.profile.domain.consent import most_restrictive
+from services.profile.domain.groups import (
+    KINDS,
+    Group,
+    GroupKind,
+    Links,
+    accounts_of,
+    household_of,
+    lists_of,
+    say,
+)
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.profile import (
     Held,
@@ -42,6 +53,29 @@ MAX_STRONG = 2 * MAX_SNAPSHOT_IDENTIFIERS
 """So many candidates for the list of a snapshot are kept before the weak ones are dropped."""
 
 
+class LinkedTo(NamedTuple):
+    """The ids of a profile's household and accounts, the one linked last first, and the keys of
+    its static lists."""
+
+    household: str | None
+    accounts: tuple[str, ...]
+    lists: tuple[str, ...]
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """The ids of all groups."""
+        return frozenset([*self.accounts, *([self.household] if self.household else [])])
+
+    def group(self, kind: GroupKind) -> str | None:
+        """The household, or the account linked last."""
+        if kind == "household":
+            return self.household
+        return self.accounts[0] if self.accounts else None
+
+
+NOTHING = LinkedTo(None, (), ())
+
+
 class WorkingProfile:
     """One profile of a fold. `status`, `seq`, `n_merges` and `state` are what will be stored."""
 
@@ -55,8 +89,10 @@ class WorkingProfile:
         "_total",
         "due_before",
         "facts_stored",
+        "groups",
         "head",
         "id",
+        "links_before",
         "live",
         "marked",
         "merged_into",
@@ -68,6 +104,7 @@ class WorkingProfile:
         "status",
         "tail",
         "time_may_tell",
+        "unheard",
     )
 
     def __init__(self, stored: StoredProfile, policy: TraitPolicy) -> None:
@@ -91,6 +128,12 @@ class WorkingProfile:
         self.time_may_tell = False
         """Whether the next instant at which time alone changes something has to be found anew."""
         self.due_before = None if stored.state.standing is None else stored.state.standing.due
+        self.links_before = linked_to(stored.state.standing)
+        """Its groups and lists as they are stored."""
+        self.groups: dict[str, Group] = {}
+        """What groups it was found to belong to since, by id."""
+        self.unheard: set[str] = set()
+        """Those of them of which nothing is known yet that conditions read."""
         self._total: totals.Sums | None = None
         self._tallies: dict[str, tuple[int, Tally | None]] = {}
         """By stream: how many instants are kept, and the tally over all anchors."""
@@ -181,9 +224,61 @@ class WorkingProfile:
         self.facts_stored = False
         self.time_may_tell = True
 
+    def links_of(self, anchor: str) -> Links:
+        """What was said of groups and lists with an identifier it holds, to be added to."""
+        held = self.state.held[anchor]
+        if held.links is None:
+            held.links = Links()
+        return held.links
+
+    def all_links(self) -> list[Links]:
+        """The same of every identifier, as far as there is any."""
+        return [held.links for held in self.state.held.values() if held.links is not None]
+
+    def link(self, anchor: str, groups: Iterable[Group], at: str) -> bool:
+        """Hang what a touchpoint of instant `at` said of its groups on its anchor; whether it may
+        belong to others now: `find_links` says so."""
+        links, news = self.links_of(anchor), False
+        for group in groups:
+            news |= say(links, group, at)
+        return news
+
+    def find_links(self) -> LinkedTo:
+        """Find out anew what groups it belongs to and what lists it is on; as it was before."""
+        before = linked_to(self.state.standing)
+        standing, links = self.standing, self.all_links()
+        household, accounts = household_of(links), accounts_of(links)
+        now = LinkedTo(
+            None if household is None else household.id,
+            tuple(one.id for one in accounts),
+            tuple(lists_of(links)),
+        )
+        self.groups = {one.id: one for one in [*accounts, *([household] if household else [])]}
+        if now != before:
+            others = {kind for kind in KINDS if now.group(kind) != before.group(kind)}
+            standing.household = now.household
+            standing.accounts, standing.lists = list(now.accounts), list(now.lists)
+            standing.group_facts = {
+                kind: facts for kind, facts in standing.group_facts.items() if kind not in others
+            }
+            self.unheard = {id_ for kind in others if (id_ := now.group(kind)) is not None}
+            self.head = None
+            self.facts_stored = False
+        return before
+
+    @property
+    def links_now(self) -> LinkedTo:
+        """What groups it belongs to and what lists it is on."""
+        return linked_to(self.state.standing)
+
     def look_again(self) -> None:
         """Let the sweeper decide its memberships anew, with the history: at once."""
         self.standing.epoch, self.standing.due = UNKNOWN_EPOCH, AT_ONCE
+
+    def forget_group_facts(self) -> None:
+        """What is known of a group changed: show it anew."""
+        self.head = None
+        self.facts_stored = False
 
     def forget_standing(self) -> None:
         """The standing changed: show it anew."""
@@ -429,6 +524,13 @@ def _joined(one: dict[str, list[str]], other: dict[str, list[str]]) -> dict[str,
     for name, keys in other.items():
         one.setdefault(name, []).extend(keys)
     return one
+
+
+def linked_to(standing: Standing | None) -> LinkedTo:
+    """The groups and lists that a standing has."""
+    if standing is None or not (standing.household or standing.accounts or standing.lists):
+        return NOTHING
+    return LinkedTo(standing.household, tuple(standing.accounts), tuple(standing.lists))
 
 
 def _last_seen_at(held: Held) -> str:

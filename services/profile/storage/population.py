@@ -36,7 +36,13 @@ def row_facts() -> SqlFacts:
     """Where conditions find their facts in a row of `profile`."""
     facts = profile.c.facts
     return SqlFacts(
-        roots={"profile": facts["traits"], "computed": profile.c.computed},
+        roots={
+            "profile": facts["traits"],
+            "computed": profile.c.computed,
+            "household": facts["household"],
+            "account": facts["account"],
+            "links": facts["links"],
+        },
         segments=facts["segments"],
         persona=facts["persona"].astext,
         consents=facts["consents"],

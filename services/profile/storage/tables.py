@@ -54,6 +54,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from services.profile.storage.consent_tables import consent_tables
+from services.profile.storage.group_tables import group_tables
 from shared.postgres.access_tables import access_tables
 from shared.postgres.tables import stream_tables
 
@@ -468,3 +469,4 @@ export_part = Table(
     Column("ids", ARRAY(UUID), nullable=False),
 )
 consent_tables(metadata)
+group_tables(metadata)

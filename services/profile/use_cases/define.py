@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.profile.domain.compile_definitions import CircleError, computed_in
 from services.profile.domain.condition_types import check_traits
 from services.profile.domain.definitions import Definitions
-from services.profile.domain.segment import Persona, Segment
+from services.profile.domain.segment import Persona, Segment, is_static
 from services.profile.domain.streams import key_of_declared, needed_streams
 from services.profile.domain.trait import ComputedTrait, DeclaredTrait, Trait, TraitsInForce
 from services.profile.storage import definition_jobs, definitions
@@ -109,6 +109,7 @@ async def publish(
         published = await publish_document(tx, kind, draft, who=who)
         state = await definitions.exclude(tx)
         stored = await definitions.load(tx)
+        _stays_what_it_is(stored, kind, definition)
         after = _with(stored, kind, key, draft.body)
         _check(state, after, kind, definition)
         epoch = await definitions.bump(tx)
@@ -207,6 +208,16 @@ async def register_leaves(
                 after={name: to_json(leaf) for name, leaf in new.items()},
             )
         return [leaf_hash(leaf) for leaf in leaves]
+
+
+def _stays_what_it_is(stored: Stored, kind: Kind, definition: Segment | Persona) -> None:
+    """Raises Conflict where a static list would become a condition, or the other way round."""
+    for row in stored.rows:
+        if (row.kind, row.key) == (kind, definition.key) and isinstance(definition, Segment):
+            if is_static(row.body) and not definition.static:
+                raise Conflict(f"segment {row.key} is a static list: it takes no condition.")
+            if definition.static and not is_static(row.body):
+                raise Conflict(f"segment {row.key} has a condition: it is no static list.")
 
 
 def _with(stored: Stored, kind: Kind, key: str, body: Body | None) -> Stored:
