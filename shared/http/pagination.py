@@ -81,7 +81,7 @@ def instant(value: Any) -> datetime:
     return found.astimezone(UTC)
 
 
-def _paging(
+async def _paging(
     limit: Annotated[int, Query(ge=1, description=f"At most {MAX_LIMIT} are given.")] = (
         DEFAULT_LIMIT
     ),
