@@ -81,16 +81,21 @@ def instant(value: Any) -> datetime:
     return found.astimezone(UTC)
 
 
-def _paging(
+def _paging(limit: int, cursor: str | None) -> Paging:
+    return Paging(min(limit, MAX_LIMIT), cursor)
+
+
+async def _asked(
     limit: Annotated[int, Query(ge=1, description=f"At most {MAX_LIMIT} are given.")] = (
         DEFAULT_LIMIT
     ),
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR)] = None,
 ) -> Paging:
-    return Paging(min(limit, MAX_LIMIT), cursor)
+    """Not a plain function: the framework would run that in a thread."""
+    return _paging(limit, cursor)
 
 
-Paged = Annotated[Paging, Depends(_paging)]
+Paged = Annotated[Paging, Depends(_asked)]
 """A handler's parameter `paging: Paged`."""
 
 

@@ -73,7 +73,7 @@ def _mistake(name: str) -> str | None:
     return None
 
 
-def _fields(
+async def _fields(
     fields: Annotated[
         str | None,
         Query(

@@ -40,7 +40,7 @@ Include = Annotated[
 ]
 
 
-def _long_paging(
+async def _long_paging(
     limit: Annotated[int, Query(ge=1, description=f"At most {MAX_LISTED} are given.")] = 100,
     cursor: Annotated[str | None, Query(max_length=1000)] = None,
 ) -> Paging:
@@ -57,7 +57,7 @@ async def list_profiles(
 ) -> Response:
     """Every active profile once, by id."""
     after = paging.after(UUID)
-    async with transaction(engine) as tx:
+    async with sees.reading(engine) as tx:
         rows = await listing.page(
             tx, after=NIL if after is None else after[0], limit=paging.limit + 1
         )
@@ -81,7 +81,7 @@ async def get_profile_by_identifier(
 
     Whose an identifier is can change: the answer is always whole, never 304.
     """
-    async with transaction(engine) as tx:
+    async with sees.reading(engine) as tx:
         stored = await read_profile_by_identifier(tx, type, as_stored(type, value, state.rules))
         return await _shown(tx, stored, state.rules, sees, fields, include)
 
@@ -100,7 +100,7 @@ async def get_profile(
 
     304 when the version is the one the caller has, but not through an id that was merged away.
     """
-    async with transaction(engine) as tx:
+    async with sees.reading(engine) as tx:
         stored = await read_profile(tx, str(profile_id))
         if stored.id == str(profile_id) and is_known(if_none_match, stored.seq):
             return Response(status_code=304, headers={"ETag": etag(stored.seq)})
@@ -114,7 +114,7 @@ async def list_identifiers(
     """Identifiers, the strongest type first, within a type the one seen last first."""
     after = paging.after(whole(MAX_IDENTIFIERS))
     start = 0 if after is None else after[0]
-    async with transaction(engine) as tx:
+    async with sees.reading(engine) as tx:
         stored = await read_profile(tx, str(profile_id))
         listed = profile_json(stored, state.rules, provenance=False, masked=False)["identifiers"]
         rows = list(enumerate(listed, 1))[start : start + paging.limit + 1]

@@ -25,7 +25,6 @@ from shared.http.masking import mask_text
 from shared.http.pagination import Page, Paged, Paging, next_cursor, words
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
-from shared.postgres.transaction import transaction
 
 MAX_ASKED = 100
 SHOWN_MATCHES = 10
@@ -77,7 +76,7 @@ async def search(
     if not any(query.exact):
         raise Unprocessable("q is blank", [Problem("q", "blank", "say what to look for")])
     after = _after(paging)
-    async with transaction(engine) as tx:
+    async with sees.reading(engine) as tx:
         found = await search_profiles(tx, query, rules, after=after, limit=paging.limit)
         items = [_result(one, rules, fields, sees) for one in found.items]
         await sees.note_profiles(tx, [one["profile"] for one in items])
@@ -136,7 +135,7 @@ async def batch_get(body: BatchBody, engine: Engine, state: State, sees: Sees) -
     asked: list[Json] = [{"id": str(one)} for one in body.ids]
     asked += [{"identifier": one.model_dump()} for one in body.identifiers]
     keys = [f"{one.type}\0{as_stored(one.type, one.value, rules)}" for one in body.identifiers]
-    async with transaction(engine) as tx:
+    async with sees.reading(engine) as tx:
         found = await profiles.read_many(
             tx, ids=[str(one) for one in body.ids], identifiers=[identifier_id(key) for key in keys]
         )

@@ -7,19 +7,21 @@ space is taken, an external id is `type:value` or `profile_id:…`. Pages hold `
 """
 
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRouter
 from pydantic import AwareDatetime
+from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import JSONResponse
 
 from services.profile.api import segment_views as views
 from services.profile.api.answers import json_answer
 from services.profile.api.profiles import as_stored
 from services.profile.api.segment_views import Json, page_of
-from services.profile.api.sight import plain_sight
+from services.profile.api.sight import Sight, plain_sight
 from services.profile.api.state import ApiState, State
 from services.profile.api.views import profile_json, touchpoint_json
 from services.profile.domain.profile import StoredProfile
@@ -38,7 +40,6 @@ from shared.http.problem import STATUS, trace_of
 from shared.http.state import Engine
 from shared.http.strict_json import StrictRoute
 from shared.ids import is_uuid
-from shared.postgres.transaction import transaction
 
 BASE = "/v1/spaces/{space}/collections/{collection}/profiles/{external_id:path}"
 DEFAULT_LIMIT = 10
@@ -92,25 +93,17 @@ Next = Annotated[str | None, Query(max_length=1000)]
 Names = Annotated[str, Query(max_length=4000, description="With commas between.")]
 
 
+@dataclass(frozen=True, slots=True)
 class Asked:
-    """Whose profile is wanted, and where the request came in."""
+    """Whose profile is wanted, by whom, and where the request came in."""
 
-    def __init__(
-        self,
-        request: Request,
-        principal: Caller,
-        state: State,
-        space: Annotated[str, Path(max_length=100)],
-        collection: Annotated[str, Path(max_length=100)],
-        external_id: Annotated[str, Path(max_length=MAX_TYPE + MAX_VALUE + 1)],
-    ) -> None:
-        self.url = request.url.path
-        self.sight = plain_sight(principal, state.rules.registry)
-        self.state: ApiState = state
-        self.collection = collection
-        self.external_id = external_id
+    url: str
+    sight: Sight
+    state: ApiState
+    collection: str
+    external_id: str
 
-    async def read(self, tx: Any) -> StoredProfile:
+    async def read(self, tx: AsyncConnection) -> StoredProfile:
         """Raises NotFound, Malformed."""
         if self.collection != "users":
             raise NotFound(f"There is no collection {self.collection[:50]!r}; `users` is.")
@@ -127,7 +120,24 @@ class Asked:
         return await read_profile_by_identifier(tx, type_, stored_form)
 
 
-Whose = Annotated[Asked, Depends(Asked)]
+async def _asked(
+    request: Request,
+    principal: Caller,
+    state: State,
+    space: Annotated[str, Path(max_length=100)],
+    collection: Annotated[str, Path(max_length=100)],
+    external_id: Annotated[str, Path(max_length=MAX_TYPE + MAX_VALUE + 1)],
+) -> Asked:
+    return Asked(
+        request.url.path,
+        plain_sight(principal, state.rules.registry),
+        state,
+        collection,
+        external_id,
+    )
+
+
+Whose = Annotated[Asked, Depends(_asked)]
 
 
 @router.get(BASE + "/traits")
@@ -144,7 +154,7 @@ async def get_traits(
 
     `class=audience` gives segments alone, `class=computed_trait` what is computed.
     """
-    async with transaction(engine) as tx:
+    async with asked.sight.reading(engine) as tx:
         stored = await asked.read(tx)
         view = profile_json(stored, asked.state.rules, provenance=True, masked=asked.sight.masked)
         found = views.traits(view, stored, class_)
@@ -166,7 +176,7 @@ async def get_external_ids(
     verbose: bool = False,
 ) -> Response:
     """Identifiers, the strongest type first; `include` names types."""
-    async with transaction(engine) as tx:
+    async with asked.sight.reading(engine) as tx:
         stored = await asked.read(tx)
         view = profile_json(stored, asked.state.rules, provenance=False, masked=asked.sight.masked)
         types = views.listed(include)
@@ -201,7 +211,7 @@ async def get_events(
     found = Paging(limit, next).after(instant, _id)
     before: Position | None = None if found is None else (found[0], found[1])
     most = min(limit, MAX_LIMIT)
-    async with transaction(engine) as tx:
+    async with asked.sight.reading(engine) as tx:
         stored = await asked.read(tx)
         rows = await read_timeline(
             tx, stored, limit=most + 1, before=before, only=only, oldest_first=sort == "asc"
@@ -220,7 +230,7 @@ async def get_events(
 @router.get(BASE + "/metadata")
 async def get_metadata(asked: Whose, engine: Engine, verbose: bool = False) -> Response:
     """When the profile was made and last seen, and its first and last event."""
-    async with transaction(engine) as tx:
+    async with asked.sight.reading(engine) as tx:
         stored = await asked.read(tx)
         first = await read_timeline(tx, stored, limit=1, oldest_first=True)
         last = await read_timeline(tx, stored, limit=1)

@@ -7,11 +7,12 @@ what they do with a profile is on record as a decision.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.profile.api.masking import personal_fields
 from services.profile.api.state import State
@@ -21,6 +22,7 @@ from shared.errors import Forbidden, Problem, Unprocessable
 from shared.http.auth import Principal, requires
 from shared.http.masking import may_see
 from shared.postgres import audit
+from shared.postgres.transaction import autocommit, statement, transaction
 
 KIND, ACTION = "reveal", "reveal"
 MAX_REASON = 500
@@ -63,9 +65,19 @@ class Sight:
         """Whether personal data is hidden."""
         return not self.clear
 
+    @property
+    def is_noted(self) -> bool:
+        """Whether what is shown has to be recorded."""
+        return self.clear and self.principal.roles != {Role.SERVICE}
+
+    def reading(self, engine: AsyncEngine) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A transaction for what is read and recorded; where nothing will be, each statement is one
+        by itself, which saves two round trips and sees no less."""
+        return transaction(engine) if self.is_noted else statement(autocommit(engine))
+
     async def note(self, tx: AsyncConnection, shown: Mapping[str, Sequence[str]]) -> None:
         """Record what is shown in clear: by profile id, the personal fields of it."""
-        if not self.clear or self.principal.roles == {Role.SERVICE}:
+        if not self.is_noted:
             return
         after = {
             profile_id: {"fields": fields, "reason": self.reason}
@@ -79,13 +91,12 @@ class Sight:
 
     async def note_profiles(self, tx: AsyncConnection, views: Iterable[dict[str, Any]]) -> None:
         """Record that these profiles of the contract are shown."""
-        if self.clear:
-            await self.note(
-                tx, {view["id"]: personal_fields(view, self.registry) for view in views}
-            )
+        if self.is_noted:
+            shown = {view["id"]: personal_fields(view, self.registry) for view in views}
+            await self.note(tx, shown)
 
 
-def sight_of(
+async def sight_of(
     principal: Reader,
     state: State,
     masked: Masked = False,

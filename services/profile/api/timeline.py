@@ -30,7 +30,6 @@ from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.ids import derived_id
-from shared.postgres.transaction import transaction
 
 MAX_MERGES = 1000
 CONSENT_ITEMS = UUID("e2a7a2ce-6b0c-5a7e-9f0e-0d6f3b1f4c55")
@@ -73,7 +72,7 @@ class Asked(NamedTuple):
         )
 
 
-def _asked(
+async def _asked(
     kind: Kinds = [],  # noqa: B006 - read only
     type: Types = [],  # noqa: A002, B006 - the name in the URL, read only
     channel: Channels = [],  # noqa: B006 - read only
@@ -100,7 +99,7 @@ async def list_timeline(
     """
     cursor = paging.after(instant, UUID)
     before = None if cursor is None else (cursor[0], str(cursor[1]))
-    async with transaction(engine) as tx:
+    async with sees.reading(engine) as tx:
         stored = await read_profile(tx, str(profile_id))
         found = await _items(
             tx,
