@@ -15,11 +15,13 @@ from services.profile.api.identity import router as identity
 from services.profile.api.identity_rules import router as identity_rules
 from services.profile.api.leaves import router as leaves
 from services.profile.api.link_suggestions import router as link_suggestions
+from services.profile.api.preferences import OPEN_PATHS, preferences_router
 from services.profile.api.profiles import router as profiles
 from services.profile.api.state import ApiState, give
 from services.profile.api.timeline import router as timeline
 from services.profile.api.touchpoints import router as touchpoints
 from services.profile.domain.absorb import Rules
+from services.profile.use_cases.consent_links import ConsentLinks, LinkKeys
 from shared.contracts.topics import Topics
 from shared.http import app as http
 from shared.kafka.messages import PartitionCounts
@@ -36,9 +38,16 @@ def create_app(
     topics: Topics,
     counts: PartitionCounts,
     rules: Callable[[], Rules],
+    keys: LinkKeys | None = None,
 ) -> FastAPI:
     """The application. `topics` and `counts` say where updates go; `rules` gives those in force,
-    as the worker has them."""
+    as the worker has them; `keys` sign links to the pages for customers."""
+    state = ApiState(current=rules, topics=topics, counts=counts)
+    links = None
+    if keys is not None:
+        links = ConsentLinks(
+            engine, keys, topics=topics, counts=counts, rules=rules, live=state.live
+        )
     app = http.create_app(
         title=TITLE,
         version=VERSION,
@@ -50,6 +59,7 @@ def create_app(
             consents,
             purposes,
             opt_outs,
+            preferences_router(links),
             timeline,
             touchpoints,
             audience_events,
@@ -61,6 +71,7 @@ def create_app(
             leaves,
             link_suggestions,
         ],
+        open_paths=OPEN_PATHS,
     )
-    give(app, ApiState(current=rules, topics=topics, counts=counts))
+    give(app, state)
     return app

@@ -13,7 +13,11 @@ from services.profile.domain.absorb import Rules
 from services.profile.domain.identity import MAX_IDENTIFIERS
 from services.profile.domain.profile import StoredProfile
 from services.profile.storage import listing
-from services.profile.use_cases.read_profile import read_profile, read_profile_by_identifier
+from services.profile.use_cases.read_profile import (
+    expire_consents,
+    read_profile,
+    read_profile_by_identifier,
+)
 from shared.access import Permission
 from shared.contracts.identifier_form import form_of, plain
 from shared.contracts.identifiers import MAX_TYPE, MAX_VALUE
@@ -58,6 +62,7 @@ async def list_profiles(
         rows = await listing.page(
             tx, after=NIL if after is None else after[0], limit=paging.limit + 1
         )
+        await expire_consents(tx, rows)
     shown, cursor = split_page(rows, paging, lambda stored: (stored.id,))
     hide = not may_see(principal, asked_masked=masked)
     items = [profile_json(one, state.rules, provenance=False, masked=hide) for one in shown]

@@ -6,6 +6,7 @@ receipt: nobody's wrong clock outlasts a later word.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -63,10 +64,13 @@ def hear(held: Consents, touchpoint: TouchpointEnvelope, rules: ConsentRules) ->
         if change is None or isinstance(change, Refused) or not _has_room(held, change):
             heard.dropped += 1
             continue
-        entry = str(derived_id(ENTRIES, touchpoint.id, str(place)))
-        said_then = msgspec.structs.replace(change, at=at)
-        heard.entries += apply_changes(held, [said_then], at, lambda _, name=entry: name)
+        name = partial(_entry_id, touchpoint.id, place)
+        heard.entries += apply_changes(held, [msgspec.structs.replace(change, at=at)], at, name)
     return heard
+
+
+def _entry_id(touchpoint_id: str, place: int, _: int) -> str:
+    return str(derived_id(ENTRIES, touchpoint_id, str(place)))
 
 
 def _has_room(held: Consents, change: ConsentChange) -> bool:
