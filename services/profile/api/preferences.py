@@ -7,11 +7,12 @@ and a foreign page can send nothing that it does not have.
 import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qs
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.profile.api import preference_page as pages
@@ -31,6 +32,7 @@ from shared.contracts.consents import EVERY
 from shared.errors import Conflict, NotFound, Problem, TooMany, Unprocessable
 from shared.http.auth import Principal, requires
 from shared.http.masking import mask_text
+from shared.http.problem import DOCUMENTED
 from shared.http.strict_json import api_router, stated_type_of
 
 PREFERENCES = "/preferences/{token}"
@@ -39,6 +41,15 @@ OPEN_PATHS = frozenset({PREFERENCES, CONFIRMATION})
 PAGE, CONFIRMING = "preference_page", "confirmation_page"
 ONE_CLICK = "one_click"
 
+PAGES: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "A page that says what is wrong; a problem for what is no link at all.",
+        "content": {
+            "text/html": {"schema": {"type": "string"}},
+            **DOCUMENTED["default"]["content"],
+        },
+    }
+}
 MAX_FORM_BYTES = 64 * 1024
 MAX_FIELDS = 2000
 MAX_AGENT = 500
@@ -133,7 +144,7 @@ def _add_links(router: APIRouter, links: ConsentLinks | None) -> None:
 
 
 def _add_preferences(router: APIRouter, links: ConsentLinks | None, throttle: Throttle) -> None:
-    @router.get(PREFERENCES, response_class=Response)
+    @router.get(PREFERENCES, response_class=HTMLResponse, responses=PAGES)
     async def show_preferences(token: Token) -> Response:
         """The page with the customer's preferences."""
 
@@ -143,7 +154,7 @@ def _add_preferences(router: APIRouter, links: ConsentLinks | None, throttle: Th
 
         return await _answered(show)
 
-    @router.post(PREFERENCES, response_class=Response)
+    @router.post(PREFERENCES, response_class=HTMLResponse, responses=PAGES)
     async def change_preferences(token: Token, request: Request) -> Response:
         """What the customer chose on the page; or one click of a mail program (RFC 8058)."""
 
@@ -173,7 +184,7 @@ def _add_preferences(router: APIRouter, links: ConsentLinks | None, throttle: Th
 
 
 def _add_confirmation(router: APIRouter, links: ConsentLinks | None, throttle: Throttle) -> None:
-    @router.get(CONFIRMATION, response_class=Response)
+    @router.get(CONFIRMATION, response_class=HTMLResponse, responses=PAGES)
     async def show_confirmation(token: Token) -> Response:
         """Asks whether the customer means it; opening the link confirms nothing."""
 
@@ -189,7 +200,7 @@ def _add_confirmation(router: APIRouter, links: ConsentLinks | None, throttle: T
 
         return await _answered(show)
 
-    @router.post(CONFIRMATION, response_class=Response)
+    @router.post(CONFIRMATION, response_class=HTMLResponse, responses=PAGES)
     async def confirm(token: Token, request: Request) -> Response:
         """The second yes of a double opt-in."""
 

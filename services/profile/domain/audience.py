@@ -5,6 +5,7 @@ A copy is a native event as the publisher could have written it, with the id
 is followed through merges: the profile's own id. It carries no audience, so it ends there.
 """
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,8 +16,10 @@ from services.profile.domain.working_profile import WorkingProfile
 from shared.conditions.audience import read_audience
 from shared.conditions.closure import Holds, compile_condition
 from shared.conditions.facts import Facts
+from shared.contracts.consents import consents_at
 from shared.contracts.identifiers import RESERVED_TYPE
 from shared.contracts.profile_update import snapshot_decoder, update_decoder
+from shared.contracts.times import rfc3339
 from shared.contracts.touchpoint import Touchpoint
 from shared.errors import Problem, Unprocessable
 
@@ -38,14 +41,15 @@ def membership(condition: object) -> Holds:
     return compile_condition(found)
 
 
-def facts_of(profile: WorkingProfile, rules: IdentityRules) -> Facts:
-    """What conditions know of a profile, read from the very snapshot that receivers get."""
+def facts_of(profile: WorkingProfile, rules: IdentityRules, at: datetime) -> Facts:
+    """What conditions know of a profile at an instant, read from the very snapshot that receivers
+    get."""
     message = update_decoder.decode(update(profile, _NO_CAUSE, rules))
     snapshot = snapshot_decoder.decode(message.profile)
     return Facts(
         profile=snapshot.traits,
         computed=snapshot.computed,
-        consents={(one.purpose, one.channel): one.status for one in snapshot.consents},
+        consents=consents_at(snapshot.consents, rfc3339(at)) if snapshot.consents else {},
     )
 
 

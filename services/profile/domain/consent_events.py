@@ -18,14 +18,19 @@ from services.profile.domain.consent_change import (
     apply_changes,
     may_be_said,
 )
-from services.profile.domain.consent_rules import MAX_MESSAGE, ConsentRules, Refused, folded
+from services.profile.domain.consent_rules import (
+    CHANGED,
+    MAX_MESSAGE,
+    SEGMENT_CHANGED,
+    ConsentRules,
+    Refused,
+    folded,
+)
 from shared.contracts.consents import EVERY, GENERAL, STOPPED
 from shared.contracts.times import parse_rfc3339, rfc3339
 from shared.contracts.touchpoint import TouchpointEnvelope
 from shared.ids import derived_id
 
-CHANGED = "Consent Changed"
-SEGMENT_CHANGED = "Segment Consent Preference Updated"
 STOP_BASIS = "stop_word"
 
 MAX_NAME = 64
@@ -44,19 +49,8 @@ class Heard(msgspec.Struct, gc=False):
     dropped: int = 0
 
 
-def speaks(type_: str, rules: ConsentRules) -> bool:
-    """Whether an event of this type can say anything about consents."""
-    opt_outs = rules.opt_outs
-    return (
-        type_ in (CHANGED, SEGMENT_CHANGED)
-        or type_ in opt_outs.messages
-        or type_ in opt_outs.unsubscribed
-        or type_ in opt_outs.complained
-    )
-
-
 def hear(held: Consents, touchpoint: TouchpointEnvelope, rules: ConsentRules) -> Heard:
-    """Record in place what a touchpoint says, if it says anything."""
+    """Record in place what a touchpoint says, whose type is one of `rules.events`."""
     at = min(touchpoint.occurred_at, touchpoint.received_at)
     heard = Heard([])
     for place, said in enumerate(_said(touchpoint, rules)):
