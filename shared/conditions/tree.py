@@ -48,8 +48,9 @@ Comparisons.
                      not have equalled it before.
 
 Other leaves. `segment`: is the profile a member; never unknown. `persona`: is it this one; unknown
-while the profile has none. `consent`: is a grant on record for the purpose and channel; never
-unknown, because without a record nothing is granted. `event`: how many touchpoints of the type,
+while the profile has none. `consent`: does a grant hold for the purpose and channel, and no refusal
+that covers it (`shared.contracts.consents`); never unknown, because without a record nothing is
+granted. `event`: how many touchpoints of the type,
 where `where` holds for them, lie within the window (default: at least one, ever); the count comes
 from the facts, and without it the leaf is unknown.
 """

@@ -19,6 +19,7 @@ from services.profile.api.identity_rules import router as identity_rules
 from services.profile.api.leaves import router as leaves
 from services.profile.api.link_suggestions import router as link_suggestions
 from services.profile.api.lists import router as lists
+from services.profile.api.preferences import OPEN_PATHS, preferences_router
 from services.profile.api.profiles import router as profiles
 from services.profile.api.search import router as search
 from services.profile.api.segment_shape import router as segment_shape
@@ -27,6 +28,7 @@ from services.profile.api.timeline import router as timeline
 from services.profile.api.touchpoints import router as touchpoints
 from services.profile.api.trait_catalogue import router as trait_catalogue
 from services.profile.domain.absorb import Rules
+from services.profile.use_cases.consent_links import ConsentLinks, LinkKeys
 from shared.contracts.topics import Topics
 from shared.http import app as http
 from shared.kafka.messages import PartitionCounts
@@ -45,9 +47,16 @@ def create_app(
     topics: Topics,
     counts: PartitionCounts,
     rules: Callable[[], Rules],
+    keys: LinkKeys | None = None,
 ) -> FastAPI:
     """The application. `topics` and `counts` say where updates go; `rules` gives those in force,
-    as the worker has them."""
+    as the worker has them; `keys` sign links to the pages for customers."""
+    state = ApiState(current=rules, topics=topics, counts=counts)
+    links = None
+    if keys is not None:
+        links = ConsentLinks(
+            engine, keys, topics=topics, counts=counts, rules=rules, live=state.live
+        )
     app = http.create_app(
         title=TITLE,
         version=VERSION,
@@ -63,6 +72,7 @@ def create_app(
             consents,
             purposes,
             opt_outs,
+            preferences_router(links),
             timeline,
             touchpoints,
             audience_events,
@@ -80,6 +90,7 @@ def create_app(
             groups_of_profile,
             lists,
         ],
+        open_paths=OPEN_PATHS,
     )
-    give(app, ApiState(current=rules, topics=topics, counts=counts))
+    give(app, state)
     return app

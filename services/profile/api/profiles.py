@@ -20,7 +20,11 @@ from services.profile.domain.identity import MAX_IDENTIFIERS
 from services.profile.domain.profile import StoredProfile
 from services.profile.domain.standing import Standing
 from services.profile.storage import listing
-from services.profile.use_cases.read_profile import read_profile, read_profile_by_identifier
+from services.profile.use_cases.read_profile import (
+    expire_consents,
+    read_profile,
+    read_profile_by_identifier,
+)
 from shared.contracts.identifier_form import form_of, plain
 from shared.contracts.identifiers import MAX_TYPE, MAX_VALUE
 from shared.http.etag import IfNoneMatch, etag, is_known
@@ -61,6 +65,7 @@ async def list_profiles(
         rows = await listing.page(
             tx, after=NIL if after is None else after[0], limit=paging.limit + 1
         )
+        await expire_consents(tx, rows)
         shown, cursor = split_page(rows, paging, lambda stored: (stored.id,))
         items = [picked_json(one, state.rules, fields, masked=sees.masked) for one in shown]
         await sees.note_profiles(tx, items)

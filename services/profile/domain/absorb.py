@@ -21,7 +21,7 @@ from services.profile.domain.absorbed import (
 )
 from services.profile.domain.assess import Change, assess, concerned, epoch_of, note_due, regroup
 from services.profile.domain.consent_change import Entry, cause_of
-from services.profile.domain.consent_events import hear, speaks
+from services.profile.domain.consent_events import hear
 from services.profile.domain.consent_rules import ConsentRules
 from services.profile.domain.derive import note_traits
 from services.profile.domain.evidence import note_of
@@ -293,7 +293,7 @@ class Fold:
         mask = self._observe(profile, anchor, touchpoint)
         mask |= self.members.note(profile, anchor, touchpoint)
         heard = None
-        if speaks(touchpoint.type, self.rules.consents):
+        if touchpoint.type in self.rules.consents.events:
             heard = self._hear(profile, anchor, touchpoint)
             mask |= self.look.definitions.by_consent if heard else 0
         changes: list[Change] = []

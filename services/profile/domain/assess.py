@@ -273,7 +273,7 @@ def _due_at(profile: WorkingProfile, definitions: Definitions, now: int) -> int 
 
 def facts_of(profile: WorkingProfile, definitions: Definitions, now: int) -> Facts:
     """What the conditions in force may read of a profile at an instant; found when it is asked."""
-    best = profile.survivors()
+    best, held = profile.survivors(), profile.state.consents
 
     def trait(name: str) -> object:
         value = best.get(name)
@@ -301,7 +301,7 @@ def facts_of(profile: WorkingProfile, definitions: Definitions, now: int) -> Fac
         computed=_Found(sum_of),
         segments=profile.standing.segments.keys(),
         persona=profile.standing.persona,
-        consents=holding(profile.state.consents, instant_text(now)),
+        consents=holding(held, instant_text(now)) if held else {},
         leaves=_Found(count),
         household=_Found(partial(_fact_of_group, profile.standing, "household")),
         account=_Found(partial(_fact_of_group, profile.standing, "account")),

@@ -142,7 +142,8 @@ def apply_changes(
     entry of each.
 
     A statement without a time is of `at`, or directly after what is held if that is newer. A grant
-    that stands already, word for word, is none. Raises ValueError when there would be more than
+    that stands already, word for word, is none; one that has ended already needs no telling when it
+    does. Raises ValueError when there would be more than
     MAX_CONSENTS records; general refusals always find room.
     """
     entries = []
@@ -163,7 +164,10 @@ def apply_changes(
             name(place),
             change.status == "granted" and change.double_opt_in,
         )
-        after = held[key] = record if before is None else later(before, record)
+        after = record if before is None else later(before, record)
+        if after.status_at(at) == "expired":
+            after = msgspec.structs.replace(after, lapsed=True)
+        held[key] = after
         entries.append(
             Entry(
                 name(place),
@@ -180,10 +184,13 @@ def apply_changes(
     return entries
 
 
-def confirm(held: Consents, key: str, at: str, proof: str) -> Entry:
-    """Confirm what is pending. Raises ValueError when nothing is at `at` (RFC 3339 UTC)."""
+def confirm(held: Consents, key: str, at: str, proof: str, *, asked: str | None) -> Entry:
+    """Confirm what is pending and stands on the entry `asked`.
+
+    Raises ValueError when there is no such thing at `at` (RFC 3339 UTC).
+    """
     before = held.get(key)
-    if before is None or before.status_at(at) != "pending":
+    if before is None or before.status_at(at) != "pending" or before.proof != asked:
         raise ValueError("nothing is waiting for a confirmation")
     when = _after(before, at)
     after = held[key] = msgspec.structs.replace(before, confirmed=Confirmation(when, proof))

@@ -6,6 +6,7 @@ receipt: nobody's wrong clock outlasts a later word.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -17,14 +18,19 @@ from services.profile.domain.consent_change import (
     apply_changes,
     may_be_said,
 )
-from services.profile.domain.consent_rules import MAX_MESSAGE, ConsentRules, Refused, folded
+from services.profile.domain.consent_rules import (
+    CHANGED,
+    MAX_MESSAGE,
+    SEGMENT_CHANGED,
+    ConsentRules,
+    Refused,
+    folded,
+)
 from shared.contracts.consents import EVERY, GENERAL, STOPPED
 from shared.contracts.times import parse_rfc3339, rfc3339
 from shared.contracts.touchpoint import TouchpointEnvelope
 from shared.ids import derived_id
 
-CHANGED = "Consent Changed"
-SEGMENT_CHANGED = "Segment Consent Preference Updated"
 STOP_BASIS = "stop_word"
 
 MAX_NAME = 64
@@ -43,19 +49,8 @@ class Heard(msgspec.Struct, gc=False):
     dropped: int = 0
 
 
-def speaks(type_: str, rules: ConsentRules) -> bool:
-    """Whether an event of this type can say anything about consents."""
-    opt_outs = rules.opt_outs
-    return (
-        type_ in (CHANGED, SEGMENT_CHANGED)
-        or type_ in opt_outs.messages
-        or type_ in opt_outs.unsubscribed
-        or type_ in opt_outs.complained
-    )
-
-
 def hear(held: Consents, touchpoint: TouchpointEnvelope, rules: ConsentRules) -> Heard:
-    """Record in place what a touchpoint says, if it says anything."""
+    """Record in place what a touchpoint says, whose type is one of `rules.events`."""
     at = min(touchpoint.occurred_at, touchpoint.received_at)
     heard = Heard([])
     for place, said in enumerate(_said(touchpoint, rules)):
@@ -63,10 +58,13 @@ def hear(held: Consents, touchpoint: TouchpointEnvelope, rules: ConsentRules) ->
         if change is None or isinstance(change, Refused) or not _has_room(held, change):
             heard.dropped += 1
             continue
-        entry = str(derived_id(ENTRIES, touchpoint.id, str(place)))
-        said_then = msgspec.structs.replace(change, at=at)
-        heard.entries += apply_changes(held, [said_then], at, lambda _, name=entry: name)
+        name = partial(_entry_id, touchpoint.id, place)
+        heard.entries += apply_changes(held, [msgspec.structs.replace(change, at=at)], at, name)
     return heard
+
+
+def _entry_id(touchpoint_id: str, place: int, _: int) -> str:
+    return str(derived_id(ENTRIES, touchpoint_id, str(place)))
 
 
 def _has_room(held: Consents, change: ConsentChange) -> bool:

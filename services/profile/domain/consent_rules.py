@@ -7,6 +7,7 @@ that is allowed and a channel it is for; a denial never fails on its form.
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -14,6 +15,11 @@ import msgspec
 from services.profile.domain.consent_change import ConsentChange
 from services.profile.domain.period import Period
 from shared.contracts.consents import EVERY
+
+CHANGED = "Consent Changed"
+SEGMENT_CHANGED = "Segment Consent Preference Updated"
+FORMS = frozenset({CHANGED, SEGMENT_CHANGED})
+"""Types of event that list consents."""
 
 CONSENT = "consent"
 """The legal basis of a yes; the only one that a double opt-in is about."""
@@ -106,12 +112,18 @@ def words(lists: Mapping[str, Iterable[str]]) -> frozenset[str]:
 DEFAULT_OPT_OUTS = OptOuts(words(STOP_WORDS), words(START_WORDS))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ConsentRules:
     """The rules in force."""
 
     purposes: Mapping[str, Purpose] = field(default_factory=dict)
     opt_outs: OptOuts = DEFAULT_OPT_OUTS
+
+    @cached_property
+    def events(self) -> frozenset[str]:
+        """The types of event that can say anything about consents."""
+        said = self.opt_outs
+        return FORMS | said.messages | said.unsubscribed | said.complained
 
     def admit(self, change: ConsentChange, at: str) -> ConsentChange | Refused:
         """The change as it is to be recorded, with what its purpose adds; or why not.

@@ -165,4 +165,5 @@ async def by_id(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, Line]:
 
 
 def _line(row: Sequence[Any]) -> Line:
-    return Line(*row[:10], msgspec.json.decode(row[10]), row[11])
+    *fields, proof, recorded_at = row
+    return Line._make([*fields, msgspec.json.decode(proof), recorded_at])

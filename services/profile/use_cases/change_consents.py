@@ -42,9 +42,10 @@ TRIES = 3
 
 
 class Confirm(NamedTuple):
-    """The second yes of a double opt-in: to the record of this key."""
+    """The second yes of a double opt-in: to the record of this key, if it stands on this entry."""
 
     key: str
+    asked: str | None
 
 
 async def change_consents(
@@ -109,7 +110,8 @@ def _apply(
     held, seq = profile.state.consents, profile.seq + 1
     if isinstance(changes, Confirm):
         try:
-            return [confirm(held, changes.key, at, consent_entry_id(profile.id, seq, 0))]
+            name = consent_entry_id(profile.id, seq, 0)
+            return [confirm(held, changes.key, at, name, asked=changes.asked)]
         except ValueError as error:
             raise Conflict(f"{error}.".capitalize()) from None
     admitted = []

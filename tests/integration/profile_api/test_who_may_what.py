@@ -21,6 +21,24 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/profiles/{profile_id}/merges"): "read",
     ("GET", "/v1/profiles/{profile_id}/consents"): "read",
     ("PUT", "/v1/profiles/{profile_id}/consents"): "privacy",
+    ("GET", "/v1/profiles/{profile_id}/consents/history"): "read",
+    ("POST", "/v1/profiles/{profile_id}/preference-link"): "privacy",
+    ("POST", "/v1/profiles/{profile_id}/consents:confirmation-link"): "privacy",
+    **{
+        (method, f"/v1/{kind}{path}"): demanded
+        for kind in ("consent-purposes", "opt-out-rules")
+        for method, path, demanded in (
+            ("GET", "", "read"),
+            ("GET", "/{key}", "read"),
+            ("GET", "/{key}/versions", "read"),
+            ("GET", "/{key}/versions/{number}", "read"),
+            ("PUT", "/{key}", "edit"),
+            ("POST", "/{key}:validate", "read"),
+            ("POST", "/{key}:publish", "publish"),
+            ("POST", "/{key}:archive", "publish"),
+        )
+    },
+    ("GET", "/v1/opt-out-rules:built-in"): "read",
     ("GET", "/v1/touchpoints/{touchpoint_id}"): "read",
     ("GET", "/v1/touchpoint-counters/{source}"): "read",
     ("GET", "/v1/audience-events"): "read",
@@ -101,8 +119,16 @@ def url_of(path: str) -> str:
     )
 
 
+LINKS = {
+    (method, path)
+    for path in ("/preferences/{token}", "/consent-confirmations/{token}")
+    for method in ("GET", "POST")
+}
+"""Routes without a login: the signed link in them is the authority."""
+
+
 def test_the_table_names_every_route(app: FastAPI) -> None:
-    assert sorted(served(app)) == sorted(ROUTES)
+    assert sorted(served(app)) == sorted({*ROUTES, *LINKS})
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(ROUTES))

@@ -8,6 +8,7 @@ from services.profile.domain.consent import (
     Confirmation,
     ConsentRecord,
     Consents,
+    about,
     holding,
     later,
     most_restrictive,
@@ -20,6 +21,17 @@ from shared.contracts.profile_update import Consent
 instants = st.integers(1, 9).map(lambda day: f"2026-11-0{day}T00:00:00.000Z")
 purposes = st.sampled_from(["news", "ads", "*", "*stop"])
 channels = st.sampled_from(["email", "sms", "*"])
+
+
+def possible(one: ConsentRecord) -> ConsentRecord:
+    """A record as words make them: a denial has no end, and a grant is later than every denial."""
+    if one.said == "denied":
+        return msgspec.structs.replace(one, denied_at=None, expires_at=None, double_opt_in=False)
+    if one.denied_at is not None and one.denied_at >= one.at:
+        return msgspec.structs.replace(one, denied_at=None)
+    return one
+
+
 records = st.builds(
     ConsentRecord,
     st.sampled_from(["granted", "denied"]),
@@ -32,13 +44,7 @@ records = st.builds(
     st.one_of(st.none(), instants),
     st.one_of(st.none(), st.builds(Confirmation, instants)),
     st.booleans(),
-).map(
-    lambda one: (
-        msgspec.structs.replace(one, denied_at=None, expires_at=None, double_opt_in=False)
-        if one.said == "denied"
-        else one
-    )
-)
+).map(possible)
 consents = st.dictionaries(st.tuples(purposes, channels).map("\0".join), records, max_size=6)
 changes = st.builds(
     ConsentChange,
@@ -103,7 +109,7 @@ def test_the_snapshot_permits_what_the_profile_does(
     held: Consents, purpose: str, channel: str, at: str
 ) -> None:
     wire = [
-        Consent(*key.split("\0"), one.status, one.basis, one.at, None, one.expires_at)
+        Consent(*about(key), one.status, one.basis, one.at, None, one.expires_at)
         for key, one in held.items()
     ]
     asked = (purpose, channel)

@@ -315,3 +315,30 @@ def test_the_record_stays_small_with_very_many_candidates() -> None:
     assert len(record.candidates) == 1_000
     assert record.candidates[0].passed
     assert sum(one.detail is not None for one in record.candidates) < 100
+
+
+def test_a_change_of_consents_triggers_a_rule_like_an_event() -> None:
+    asks = rule(
+        category="transactional",
+        trigger={
+            "type": "event",
+            "event": "consent_changed",
+            "where": {"attr": "event.pending", "op": "contains", "value": "news"},
+        },
+    )
+    cause = {
+        "kind": "consent_changed",
+        "type": "consent_changed",
+        "id": uid("change"),
+        "at": rfc3339(NOON),
+        "occurred_at": rfc3339(NOON),
+        "received_at": rfc3339(NOON),
+        "properties": {"channels": ["email"], "pending": ["news"]},
+    }
+    value = update_json(ADA, 1, cause, profile=profile_json(ADA))
+    seen = read_moment(value, routed_decoder.decode(value), ADA, NOON)
+    assert seen.cause.touchpoint is None
+    (considered,) = decided(ruleset(asks), seen)
+    assert considered.drop is None
+    value = value.replace(b'"pending":', b'"granted":')
+    assert not decided(ruleset(asks), read_moment(value, routed_decoder.decode(value), ADA, NOON))

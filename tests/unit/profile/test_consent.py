@@ -3,6 +3,7 @@
 import pytest
 
 from services.profile.domain.consent import (
+    Confirmation,
     ConsentRecord,
     Consents,
     consent_key,
@@ -30,7 +31,7 @@ def at(day: int) -> str:
 
 def say(held: Consents, status: str, day: int, **fields: object) -> None:
     said = ConsentChange("news", "email", status, at=at(day), **fields)  # type: ignore[arg-type]
-    apply_changes(held, [said], at(28), lambda _: f"{status}-{day}")
+    apply_changes(held, [said], at(day), lambda _: f"{status}-{day}")
 
 
 def test_the_later_word_counts_whenever_it_arrives() -> None:
@@ -84,15 +85,15 @@ def test_a_double_opt_in_is_pending_until_it_is_confirmed_and_until_the_next_den
     held: Consents = {}
     say(held, "granted", 1, double_opt_in=True)
     assert held[KEY].status == "pending"
-    assert not holding(held, at(2)).get(("news", "email")) == "granted"
-    entry = confirm(held, KEY, at(2), "second")
-    assert (entry.what, entry.status) == ("confirmed", "granted")
-    assert (held[KEY].proof, held[KEY].confirmed and held[KEY].confirmed.proof) == (
-        "granted-1",
-        "second",
-    )
+    assert holding(held, at(2)).get(("news", "email")) == "pending"
     with pytest.raises(ValueError, match="waiting"):
-        confirm(held, KEY, at(3), "again")
+        confirm(held, KEY, at(2), "second", asked="another")
+    entry = confirm(held, KEY, at(2), "second", asked="granted-1")
+    assert (entry.what, entry.status) == ("confirmed", "granted")
+    assert held[KEY].proof == "granted-1"
+    assert held[KEY].confirmed == Confirmation(at(2), "second")
+    with pytest.raises(ValueError, match="waiting"):
+        confirm(held, KEY, at(3), "again", asked="granted-1")
     say(held, "granted", 4, double_opt_in=True)
     assert held[KEY].status == "granted"
     say(held, "denied", 5)
