@@ -60,8 +60,8 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/link-suggestions:run"): "read",
     ("GET", "/v1/link-suggestions:precision"): "read",
     ("GET", "/v1/link-suggestions"): "read",
-    ("POST", "/v1/link-suggestions/{suggestion_id}:accept"): "edit",
-    ("POST", "/v1/link-suggestions/{suggestion_id}:reject"): "edit",
+    ("POST", "/v1/link-suggestions/{suggestion_id}:accept"): "privacy",
+    ("POST", "/v1/link-suggestions/{suggestion_id}:reject"): "privacy",
     **ACCESS_ROUTES,
 }
 
