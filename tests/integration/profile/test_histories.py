@@ -121,9 +121,11 @@ def counted(asked: EventCount, past: list[Happened], now: datetime) -> int:
 
 
 def event_leaves(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The leaves of a condition that count something."""
     if "event" in document:
         return [document]
-    parts = document.get("all") or document.get("any") or [document["not"]] * ("not" in document)
+    parts = [document["not"]] if "not" in document else []
+    parts = document.get("all", document.get("any", parts))
     return [one for part in parts for one in event_leaves(part)]
 
 
