@@ -192,9 +192,7 @@ def _add_writing(router: APIRouter, kind: GroupKind, path: str) -> None:
         if_match: IfMatch = None,
     ) -> Response:
         """Link a person to the group; If-Match names the version of the profile."""
-        return await _link(
-            group_id, profile_id, engine, state, principal, if_match, linked=True
-        )
+        return await _link(group_id, profile_id, engine, state, principal, if_match, linked=True)
 
     @router.delete(
         path + "/{group_id}/members/{profile_id}",
@@ -210,9 +208,7 @@ def _add_writing(router: APIRouter, kind: GroupKind, path: str) -> None:
         if_match: IfMatch = None,
     ) -> Response:
         """Take a person out of the group, until something later links them again."""
-        return await _link(
-            group_id, profile_id, engine, state, principal, if_match, linked=False
-        )
+        return await _link(group_id, profile_id, engine, state, principal, if_match, linked=False)
 
     async def _link(
         group_id: UUID,

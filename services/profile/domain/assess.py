@@ -58,8 +58,10 @@ def regroup(profile: WorkingProfile, definitions: Definitions) -> tuple[list[Cha
         change = Change("household_changed", before=before.household, household=now.household)
         changes.append(change)
     linked, was = set(now.accounts), set(before.accounts)
-    for id_ in [*sorted(was - linked), *sorted(linked - was)]:
-        changes.append(Change("account_changed", account=id_, linked=id_ in linked))
+    changes += [
+        Change("account_changed", account=id_, linked=id_ in linked)
+        for id_ in [*sorted(was - linked), *sorted(linked - was)]
+    ]
     return changes, definitions.by_group | definitions.by_list
 
 
@@ -75,7 +77,9 @@ def hear_of_group(
     standing.group_facts = dict(sorted({**standing.group_facts, kind: facts}.items()))
     profile.forget_group_facts()
     was, now = _objects.decode(before), _objects.decode(facts)
-    names = tuple(sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name)))
+    names = tuple(
+        sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
+    )
     id_ = standing.group(kind)
     if kind == "household":
         change = Change("household_changed", household=id_, facts=names)

@@ -32,7 +32,6 @@ from shared.conditions.tree import (
 )
 from shared.conditions.windows import latest_kept, milliseconds
 
-
 LISTS = Location("links", ("lists",))
 
 

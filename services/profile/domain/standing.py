@@ -14,8 +14,8 @@ class Standing(msgspec.Struct, array_like=True, gc=False):
     """`segments` maps a segment to when it was entered (RFC 3339 UTC). `epoch` is that of the
     definitions all this was last decided by. `due` is the instant (milliseconds since 1970) at
     which time alone can change it; None when it cannot. `household` and `accounts` are the ids of
-    its groups, `lists` the static lists it is on; `group_facts` is what was last heard of the household and of the first account,
-    as JSON, by kind: none until the sweeper brought it."""
+    its groups, `lists` the static lists it is on; `group_facts` is what was last heard of the
+    household and of the first account, as JSON, by kind: none until the sweeper brought it."""
 
     epoch: int = 0
     segments: dict[str, str] = {}

@@ -99,9 +99,7 @@ async def change_list(
             unresolved[place] = "too_many_lists"
         touched.add(profile_id)
     changed = [one for id_, one in sorted(people.items()) if id_ in touched]
-    await _tell(
-        tx, changed, look, backfill=backfill, rules=rules, topics=topics, counts=counts
-    )
+    await _tell(tx, changed, look, backfill=backfill, rules=rules, topics=topics, counts=counts)
     now = {id_: key in one.standing.lists for id_, one in people.items()}
     added = sum(now[id_] and not before[id_] for id_ in people)
     removed = sum(before[id_] and not now[id_] for id_ in people)

@@ -1,4 +1,5 @@
-"""Puts the members of uploaded files on their static lists, a page at a time: the sweeper's work."""
+"""Puts the members of uploaded files on their static lists, a page at a time: a work of the
+sweeper."""
 
 from collections.abc import Callable
 
@@ -33,9 +34,7 @@ async def take_upload(
         raise TooMany(f"{MAX_WAITING} files of list {key} are waiting already.", retry_after=10)
     id_ = str(time_ordered_id())
     encoded = [encode_row(row) for row in rows]
-    await list_uploads.insert(
-        tx, id_=id_, key=key, rows=encoded, by=who.id, by_name=who.name
-    )
+    await list_uploads.insert(tx, id_=id_, key=key, rows=encoded, by=who.id, by_name=who.name)
     await audit.append(
         tx, who=who, kind="list", key=key, action="upload", after={"id": id_, "rows": len(rows)}
     )
@@ -91,7 +90,7 @@ class FillLists:
         rows = [decode_row(one) for one in await list_uploads.page(tx, upload, limit)]
         changed = await change_list(
             tx,
-            upload.list,
+            upload.key,
             [Asked(row.action, row.meant) for row in rows],
             who=audit.Who(upload.uploaded_by, upload.uploaded_by_name),
             backfill=True,

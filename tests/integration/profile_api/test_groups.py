@@ -96,9 +96,7 @@ async def test_what_members_know_follows_in_the_background_and_decides_segments(
     admin: httpx.AsyncClient, linked: Worker
 ) -> None:
     definer = Definer(linked)
-    await definer.segment(
-        "family", {"all": [{"attr": "household.size", "op": "gte", "value": 2}]}
-    )
+    await definer.segment("family", {"all": [{"attr": "household.size", "op": "gte", "value": 2}]})
     await definer.segment("gold", {"attr": "account.plan", "op": "eq", "value": "gold"})
     await definer.settle()
     dee, eve = await person(admin, DEE), await person(admin, EVE)

@@ -90,7 +90,10 @@ def test_a_group_call_links_to_an_account_and_says_what_is_known_of_it() -> None
     assert accounts(world, ADA) == accounts(world, BO) == [ACME]
     (call,) = result.calls
     assert call.group == Group("account", "group_id\0acme")
-    assert {name: one.value for name, one in call.said.items()} == {"plan": b'"gold"', "seats": b"5"}
+    assert {name: one.value for name, one in call.said.items()} == {
+        "plan": b'"gold"',
+        "seats": b"5",
+    }
     last = world.updates()[-1]
     assert last["profile"]["accounts"] == [ACME]
     assert last["cause"]["kind"] == "account_changed"
@@ -163,7 +166,7 @@ def test_a_shared_household_never_counts_against_an_identifier() -> None:
 
 def test_a_removal_holds_until_something_later_is_said() -> None:
     links, home = Links(), Group("household", "household_id\0H1")
-    at = ["2026-01-0%dT00:00:00.000Z" % day for day in range(1, 5)]
+    at = [f"2026-01-0{day}T00:00:00.000Z" for day in range(1, 5)]
     assert say(links, home, at[0])
     assert say(links, home, at[2], linked=False)
     assert not say(links, home, at[1])
