@@ -43,9 +43,9 @@ Comparisons.
                      The fact and the operand are strings: the operand is a part of the fact.
   starts_with        the fact is a string that begins with the operand, letter by letter.
   exists             true or false: is there a value? Never unknown. The empty string exists.
-  changed_to         only for traits and computed traits. False when the trait is not among the changed.
-                     Otherwise the value must now equal the operand (unknown as in `eq`), and must
-                     not have equalled it before.
+  changed_to         only for traits and computed traits. False when the trait is not among the
+                     changed. Otherwise the value must now equal the operand (unknown as in `eq`),
+                     and must not have equalled it before.
 
 Other leaves. `segment`: is the profile a member; never unknown. `persona`: is it this one; unknown
 while the profile has none. `consent`: does a grant hold for the purpose and channel, and no refusal

@@ -109,7 +109,7 @@ class UnresolvedView(BaseModel):
 
 
 class ChangedView(BaseModel):
-    """How many came on the list and were taken off; who was there, or not, already is in neither."""
+    """How many came on the list and how many were taken off; no change counts as neither."""
 
     added: int
     removed: int
@@ -128,13 +128,13 @@ class UploadView(BaseModel):
     `examined` rows came to nothing; the first hundred of these are `problems`."""
 
     id: str
-    list: str
+    key: str
     status: Literal["waiting", "running", "done", "failed"]
     of: int
     examined: int
     changed: int
     unresolved: int
-    problems: list[RowProblem]  # type: ignore[valid-type]  # the field above has that name
+    problems: list[RowProblem]
     created_at: datetime
     finished_at: datetime | None
     error: str | None

@@ -18,6 +18,7 @@ from services.profile.domain.search import MAX_QUERY, How, Match, Place, query_o
 from services.profile.storage import profiles
 from services.profile.storage.identifiers import identifier_id
 from services.profile.storage.search import Found
+from services.profile.use_cases.read_profile import expire_consents
 from services.profile.use_cases.search_profiles import Result, search_profiles
 from shared.contracts.identifiers import MAX_TYPE, MAX_VALUE
 from shared.errors import Problem, Unprocessable
@@ -139,6 +140,7 @@ async def batch_get(body: BatchBody, engine: Engine, state: State, sees: Sees) -
         found = await profiles.read_many(
             tx, ids=[str(one) for one in body.ids], identifiers=[identifier_id(key) for key in keys]
         )
+        await expire_consents(tx, [one for one in found if one is not None])
         items = [
             {"asked": what, "profile": picked_json(one, rules, fields, masked=sees.masked)}
             for what, one in zip(asked, found, strict=True)

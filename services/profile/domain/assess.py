@@ -69,8 +69,10 @@ def regroup(profile: WorkingProfile, definitions: Definitions) -> tuple[list[Cha
         change = Change("household_changed", before=before.household, household=now.household)
         changes.append(change)
     linked, was = set(now.accounts), set(before.accounts)
-    for id_ in [*sorted(was - linked), *sorted(linked - was)]:
-        changes.append(Change("account_changed", account=id_, linked=id_ in linked))
+    changes += [
+        Change("account_changed", account=id_, linked=id_ in linked)
+        for id_ in [*sorted(was - linked), *sorted(linked - was)]
+    ]
     return changes, definitions.by_group | definitions.by_list
 
 

@@ -104,7 +104,7 @@ def _csv_lines(text: str) -> Iterator[tuple[int, Mapping[str, str | None] | None
         if not {"type", "value"} <= set(header) and "profile_id" not in header:
             raise Malformed("The first line names the columns: type and value, or profile_id.")
         for fields in reader:
-            more = fields.pop(None, None)  # type: ignore[call-overload]  # what DictReader does
+            more = fields.pop(None, None)
             yield reader.line_num, None if more else {name: text or None for name, text in
                                                       fields.items()}  # fmt: skip
     except csv.Error as error:

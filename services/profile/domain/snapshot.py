@@ -184,7 +184,8 @@ def _accounts(profile: WorkingProfile) -> str:
     standing = profile.state.standing
     if standing is None or not standing.accounts:
         return ""
-    return '"accounts":["%s"],' % '","'.join(standing.accounts)
+    listed = ",".join(f'"{id_}"' for id_ in standing.accounts)
+    return f'"accounts":[{listed}],'
 
 
 def _group_facts(profile: WorkingProfile) -> bytes:

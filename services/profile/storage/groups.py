@@ -156,7 +156,8 @@ async def hear(tx: AsyncConnection, calls: Sequence[GroupCall]) -> set[str]:
     changed: dict[str, bytes] = {}
     for id_, stored in await tx.execute(_LOCK, {"ids": sorted(ids)}):
         traits = decode_traits(stored)
-        if any([observe_group(traits, one) for one in said[ids[id_]]]):
+        news = [observe_group(traits, one) for one in said[ids[id_]]]
+        if any(news):
             changed[id_] = encode_traits(traits)
     if changed:
         values = {"ids": list(changed), "traits": list(changed.values())}
@@ -194,7 +195,7 @@ _OF_PROFILE = text(
      WHERE id = ANY (ARRAY (SELECT group_id FROM group_member
                              WHERE profile_id = CAST(:profile AS uuid)))
      ORDER BY kind DESC, type, value
-    """
+    """  # noqa: S608 - constants
 )
 _MEMBERS = text(
     """

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 _COLUMNS = """
-    id::text, list, status, "of", examined, changed, unresolved, problems::text AS problems,
+    id::text, list AS key, status, "of", examined, changed, unresolved, problems::text AS problems,
     uploaded_by, uploaded_by_name, created_at, finished_at, error
 """
 _INSERT = text(
@@ -18,16 +18,19 @@ _INSERT = text(
     VALUES (CAST(:id AS uuid), :list, CAST(:rows AS text[]), :of, :by, :by_name)
     """
 )
-_READ = text(f"SELECT {_COLUMNS} FROM list_upload WHERE list = :list AND id = CAST(:id AS uuid)")
+_READ = text(
+    f"SELECT {_COLUMNS} FROM list_upload"  # noqa: S608 - constants
+    " WHERE list = :list AND id = CAST(:id AS uuid)"
+)
 _TAKE = text(
     f"""
     SELECT {_COLUMNS} FROM list_upload WHERE finished_at IS NULL
      ORDER BY created_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
-    """
+    """  # noqa: S608 - constants
 )
 _PAGE = text(
     """
-    SELECT unnest(rows[CAST(:first AS integer):CAST(:last AS integer)]) FROM list_upload
+    SELECT unnest(rows[CAST(:first AS integer) : CAST(:last AS integer)]) FROM list_upload
      WHERE id = CAST(:id AS uuid)
     """
 )
@@ -57,7 +60,7 @@ class Upload(NamedTuple):
     `unresolved` named nobody; the first of these are `problems`."""
 
     id: str
-    list: str
+    key: str
     status: str
     of: int
     examined: int

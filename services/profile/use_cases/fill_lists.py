@@ -1,4 +1,5 @@
-"""Puts the members of uploaded files on their static lists, a page at a time: the sweeper's work."""
+"""Puts the members of uploaded files on their static lists, a page at a time: a work of the
+sweeper."""
 
 from collections.abc import Callable
 
@@ -89,7 +90,7 @@ class FillLists:
         rows = [decode_row(one) for one in await list_uploads.page(tx, upload, limit)]
         changed = await change_list(
             tx,
-            upload.list,
+            upload.key,
             [Asked(row.action, row.meant) for row in rows],
             who=audit.Who(upload.uploaded_by, upload.uploaded_by_name),
             backfill=True,

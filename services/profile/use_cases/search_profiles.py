@@ -9,6 +9,7 @@ from services.profile.domain.profile import StoredProfile, golden, identifier_of
 from services.profile.domain.search import Match, Names, Query, matches
 from services.profile.storage import search
 from services.profile.storage.search import Found
+from services.profile.use_cases.read_profile import expire_consents
 
 ROUNDS = 10
 """So often more entries are read to fill a page."""
@@ -44,6 +45,7 @@ async def search_profiles(
         entries = await search.find(tx, query, after=after, limit=wanted + 1)
         more, entries = len(entries) > wanted, list(dict.fromkeys(entries[:wanted]))
         people = await search.read(tx, sorted({one.profile_id for one in entries}))
+        await expire_consents(tx, [stored for stored, _ in people.values()])
         for one in entries:
             if one.profile_id in people:
                 stored, names = people[one.profile_id]

@@ -204,6 +204,34 @@ def test_caps_look_at_their_scope_and_spare_bypassed_categories() -> None:
     assert stage_of("marketing", cap, bypass={"counts_toward_caps": True}) == "cap"
 
 
+def test_a_cap_of_the_household_counts_everybody_of_it_once() -> None:
+    cap = {"limit": 1, "window": "P1D", "per": "household"}
+    rules = ruleset(rule(category="marketing"), policies=[policy(cap)])
+    home = profile_json(ADA, household="h")
+    theirs = contact(NOON - MINUTE, household="h")
+
+    def stage_of(history: History, profile: dict[str, Any] = home) -> str:
+        (one,) = decided(rules, moment(profile), history)
+        return "chosen" if one.drop is None else one.drop.stage
+
+    known = History(households={"h": {theirs.action_id: theirs}})
+    assert stage_of(known) == "cap"
+    assert stage_of(known, profile_json(ADA, household="other")) == "chosen"
+    assert stage_of(known, profile_json(ADA)) == "chosen"
+    known.reserve(theirs)
+    assert known.kin("h") == []
+    known.move(theirs.action_id, NOON - timedelta(days=2))
+    assert stage_of(known) == "chosen"
+    known.move(theirs.action_id, NOON)
+    assert stage_of(known) == "cap"
+    known.give_back(theirs.action_id)
+    assert (known.contacts, known.households) == ([], {"h": {}})
+    assert stage_of(known) == "chosen"
+    each = ruleset(rule(category="marketing"), policies=[policy(cap | {"per": "profile"})])
+    (one,) = decided(each, moment(home), History(households={"h": {theirs.action_id: theirs}}))
+    assert one.drop is None
+
+
 def test_the_floor_stops_marketing_that_is_worth_nothing() -> None:
     worthless: dict[str, Any] = {"score": {"value": 0}}
     assert fate(rule(category="marketing", **worthless)) == ("floor", "below_floor")

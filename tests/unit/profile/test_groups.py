@@ -166,7 +166,7 @@ def test_a_shared_household_never_counts_against_an_identifier() -> None:
 
 def test_a_removal_holds_until_something_later_is_said() -> None:
     links, home = Links(), Group("household", "household_id\0H1")
-    at = ["2026-01-0%dT00:00:00.000Z" % day for day in range(1, 5)]
+    at = [f"2026-01-0{day}T00:00:00.000Z" for day in range(1, 5)]
     assert say(links, home, at[0])
     assert say(links, home, at[2], linked=False)
     assert not say(links, home, at[1])
