@@ -398,3 +398,5 @@ link_verdict = Table(
     Column("who_name", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
 )
+
+from services.profile.storage import privacy_tables as privacy_tables  # noqa: E402 - adds to ours
