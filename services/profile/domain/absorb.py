@@ -35,6 +35,7 @@ from services.profile.domain.sums import ORDER_TYPES, revenue_of
 from services.profile.domain.survivorship import (
     MAX_NAME,
     MAX_VALUE_BYTES,
+    RECTIFICATION,
     Saying,
     TraitPolicy,
     canonical,
@@ -291,7 +292,12 @@ class Fold:
         values: dict[str, bytes] = {}
         for name, value in touchpoint.traits.items():
             encoded = canonical(value)
-            if len(name) > MAX_NAME or len(encoded) > MAX_VALUE_BYTES or name == CONTEXT_TIMEZONE:
+            if (
+                len(name) > MAX_NAME
+                or len(encoded) > MAX_VALUE_BYTES
+                or name == CONTEXT_TIMEZONE
+                or touchpoint.source == RECTIFICATION
+            ):
                 self.result.outcomes["trait_dropped"] += 1
             else:
                 values[name] = encoded

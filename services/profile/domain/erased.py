@@ -17,8 +17,9 @@ import msgspec
 from services.profile.domain.evidence import key_by
 from services.profile.domain.identity import ERASED_PREFIX, IdentityRules, Usable, usable
 from services.profile.domain.profile import Marks, ProfileState
-from services.profile.domain.replay import Apart, Decision
 from services.profile.domain.divide import Division
+from services.profile.domain.rectify import Rectification
+from services.profile.domain.replay import Apart, Decision
 from services.profile.domain.unite import HandMerge
 from shared.contracts.identifiers import RESERVED_TYPE
 from shared.contracts.touchpoint import Identifier, TouchpointEnvelope, envelope_decoder
@@ -86,9 +87,7 @@ def stripped(body: bytes, rules: IdentityRules, names: Names) -> bytes:
             "type": "",
             "occurred_at": touchpoint.occurred_at,
             "received_at": touchpoint.received_at,
-            "identifiers": [
-                _stripped(one, kept, rules, names) for one in touchpoint.identifiers
-            ],
+            "identifiers": [_stripped(one, kept, rules, names) for one in touchpoint.identifiers],
             "raw": touchpoint.raw,
         }
     )
@@ -129,9 +128,7 @@ def without_names(body: bytes, rules: IdentityRules, names: Names) -> bytes | No
         for one in touchpoint.identifiers
     ]
     fields.pop("keys", None)
-    return _encode(
-        {"keys": _pairs(named.keys, names), **fields, "identifiers": identifiers}
-    )
+    return _encode({"keys": _pairs(named.keys, names), **fields, "identifiers": identifiers})
 
 
 def expired(body: bytes) -> bytes:
@@ -175,12 +172,21 @@ def rename_decision(decision: Decision, names: Names) -> Decision:
             return msgspec.structs.replace(
                 decision,
                 keys=[renamed(key, names) for key in decision.keys],
-                apart=[(renamed(one, names), renamed(other, names)) for one, other in decision.apart],
+                apart=[
+                    (renamed(one, names), renamed(other, names)) for one, other in decision.apart
+                ],
                 cause=_NO_CAUSE,
             )
         case Apart():
             return msgspec.structs.replace(
                 decision, one=renamed(decision.one, names), other=renamed(decision.other, names)
+            )
+        case Rectification():
+            hers = decision.anchor in names
+            return msgspec.structs.replace(
+                decision,
+                anchor=renamed(decision.anchor, names),
+                values={} if hers else decision.values,
             )
 
 
@@ -208,9 +214,7 @@ def _pairs(keys: Iterable[str], names: Names) -> list[list[str]]:
     return [renamed(key, names).split("\0", 1) for key in keys]
 
 
-def _stripped(
-    one: Identifier, kept: set[str], rules: IdentityRules, names: Names
-) -> Identifier:
+def _stripped(one: Identifier, kept: set[str], rules: IdentityRules, names: Names) -> Identifier:
     if one.type == RESERVED_TYPE:
         return one
     key = key_by(one, rules)

@@ -31,7 +31,7 @@ from shared.contracts.touchpoint import Identifier
 CONTEXT_TIMEZONE = "$context.timezone"
 """Kept like a trait but not shown as one: the zone that the customer's device reported."""
 
-Status = Literal["active", "merged"]
+Status = Literal["active", "merged", "erased"]
 IdentifierKey = str
 """`type NUL value`: how the domain names an identifier."""
 

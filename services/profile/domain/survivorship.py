@@ -7,7 +7,7 @@ associative and idempotent, so neither order, duplicates nor replays can change 
 here may depend on what came first.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -20,6 +20,10 @@ MAX_TRAITS = 200
 
 REMOVED = b"null"
 """The value of a trait that was removed: an observation like any other, so it can win or lose."""
+
+
+RECTIFICATION = "rectification"
+"""The source of what a person had corrected: no other source, verified or not, outdoes it."""
 
 
 class Saying(msgspec.Struct, array_like=True, gc=False):
@@ -48,6 +52,8 @@ class TraitPolicy:
     default_priority: int = 100
 
     def priority(self, source: str) -> int:
+        if source == RECTIFICATION:
+            return -(2**31)
         return self.source_priority.get(source, self.default_priority)
 
 
@@ -113,6 +119,25 @@ def observe(heard: Observations, said: Saying) -> bool:
         _keep_the_first(heard)
     heard[:] = [one for one in heard if one.values]
     return bool(values)
+
+
+def withdraw(heard: Observations, names: Collection[str]) -> None:
+    """Forget, in place, what was said of these traits."""
+    for said in heard:
+        for name in said.values.keys() & set(names):
+            del said.values[name]
+    heard[:] = [one for one in heard if one.values]
+
+
+def corrected(anchors: Iterable[Observations]) -> dict[str, str]:
+    """The traits that were rectified, and when: what was said of them until then is not kept."""
+    found: dict[str, str] = {}
+    for heard in anchors:
+        for said in heard:
+            if said.source == RECTIFICATION:
+                for name in said.values:
+                    found[name] = max(said.occurred_at, found.get(name, ""))
+    return found
 
 
 def candidates(anchors: Iterable[Observations], policy: TraitPolicy) -> Iterator[Candidate]:

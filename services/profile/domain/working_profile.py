@@ -25,8 +25,10 @@ from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH, Standing, u
 from services.profile.domain.survivorship import (
     Saying,
     TraitPolicy,
+    corrected,
     observe,
     survivors,
+    withdraw,
 )
 from services.profile.domain.tally import Tally, join
 
@@ -36,6 +38,7 @@ class WorkingProfile:
 
     __slots__ = (
         "_by_type",
+        "_corrected",
         "_tallies",
         "_total",
         "due_before",
@@ -79,6 +82,7 @@ class WorkingProfile:
         self._total: totals.Sums | None = None
         self._tallies: dict[str, Tally | None] = {}
         self._by_type: dict[str, list[str]] | None = None
+        self._corrected: Mapping[str, str] | None = None
 
     @property
     def changed(self) -> bool:
@@ -238,9 +242,27 @@ class WorkingProfile:
         held = self.state.held[anchor]
         if held.traits is None:
             held.traits = []
+        if self._corrected is None:
+            self._corrected = corrected(observations(self.state))
+        for name in self._corrected.keys() & said.values.keys():
+            if said.occurred_at <= self._corrected[name]:
+                del said.values[name]
         if observe(held.traits, said):
             self.tail = None
             self.facts_stored = False
+
+    def rectify(self, anchor: str, said: Saying) -> None:
+        """Forget what was ever said of these traits, and hang what is right on an identifier."""
+        for held in self.state.held.values():
+            if held.traits is not None:
+                withdraw(held.traits, said.values)
+        self._corrected = None
+        held = self.state.held[anchor]
+        if held.traits is None:
+            held.traits = []
+        observe(held.traits, said)
+        self.tail = None
+        self.facts_stored = False
 
     def absorb(self, loser: "WorkingProfile") -> None:
         """Take over everything the loser holds; the loser stays behind, empty and merged."""
@@ -277,7 +299,7 @@ class WorkingProfile:
     def forget_derived(self) -> None:
         """Compute everything that is derived from the state anew."""
         self.head = self.tail = self.live = None
-        self._total = self._by_type = None
+        self._total = self._by_type = self._corrected = None
         self._tallies = {}
         self.time_may_tell = True
         self.facts_stored = False

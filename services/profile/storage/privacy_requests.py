@@ -2,7 +2,8 @@
 
 Whoever moves one holds its row for as long as the step is a transaction; a step that asks another
 service holds nothing, and may be done twice. `family` are the profiles that are erased, with those
-that were merged into them; `counts` are what was done in each store so far.
+that were merged into them; evidence up to the number `evidence_until` was decided before that.
+`counts` are what was done in each store so far.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -25,6 +26,7 @@ class Request(NamedTuple):
     kind: str
     profiles: list[str]
     family: list[str]
+    evidence_until: int
     suppress: bool
     status: str
     phase: str
@@ -43,7 +45,8 @@ class Request(NamedTuple):
 
 _COLUMNS = """
     SELECT id::text, kind, profiles::text[] AS profiles,
-           coalesce(family, '{}')::text[] AS family, suppress, status, phase, position,
+           coalesce(family, '{}')::text[] AS family,
+           coalesce(evidence_until, 0) AS evidence_until, suppress, status, phase, position,
            counts::text AS counts, requested_by, requested_by_name, requested_at, started_at,
            erased_at, finished_at, expires_at, problem, receipt::text AS receipt
       FROM privacy_request
@@ -88,7 +91,7 @@ _MOVE = text(
 )
 _ERASED = text(
     """
-    UPDATE privacy_request SET family = CAST(:family AS uuid[]), erased_at = :at
+    UPDATE privacy_request SET family = CAST(:family AS uuid[]), erased_at = :at, evidence_until = :until
      WHERE id = CAST(:id AS uuid)
     """
 )
@@ -175,9 +178,11 @@ async def move(
     await tx.execute(_MOVE, values | {"counts": orjson.dumps(counts).decode()})
 
 
-async def erased(tx: AsyncConnection, id_: str, *, family: Sequence[str], at: datetime) -> None:
-    """Note which profiles are gone, and since when."""
-    await tx.execute(_ERASED, {"id": id_, "family": family, "at": at})
+async def erased(
+    tx: AsyncConnection, id_: str, *, family: Sequence[str], at: datetime, until: int
+) -> None:
+    """Note which profiles are gone, since when, and the last number of evidence before that."""
+    await tx.execute(_ERASED, {"id": id_, "family": family, "at": at, "until": until})
 
 
 async def finish(

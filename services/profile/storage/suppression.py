@@ -63,9 +63,7 @@ _BUMP = text(
 _PAGE_OF_GONE = text("SELECT id::text FROM erased_profile")
 
 
-async def find(
-    tx: AsyncConnection, secret: bytes, keys: Iterable[str]
-) -> Mapping[str, Suppressed]:
+async def find(tx: AsyncConnection, secret: bytes, keys: Iterable[str]) -> Mapping[str, Suppressed]:
     """Those of the identifiers (`type NUL value`) that are suppressed."""
     by_hash = {keyed_hash(secret, key): key for key in keys}
     rows = await tx.execute(_FIND, {"hashes": list(by_hash)})

@@ -41,6 +41,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from services.profile.storage.privacy_tables import privacy_tables
 from shared.postgres.access_tables import access_tables
 from shared.postgres.tables import stream_tables
 
@@ -399,4 +400,4 @@ link_verdict = Table(
     Column("at", DateTime(timezone=True), nullable=False),
 )
 
-from services.profile.storage import privacy_tables as privacy_tables  # noqa: E402 - adds to ours
+privacy_tables(metadata)

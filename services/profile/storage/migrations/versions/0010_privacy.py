@@ -14,6 +14,7 @@ CHANGES = (
         kind text NOT NULL CHECK (kind IN ('access', 'rectification', 'erasure')),
         profiles uuid[] NOT NULL,
         family uuid[],
+        evidence_until bigint,
         suppress boolean NOT NULL DEFAULT false,
         status text NOT NULL DEFAULT 'pending'
             CHECK (status IN ('pending', 'running', 'completed', 'failed')),
