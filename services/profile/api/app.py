@@ -13,6 +13,7 @@ from services.profile.api.identity import router as identity
 from services.profile.api.identity_rules import router as identity_rules
 from services.profile.api.leaves import router as leaves
 from services.profile.api.link_suggestions import router as link_suggestions
+from services.profile.api.privacy_requests import router as privacy_requests
 from services.profile.api.profiles import router as profiles
 from services.profile.api.state import ApiState, give
 from services.profile.api.timeline import router as timeline
@@ -34,9 +35,10 @@ def create_app(
     topics: Topics,
     counts: PartitionCounts,
     rules: Callable[[], Rules],
+    can_erase: bool = True,
 ) -> FastAPI:
     """The application. `topics` and `counts` say where updates go; `rules` gives those in force,
-    as the worker has them."""
+    as the worker has them; without `can_erase` nobody can be erased."""
     app = http.create_app(
         title=TITLE,
         version=VERSION,
@@ -55,7 +57,8 @@ def create_app(
             personas,
             leaves,
             link_suggestions,
+            privacy_requests,
         ],
     )
-    give(app, ApiState(current=rules, topics=topics, counts=counts))
+    give(app, ApiState(current=rules, topics=topics, counts=counts, can_erase=can_erase))
     return app

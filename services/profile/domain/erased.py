@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
+from services.profile.domain.divide import Division
 from services.profile.domain.evidence import key_by
 from services.profile.domain.identity import ERASED_PREFIX, IdentityRules, Usable, usable
 from services.profile.domain.profile import Marks, ProfileState
-from services.profile.domain.divide import Division
 from services.profile.domain.rectify import Rectification
 from services.profile.domain.replay import Apart, Decision
 from services.profile.domain.unite import HandMerge

@@ -6,22 +6,24 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.profile import StoredProfile
-from services.profile.storage import identifiers, merges, profiles, touchpoints
+from services.profile.storage import identifiers, merges, profiles, suppression, touchpoints
 from services.profile.storage.merges import LoggedMerge
 from services.profile.storage.touchpoints import Fate, StoredTouchpoint
-from shared.errors import NotFound
+from shared.errors import Gone, NotFound
 
 
 async def read_profile(tx: AsyncConnection, profile_id: str) -> StoredProfile:
     """The active profile that an id stands for, through any number of merges.
 
-    Raises NotFound. The id has to be a UUID.
+    Raises NotFound, and Gone when it was erased. The id has to be a UUID.
     """
     stored = await profiles.read(tx, profile_id)
     if stored is not None and stored.merged_into is not None:
         now = await profiles.current(tx, [profile_id])
         stored = await profiles.read(tx, now[stored.id])
     if stored is None:
+        if await suppression.gone(tx, [profile_id]):
+            raise Gone(f"profile {profile_id} was erased")
         raise NotFound(f"there is no profile {profile_id}")
     return stored
 

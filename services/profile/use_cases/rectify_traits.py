@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.profile.domain.absorb import Rules
 from services.profile.domain.assess import assess, catch_up, concerned, note_due
 from services.profile.domain.profile import CONTEXT_TIMEZONE, StoredProfile
-from services.profile.domain.rectify import RectifiedCause, Rectification, rectify
+from services.profile.domain.rectify import Rectification, RectifiedCause, rectify
 from services.profile.domain.survivorship import MAX_NAME, MAX_VALUE_BYTES, canonical
 from services.profile.domain.telling import tell, tell_memberships
 from services.profile.domain.working_profile import WorkingProfile
