@@ -5,6 +5,7 @@ import sys
 from functools import partial
 
 from services.profile.api.app import create_app
+from services.profile.api.peers import peers_at
 from services.profile.domain.absorb import Rules
 from services.profile.settings import ProfileSettings
 from services.profile.storage.link_engine import require_engine
@@ -17,6 +18,9 @@ from services.profile.use_cases.load_rules import live_rules
 from services.profile.use_cases.sweep_deadlines import SweepDeadlines
 from services.profile.use_cases.sweep_deadlines import measure as measure_deadlines
 from services.profile.use_cases.verify_identity import Verified, verify_identity
+from services.profile.use_cases.work_privacy import Means, WorkPrivacy
+from services.profile.use_cases.work_privacy import measure as measure_privacy
+from shared.errors import Misconfigured
 from shared.observability.health import Health
 from shared.postgres.engine import create_engine
 from shared.runtime.assembly import (
@@ -30,7 +34,7 @@ from shared.runtime.assembly import (
 from shared.runtime.cli import Command
 from shared.runtime.poller import poll
 from shared.runtime.service import Role, run_role
-from shared.settings import load
+from shared.settings import load, read_secret_file
 
 
 async def _worker(settings: ProfileSettings) -> Role:
@@ -39,20 +43,47 @@ async def _worker(settings: ProfileSettings) -> Role:
     return stateful_worker(
         built,
         health=Health(built.name, built.checks()),
-        handler=AbsorbTouchpoints(topics=built.topics, counts=built.counts, rules=rules),
+        handler=AbsorbTouchpoints(
+            topics=built.topics, counts=built.counts, rules=rules, secret=_secret(settings)
+        ),
         discover=partitions_of(built, built.topics.touchpoints),
         also={"rules": rules.run},
     )
 
 
+def _secret(settings: ProfileSettings) -> bytes | None:
+    """The key of suppressed identifiers; None where nobody can be erased."""
+    path = settings.suppression_key_file
+    return None if path is None else read_secret_file(path).encode()
+
+
 async def _sweeper(settings: ProfileSettings) -> Role:
     """Each kind of work that waits in the database is a task of its own."""
+    if settings.service_token_file is None:
+        raise Misconfigured(["CONCERT_SERVICE_TOKEN_FILE: privacy asks the other services"])
     built = parts(settings, service=SCHEMA, role="sweeper")
+    peers = peers_at(
+        ingest_url=settings.ingest_url,
+        orchestrator_url=settings.orchestrator_url,
+        service_token=read_secret_file(settings.service_token_file),
+    )
     rules = live_rules(built.engine)
     fan_out = FanOut(built.engine, counts=built.counts, rules=rules)
     deadlines = SweepDeadlines(built.engine, topics=built.topics, counts=built.counts, rules=rules)
     backfill = BackfillDefinitions(
         built.engine, topics=built.topics, counts=built.counts, rules=rules
+    )
+    privacy = WorkPrivacy(
+        built.engine,
+        Means(
+            rules=rules,
+            topics=built.topics,
+            counts=built.counts,
+            peers=peers,
+            secret=_secret(settings),
+            known=lambda: built.catalogue.known,
+            export_seconds=settings.export_hours * 3600,
+        ),
     )
     return Role(
         health=Health(built.name, built.checks()),
@@ -63,15 +94,17 @@ async def _sweeper(settings: ProfileSettings) -> Role:
                 "definitions": partial(
                     poll, backfill.advance, backfill.give_up, what="definitions"
                 ),
+                "privacy": partial(poll, privacy.advance, privacy.give_up, what="privacy"),
             },
             {
                 "catalogue": built.catalogue.run,
                 "rules": rules.run,
                 "measure": partial(measure, built.engine),
                 "measure_deadlines": partial(measure_deadlines, built.engine),
+                "measure_privacy": partial(measure_privacy, built.engine),
             },
         ],
-        closing=[built.engine.dispose],
+        closing=[built.engine.dispose, peers.close],
     )
 
 
@@ -80,7 +113,12 @@ async def _api(settings: ProfileSettings) -> Role:
     rules = live_rules(built.engine)
     health = Health(built.name, built.checks())
     app = create_app(
-        built.engine, health=health, topics=built.topics, counts=built.counts, rules=rules
+        built.engine,
+        health=health,
+        topics=built.topics,
+        counts=built.counts,
+        rules=rules,
+        can_erase=settings.suppression_key_file is not None,
     )
     return api_role(built, health=health, app=app, also={"rules": rules.run})
 

@@ -203,6 +203,11 @@ def quoted(key: str) -> bytes:
     return _encode(key.partition("\0")[2])
 
 
+def written(key: str) -> bytes:
+    """An identifier (`type NUL value`) as it stands in the JSON of a message."""
+    return _encode(Identifier(*key.split("\0", 1)))
+
+
 def replace_values(document: bytes, names: Names) -> bytes:
     """JSON with random names wherever a whole text is an erased value."""
     for key, name in names.items():

@@ -183,8 +183,9 @@ _REWRITE = text(
 )
 _END_OF_PAGE = text(
     """
-    SELECT max(id)::text FROM (
+    SELECT id::text FROM (
         SELECT id FROM touchpoint WHERE id > CAST(:after AS uuid) ORDER BY id LIMIT :limit) AS page
+     ORDER BY page.id DESC LIMIT 1
     """
 )
 _MENTIONING = text(
@@ -228,7 +229,7 @@ async def mentioning(
 ) -> tuple[list[Told], str | None]:
     """Of the next `limit` touchpoints those that have a needle in them (None: all of them), and
     the id of the last one that was looked at; None at the end."""
-    last = (await tx.execute(_END_OF_PAGE, {"after": after, "limit": limit})).scalar_one()
+    last = (await tx.execute(_END_OF_PAGE, {"after": after, "limit": limit})).scalar()
     if last is None:
         return [], None
     values = {"after": after, "last": last, "needles": needles, "until": until}
@@ -304,7 +305,7 @@ async def set_state(tx: AsyncConnection, profile_id: str, state: bytes) -> None:
 async def merges_mentioning(
     tx: AsyncConnection, identifiers: Collection[str], needles: Iterable[str]
 ) -> list[tuple[str, str]]:
-    """(id, cause) of merges that moved one of the identifiers (by id) or name one in their cause."""
+    """(id, cause) of merges that moved one of the identifiers (by id), or name one as the cause."""
     values = {"identifiers": list(identifiers), "needles": list(needles)}
     return [(row.id, row.cause) for row in await tx.execute(_MERGES, values)]
 

@@ -91,7 +91,8 @@ _MOVE = text(
 )
 _ERASED = text(
     """
-    UPDATE privacy_request SET family = CAST(:family AS uuid[]), erased_at = :at, evidence_until = :until
+    UPDATE privacy_request
+       SET family = CAST(:family AS uuid[]), erased_at = :at, evidence_until = :until
      WHERE id = CAST(:id AS uuid)
     """
 )

@@ -131,10 +131,11 @@ def _farewell(stored: StoredProfile, rules: Rules, at: str) -> Told:
 async def _revise_outbox(
     tx: AsyncConnection, family: Sequence[str], keys: Sequence[str], *, at: datetime, topics: Topics
 ) -> int:
-    """Updates that wait to be published keep their number and lose all else; dead letters that
-    name one of the identifiers are dropped."""
+    """Updates that wait to be published keep their number and lose all else, those of others lose
+    the identifiers; dead letters that name one are dropped."""
     ours = {one.encode() for one in family}
     values = [erased.quoted(key) for key in keys]
+    blank = {erased.written(key): erased.written(_blank(key)) for key in keys}
 
     def change(topic: str, message: Message) -> Message | None:
         body = message.value or b""
@@ -142,9 +143,16 @@ async def _revise_outbox(
             return message._replace(value=_forgotten(body, rfc3339(at)))
         if topic.endswith(DEAD_LETTERS) and any(value in body for value in values):
             return None
-        return message
+        changed = body
+        for written, unwritten in blank.items():
+            changed = changed.replace(written, unwritten)
+        return message if changed == body else message._replace(value=changed)
 
     return await outbox.revise(tx, [*ours, *values], change) if ours else 0
+
+
+def _blank(key: str) -> str:
+    return f"{key.partition(chr(0))[0]}\0{erased.random_name('')}"
 
 
 class _Numbered(msgspec.Struct):
