@@ -13,11 +13,15 @@ from shared.conditions.facts import Facts
 from shared.contracts.profile_update import ProfileSnapshot, snapshot_decoder
 from shared.contracts.times import parse_rfc3339
 
+ERASED = "erased"
+"""The kind of the last cause of a profile."""
+
 
 class RoutedCause(msgspec.Struct, gc=False):
     """What kind of cause it is; only a touchpoint has a type."""
 
     type: str | None = None
+    kind: str | None = None
 
 
 class Routed(msgspec.Struct, gc=False):
@@ -31,6 +35,11 @@ class Routed(msgspec.Struct, gc=False):
     split_from: str | None = None
     split_into: str | None = None
     link_seq: int | None = None
+
+    @property
+    def erases(self) -> bool:
+        """Whether it says that its profile was erased."""
+        return self.cause.kind == ERASED and self.cause.type is None
 
     @property
     def links(self) -> bool:

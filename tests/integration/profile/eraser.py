@@ -94,5 +94,5 @@ class Eraser:
 def secretive(engine: AsyncEngine, rules: Rules | None = None) -> Worker:
     """A worker that knows the key."""
     worker = Worker(engine, rules)
-    worker.handler._secret = SECRET  # noqa: SLF001 - as bootstrap gives it
+    worker.handler._secret = SECRET
     return worker

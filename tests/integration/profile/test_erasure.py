@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.profile.domain.absorb import Rules
 from services.profile.storage.erasing import NOTHING_PERSONAL, STORES
 from services.profile.storage.tables import metadata
+from services.profile.use_cases.live_definitions import LiveDefinitions
 from services.profile.use_cases.merge_by_hand import merge_by_hand
 from services.profile.use_cases.read_profile import read_profile
 from services.profile.use_cases.set_apart import keep_profiles_apart
 from services.profile.use_cases.split_profile import split_profile
 from services.profile.use_cases.undo_merge import undo_merge
-from services.profile.use_cases.live_definitions import LiveDefinitions
 from services.profile.use_cases.verify_identity import verify_identity
 from shared.contracts.topics import Topics
 from shared.errors import Gone
@@ -78,7 +78,7 @@ async def hits(engine: AsyncEngine, needle: str = CANARY) -> dict[str, int]:
     async with engine.connect() as connection:
         for table in metadata.tables.values():
             count = 0
-            rows = await connection.execute(text(f"SELECT * FROM {table.name}"))  # noqa: S608
+            rows = await connection.execute(text(f"SELECT * FROM {table.name}"))
             for row in rows:
                 count += any(needle.encode() in _bytes(value) for value in row)
             if count:
@@ -135,7 +135,8 @@ async def test_everybody_is_told_by_an_empty_update(
     mine = [one for one in await worker.updates() if one["profile_id"] == her]
     assert [one["seq"] for one in mine] == list(range(1, len(mine) + 1))
     assert {one["cause"]["kind"] for one in mine} == {"erased"}
-    assert mine[-1]["profile"]["identifiers"] == [] and mine[-1]["profile"]["traits"] == {}
+    assert mine[-1]["profile"]["identifiers"] == []
+    assert mine[-1]["profile"]["traits"] == {}
 
 
 async def test_late_copies_are_suppressed_and_a_new_visit_makes_a_new_customer(
@@ -187,7 +188,7 @@ async def test_corrections_of_identity_survive_the_erasure_of_one_side(
     mail = touchpoint(40, ("email", "card@x.org"), traits={"city": "Lyon"})
     await worker.absorb(mail, touchpoint(41, ("loyalty_id", "L9")))
     means: dict[str, Any] = {
-        "why": f"{CANARY} said so",
+        "why": "an officer said so",
         "who": OFFICER,
         "rules": worker.rules,
         "topics": Topics(),
@@ -212,9 +213,7 @@ async def test_corrections_of_identity_survive_the_erasure_of_one_side(
     assert await verified(engine) == []
     before = await worker.active()
     await eraser.erase(her)
-    found = await hits(engine)
-    found.pop("audit_log", None)  # the words of an officer, which no erasure may change
-    assert found == {}
+    assert await hits(engine) == {}
     assert others(before, her) == await worker.active()
     assert await verified(engine) == []
 

@@ -62,6 +62,10 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/link-suggestions"): "read",
     ("POST", "/v1/link-suggestions/{suggestion_id}:accept"): "edit",
     ("POST", "/v1/link-suggestions/{suggestion_id}:reject"): "edit",
+    ("POST", "/v1/privacy-requests"): "privacy",
+    ("GET", "/v1/privacy-requests"): "privacy",
+    ("GET", "/v1/privacy-requests/{request_id}"): "privacy",
+    ("GET", "/v1/privacy-requests/{request_id}/document"): "privacy",
     **ACCESS_ROUTES,
 }
 
@@ -80,6 +84,7 @@ def url_of(path: str) -> str:
         event_id=nil,
         merge_id=nil,
         link_id=nil,
+        request_id=nil,
         key="default",
     )
 
