@@ -2,11 +2,13 @@
 
 import asyncio
 import sys
+from datetime import timedelta
 from functools import partial
 
 from services.profile.api.app import create_app
 from services.profile.api.peers import peers_at
 from services.profile.domain.absorb import Rules
+from services.profile.domain.retention import touchpoint_retention
 from services.profile.settings import ProfileSettings
 from services.profile.storage.link_engine import require_engine
 from services.profile.storage.tables import MIGRATIONS, SCHEMA
@@ -15,6 +17,7 @@ from services.profile.use_cases.backfill_definitions import BackfillDefinitions
 from services.profile.use_cases.fan_out import FanOut, measure
 from services.profile.use_cases.find_links import Linker
 from services.profile.use_cases.load_rules import live_rules
+from services.profile.use_cases.retain import Kept, Retain
 from services.profile.use_cases.sweep_deadlines import SweepDeadlines
 from services.profile.use_cases.sweep_deadlines import measure as measure_deadlines
 from services.profile.use_cases.verify_identity import Verified, verify_identity
@@ -57,6 +60,10 @@ def _secret(settings: ProfileSettings) -> bytes | None:
     return None if path is None else read_secret_file(path).encode()
 
 
+def _days(days: int) -> timedelta | None:
+    return timedelta(days=days) if days else None
+
+
 async def _sweeper(settings: ProfileSettings) -> Role:
     """Each kind of work that waits in the database is a task of its own."""
     if settings.service_token_file is None:
@@ -85,6 +92,15 @@ async def _sweeper(settings: ProfileSettings) -> Role:
             export_seconds=settings.export_hours * 3600,
         ),
     )
+    retain = Retain(
+        built.engine,
+        Kept(
+            touchpoints=touchpoint_retention(settings.retain_touchpoints),
+            anonymous=_days(settings.retain_anonymous_days),
+            receipts_days=settings.retain_receipts_days,
+        ),
+        rules,
+    )
     return Role(
         health=Health(built.name, built.checks()),
         stages=[
@@ -101,6 +117,7 @@ async def _sweeper(settings: ProfileSettings) -> Role:
                 "rules": rules.run,
                 "measure": partial(measure, built.engine),
                 "measure_deadlines": partial(measure_deadlines, built.engine),
+                "retention": retain.run,
                 "measure_privacy": partial(measure_privacy, built.engine),
             },
         ],

@@ -54,7 +54,8 @@ _ERASE = text(
     WITH gone AS (
         DELETE FROM failed_event WHERE id = ANY (CAST(:ids AS uuid[])) RETURNING sha256, size
     ), noted AS (
-        INSERT INTO erased_record (sha256) SELECT DISTINCT sha256 FROM gone WHERE size > 0 ORDER BY sha256
+        INSERT INTO erased_record (sha256)
+        SELECT DISTINCT sha256 FROM gone WHERE size > 0 ORDER BY sha256
         ON CONFLICT DO NOTHING
     )
     SELECT count(*) FROM gone

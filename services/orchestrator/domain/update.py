@@ -91,6 +91,10 @@ parts_decoder = msgspec.json.Decoder(Parts)
 cause_decoder = msgspec.json.Decoder(Cause)
 
 
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NOT_KEPT = ("identifiers", "traits", "keys")
+
+
 class Moment(msgspec.Struct, frozen=True, gc=False):
     """An update taken apart: the profile directly after its cause, and the cause.
 
@@ -107,6 +111,15 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     profile_json: bytes
     facts: Facts
     occurred: datetime | None
+
+    @property
+    def kept_cause(self) -> bytes:
+        """The cause as it is kept with an action: without identifiers and traits, which later
+        checks take from the person as last seen, and which may be somebody else's."""
+        fields = _fields.decode(self.cause_json)
+        return msgspec.json.encode(
+            {name: value for name, value in fields.items() if name not in _NOT_KEPT}
+        )
 
     @property
     def is_of_winner(self) -> bool:

@@ -73,6 +73,11 @@ _OPEN_OF = text(
      LIMIT 1
     """
 )
+_OPEN_BY = text(
+    """
+    SELECT EXISTS (SELECT FROM privacy_request WHERE finished_at IS NULL AND requested_by = :who)
+    """
+)
 _PAGE = text(
     f"""
     {_COLUMNS} WHERE (requested_at, id) < (:before_at, CAST(:before_id AS uuid))
@@ -156,6 +161,11 @@ async def open_of(tx: AsyncConnection, kind: str, profile_id: str) -> Request | 
     """The open request of this kind that names the profile."""
     values = {"kind": kind, "profiles": [profile_id]}
     return _request((await tx.execute(_OPEN_OF, values)).one_or_none())
+
+
+async def is_open_by(tx: AsyncConnection, who: str) -> bool:
+    """Whether a request that this one asked for is open."""
+    return (await tx.execute(_OPEN_BY, {"who": who})).scalar_one()  # type: ignore[no-any-return]
 
 
 async def page(
