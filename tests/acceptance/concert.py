@@ -112,6 +112,7 @@ async def concert_on(
         service_urls=database.urls,
         profile_url=f"http://{HOST}:{ports['profile-api']}",
         orchestrator_url=f"http://{HOST}:{ports['orchestrator-api']}",
+        ingest_url=f"http://{HOST}:{ports['ingest-collector']}",
         topic_prefix=topics.prefix,
     )
     roles = RoleProcesses(deployment, open_home(home), ports)

@@ -146,7 +146,7 @@ def _start(
         occurred_at=occurred,
         created_at=at,
         body=body,
-        cause=moment.cause_json if in_flight else None,
+        cause=moment.kept_cause if in_flight else None,
     )
     effects.actions.append(row)
     if now:
@@ -164,7 +164,7 @@ def _start(
             topic=rule.topic,
             sent_for=moment.profile_id if now else None,
             occurred_at=occurred,
-            cause=moment.cause_json,
+            cause=moment.kept_cause,
             gen=0,
         )
     history.reserve(planned.contact)

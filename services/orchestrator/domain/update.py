@@ -17,11 +17,15 @@ from shared.contracts.times import parse_rfc3339, rfc3339
 CHANGED = "consent_changed"
 """The kind, and the type, of the one cause that is no touchpoint and triggers rules."""
 
+ERASED = "erased"
+"""The kind of the last cause of a profile."""
+
 
 class RoutedCause(msgspec.Struct, gc=False):
     """What kind of cause it is; only a touchpoint, or a change of consents, has a type."""
 
     type: str | None = None
+    kind: str | None = None
 
 
 class Routed(msgspec.Struct, gc=False):
@@ -35,6 +39,11 @@ class Routed(msgspec.Struct, gc=False):
     split_from: str | None = None
     split_into: str | None = None
     link_seq: int | None = None
+
+    @property
+    def erases(self) -> bool:
+        """Whether it says that its profile was erased."""
+        return self.cause.kind == ERASED and self.cause.type is None
 
     @property
     def links(self) -> bool:
@@ -94,6 +103,10 @@ parts_decoder = msgspec.json.Decoder(Parts)
 cause_decoder = msgspec.json.Decoder(Cause)
 
 
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NOT_KEPT = ("identifiers", "traits", "keys")
+
+
 class Moment(msgspec.Struct, frozen=True, gc=False):
     """An update taken apart: the profile directly after its cause, and the cause.
 
@@ -110,6 +123,15 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     profile_json: bytes
     facts: Facts
     occurred: datetime | None
+
+    @property
+    def kept_cause(self) -> bytes:
+        """The cause as it is kept with an action: without identifiers and traits, which later
+        checks take from the person as last seen, and which may be somebody else's."""
+        fields = _fields.decode(self.cause_json)
+        return msgspec.json.encode(
+            {name: value for name, value in fields.items() if name not in _NOT_KEPT}
+        )
 
     @property
     def is_of_winner(self) -> bool:

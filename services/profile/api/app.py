@@ -20,6 +20,7 @@ from services.profile.api.leaves import router as leaves
 from services.profile.api.link_suggestions import router as link_suggestions
 from services.profile.api.lists import router as lists
 from services.profile.api.preferences import OPEN_PATHS, preferences_router
+from services.profile.api.privacy_requests import router as privacy_requests
 from services.profile.api.profiles import router as profiles
 from services.profile.api.search import router as search
 from services.profile.api.segment_shape import router as segment_shape
@@ -48,10 +49,12 @@ def create_app(
     counts: PartitionCounts,
     rules: Callable[[], Rules],
     keys: LinkKeys | None = None,
+    can_erase: bool = True,
 ) -> FastAPI:
     """The application. `topics` and `counts` say where updates go; `rules` gives those in force,
-    as the worker has them; `keys` sign links to the pages for customers."""
-    state = ApiState(current=rules, topics=topics, counts=counts)
+    as the worker has them; `keys` sign links to the pages for customers; without `can_erase`
+    nobody can be erased."""
+    state = ApiState(current=rules, topics=topics, counts=counts, can_erase=can_erase)
     links = None
     if keys is not None:
         links = ConsentLinks(
@@ -89,6 +92,7 @@ def create_app(
             accounts,
             groups_of_profile,
             lists,
+            privacy_requests,
         ],
         open_paths=OPEN_PATHS,
     )

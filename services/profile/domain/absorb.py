@@ -40,6 +40,7 @@ from services.profile.domain.standing import Standing
 from services.profile.domain.sums import ORDER_TYPES, revenue_of
 from services.profile.domain.survivorship import (
     CONTEXT_TIMEZONE,
+    RECTIFICATION,
     Saying,
     TraitPolicy,
     usable_values,
@@ -362,7 +363,7 @@ class Fold:
 
     def _observe(self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope) -> int:
         """Hang what it says of traits on its anchor; which nodes that can concern."""
-        values = usable_values(touchpoint.traits)
+        values = {} if touchpoint.source == RECTIFICATION else usable_values(touchpoint.traits)
         if len(values) < len(touchpoint.traits):
             self.result.outcomes["trait_dropped"] += len(touchpoint.traits) - len(values)
         if b'"timezone"' in bytes(touchpoint.context):

@@ -30,6 +30,9 @@ MAX_MERGES = 100
 SHARED_PREFIX = "shared:"
 """A type that begins like this is ours: what a shared identifier does alone hangs on such a one."""
 
+ERASED_PREFIX = "erased:"
+"""A value that begins like this stands for an erased one; it is random, and kept as it is."""
+
 Broken = Literal["veto", "limit", "cap", "cannot_link", "shared"]
 Role = Literal["person", "device", "household", "account"]
 Normaliser = Literal["plain", "lower", "digits", "email", "phone"]
@@ -127,7 +130,7 @@ class IdentityRules:
 
     def form(self, type_: str, value: str) -> str | None:
         """The value in the form of its type; None when it names nobody by these rules."""
-        if self._plain:
+        if self._plain or value.startswith(ERASED_PREFIX):
             return value
         named = self.types.get(type_)
         if named is not None and named.normaliser != "plain":

@@ -30,7 +30,7 @@ from services.profile.domain.tally import Tallies
 from shared.contracts.profile_update import Consent
 from shared.contracts.touchpoint import Identifier
 
-Status = Literal["active", "merged"]
+Status = Literal["active", "merged", "erased"]
 IdentifierKey = str
 """`type NUL value`: how the domain names an identifier."""
 

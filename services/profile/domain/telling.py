@@ -17,8 +17,8 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class MembershipCause(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
-    """Why an update was sent: a membership, the persona, traits or what is known of a group changed.
-    `at` is when it did. `household` is the one now, `before` the one it had; `facts` are names.
+    """Why an update was sent: a membership, the persona, traits or groups changed. `at` is when.
+    `household` is the one now, `before` the one it had; `facts` are names.
 
     `backfill`: by a definition or by history, not because of something that just happened.
     `touchpoint_id` is the touchpoint that made the difference, if it was one.

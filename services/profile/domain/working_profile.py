@@ -38,13 +38,16 @@ from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH, Standing, u
 from services.profile.domain.survivorship import (
     MAX_TRAITS,
     Best,
+    Corrections,
     Saying,
     TraitPolicy,
     candidates,
     challenge,
+    corrected,
     observe,
     survivors,
     values_of,
+    withdraw,
 )
 from services.profile.domain.tally import Tally, add, join
 from shared.contracts.profile_update import MAX_SNAPSHOT_IDENTIFIERS
@@ -83,6 +86,7 @@ class WorkingProfile:
         "_apart",
         "_best",
         "_by_type",
+        "_corrected",
         "_strong",
         "_survivors",
         "_tallies",
@@ -138,6 +142,8 @@ class WorkingProfile:
         self._tallies: dict[str, tuple[int, Tally | None]] = {}
         """By stream: how many instants are kept, and the tally over all anchors."""
         self._by_type: dict[str, list[str]] | None = None
+        self._corrected: Corrections | None = None
+        """What was rectified; None: not asked yet."""
         self._strong: dict[str, set[str]] | None = None
         """Of more identifiers than are shown, some among which those are, by type."""
         self._apart: set[str] | None = None
@@ -416,6 +422,10 @@ class WorkingProfile:
         held = self.state.held[anchor]
         if held.traits is None:
             held.traits = []
+        corrections = self.corrections()
+        for name in corrections.keys() & said.values.keys():
+            if corrections[name].covers(said.occurred_at):
+                del said.values[name]
         if observe(held.traits, said):
             self.tail = self._survivors = None
             self.facts_stored = False
@@ -424,6 +434,29 @@ class WorkingProfile:
                     challenge(self._best, candidates([[said]], self.policy))
                 else:  # what came later by name may be gone
                     self._best = None
+
+    def corrections(self) -> Corrections:
+        """The traits that were rectified, over all anchors."""
+        if self._corrected is None:
+            self._corrected = corrected(observations(self.state))
+        return self._corrected
+
+    def rectify(self, anchor: str, said: Saying, streams: Iterable[str]) -> None:
+        """Forget what was ever said of these traits, also in the streams of those that are
+        declared, and hang what is right on an identifier."""
+        for held in self.state.held.values():
+            if held.traits is not None:
+                withdraw(held.traits, said.values)
+            for stream in streams:
+                if held.events is not None and held.events.pop(stream, None) is not None:
+                    self.forget_tally(stream)
+        self._corrected = None
+        held = self.state.held[anchor]
+        if held.traits is None:
+            held.traits = []
+        observe(held.traits, said)
+        self.tail = self._best = self._survivors = None
+        self.facts_stored = False
 
     def absorb(self, loser: "WorkingProfile") -> None:
         """Take over everything the loser holds; the loser stays behind, empty and merged."""
@@ -441,7 +474,7 @@ class WorkingProfile:
 
     def _join(self, loser: "WorkingProfile") -> None:
         """Join what is derived of both, by what the smaller one has."""
-        self.head = self.tail = self.live = self._survivors = None
+        self.head = self.tail = self.live = self._survivors = self._corrected = None
         self.time_may_tell = True
         self.facts_stored = False
         self._total = totals.join(one for one in (self.total, loser.total) if one is not None)
@@ -480,7 +513,7 @@ class WorkingProfile:
         """Compute everything that is derived from the state anew."""
         self.head = self.tail = self.live = None
         self._total = self._by_type = self._strong = self._apart = None
-        self._best = self._survivors = None
+        self._best = self._survivors = self._corrected = None
         self._tallies = {}
         self.time_may_tell = True
         self.facts_stored = False

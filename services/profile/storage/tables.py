@@ -55,6 +55,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from services.profile.storage.consent_tables import consent_tables
 from services.profile.storage.group_tables import group_tables
+from services.profile.storage.privacy_tables import privacy_tables
 from shared.postgres.access_tables import access_tables
 from shared.postgres.tables import stream_tables
 
@@ -470,3 +471,4 @@ export_part = Table(
 )
 consent_tables(metadata)
 group_tables(metadata)
+privacy_tables(metadata)

@@ -165,7 +165,7 @@ _TIMELINE = text(
      CROSS JOIN LATERAL (
         SELECT id, occurred_at, body
           FROM touchpoint
-         WHERE touchpoint.anchor = held.anchor
+         WHERE touchpoint.anchor = held.anchor AND reason IS NULL
            AND (occurred_at, id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS uuid))
            AND (occurred_at, id) < (CAST(:before_at AS timestamptz), CAST(:before_id AS uuid))
          ORDER BY occurred_at DESC, id DESC
@@ -268,6 +268,7 @@ async def timeline(
 
 _HISTORY = text(
     "SELECT anchor::text, body FROM touchpoint WHERE anchor = ANY (CAST(:anchors AS uuid[]))"
+    " AND reason IS NULL"
 )
 
 

@@ -148,7 +148,7 @@ class ConsentLinks:
         async with transaction(self._engine) as tx:
             stored = await read_profile(tx, link.profile_id)
         rules, held, at = self._rules(), stored.state.consents, rfc3339(now)
-        keys = strongest(stored.state, keys_by_type(stored.state), rules.identity, 1)
+        keys = strongest(stored.state, keys_by_type(stored.state.held), rules.identity, 1)
         named = None if not keys else identifier_of(keys[0])
         return Opened(
             link,

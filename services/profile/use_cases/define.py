@@ -109,7 +109,7 @@ async def publish(
         published = await publish_document(tx, kind, draft, who=who)
         state = await definitions.exclude(tx)
         stored = await definitions.load(tx)
-        _stays_what_it_is(stored, kind, definition)
+        _stays_what_it_is(stored, definition)
         after = _with(stored, kind, key, draft.body)
         _check(state, after, kind, definition)
         epoch = await definitions.bump(tx)
@@ -210,10 +210,12 @@ async def register_leaves(
         return [leaf_hash(leaf) for leaf in leaves]
 
 
-def _stays_what_it_is(stored: Stored, kind: Kind, definition: Segment | Persona) -> None:
+def _stays_what_it_is(stored: Stored, definition: Segment | Persona | Trait) -> None:
     """Raises Conflict where a static list would become a condition, or the other way round."""
+    if not isinstance(definition, Segment):
+        return
     for row in stored.rows:
-        if (row.kind, row.key) == (kind, definition.key) and isinstance(definition, Segment):
+        if (row.kind, row.key) == (Kind.SEGMENT, definition.key):
             if is_static(row.body) and not definition.static:
                 raise Conflict(f"segment {row.key} is a static list: it takes no condition.")
             if definition.static and not is_static(row.body):

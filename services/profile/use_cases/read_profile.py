@@ -14,24 +14,27 @@ from services.profile.storage import (
     listing,
     merges,
     profiles,
+    suppression,
     touchpoints,
 )
 from services.profile.storage.merges import LoggedMerge
 from services.profile.storage.touchpoints import EVERY, Fate, Only, Position, StoredTouchpoint
 from shared.contracts.times import rfc3339
-from shared.errors import NotFound
+from shared.errors import Gone, NotFound
 
 
 async def read_profile(tx: AsyncConnection, profile_id: str) -> StoredProfile:
     """The active profile that an id stands for, through any number of merges.
 
-    Raises NotFound. The id has to be a UUID.
+    Raises NotFound, and Gone when it was erased. The id has to be a UUID.
     """
     stored = await profiles.read(tx, profile_id)
     if stored is not None and stored.merged_into is not None:
         now = await profiles.current(tx, [profile_id])
         stored = await profiles.read(tx, now[stored.id])
     if stored is None:
+        if await suppression.gone(tx, [profile_id]):
+            raise Gone(f"profile {profile_id} was erased")
         raise NotFound(f"there is no profile {profile_id}")
     await expire_consents(tx, [stored])
     return stored

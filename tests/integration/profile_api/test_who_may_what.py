@@ -93,6 +93,10 @@ ROUTES: dict[tuple[str, str], str] = {
         ("GET", f"{SEGMENT}/{part}"): "read"
         for part in ("traits", "external_ids", "events", "metadata")
     },
+    ("POST", "/v1/privacy-requests"): "privacy",
+    ("GET", "/v1/privacy-requests"): "privacy",
+    ("GET", "/v1/privacy-requests/{request_id}"): "privacy",
+    ("GET", "/v1/privacy-requests/{request_id}/document"): "privacy",
     **ACCESS_ROUTES,
 }
 
@@ -112,6 +116,7 @@ def url_of(path: str) -> str:
         merge_id=nil,
         link_id=nil,
         export_id=nil,
+        request_id=nil,
         key="default",
         space="s",
         collection="users",
