@@ -19,6 +19,8 @@ WARM = 50
 PREVIEWS = 3
 BATCH = 100
 
+Cpu = Callable[[], dict[str, float]]
+"""CPU time so far, in seconds, by process."""
 Ask = Callable[[random.Random], tuple[str, dict[str, Any] | None]]
 """A URL, and the body if it is a POST."""
 
@@ -26,12 +28,13 @@ Ask = Callable[[random.Random], tuple[str, dict[str, Any] | None]]
 @dataclass(frozen=True, slots=True)
 class ReadRun:
     """Answering times of one kind of request, in milliseconds; `budget` is of the 99th percentile:
-    what it must be, and what is aimed for."""
+    what it must be, and what is aimed for. `cpu` is in seconds a request, by process."""
 
     name: str
     milliseconds: list[float]
     seconds: float
     budget: tuple[float, float] | None
+    cpu: dict[str, float]
 
     def percentile(self, share: float) -> float:
         """The answering time that this share of requests did not exceed."""
@@ -54,7 +57,12 @@ READ = (50.0, 10.0)
 
 
 async def measure_reads(
-    masked: httpx.AsyncClient, clear: httpx.AsyncClient, *, people: int, requests: int
+    masked: httpx.AsyncClient,
+    clear: httpx.AsyncClient,
+    *,
+    people: int,
+    requests: int,
+    cpu: Cpu,
 ) -> list[ReadRun]:
     """Every kind of read. `masked` shows the token of a viewer; `clear` one that may see personal
     data, so each of its answers is an entry of the audit log."""
@@ -110,7 +118,7 @@ async def measure_reads(
         (f"{BATCH} profiles at once", masked, batch, None),
     ]
     return [
-        await _run(name, client, ask, requests if budget else requests // 10, budget)
+        await _run(name, client, ask, requests if budget else requests // 10, budget, cpu)
         for name, client, ask, budget in kinds
     ]
 
@@ -144,10 +152,11 @@ async def _run(
     ask: Ask,
     requests: int,
     budget: tuple[float, float] | None,
+    cpu: Cpu,
 ) -> ReadRun:
     """Send from two connections, each waiting for its answer."""
     taken: list[float] = []
-    since = time.perf_counter()
+    since, before = time.perf_counter(), cpu()
 
     async def connection(seed: int) -> None:
         chance = random.Random(seed)  # noqa: S311 - a load, no secret
@@ -163,4 +172,6 @@ async def _run(
                 raise RuntimeError(f"{name}: nobody was found")
 
     await asyncio.gather(*(connection(seed) for seed in range(CONNECTIONS)))
-    return ReadRun(name, taken, time.perf_counter() - since, budget)
+    seconds, asked = time.perf_counter() - since, len(taken) + CONNECTIONS * WARM
+    used = {one: (after - before[one]) / asked for one, after in cpu().items()}
+    return ReadRun(name, taken, seconds, budget, used)

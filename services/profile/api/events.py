@@ -34,8 +34,8 @@ async def get_event_identity(
     id_ = _touchpoint(event_id) if source is None else touchpoint_id(source, event_id)
     async with transaction(engine) as tx:
         found = await explain_identity(tx, str(id_))
-        if found.identifiers and found.profile_now is not None:
-            await sees.note(tx, {found.profile_now: ["event.identifiers"]})
+        if found.identifiers:
+            await sees.note(tx, {found.profile_now or str(id_): ["event.identifiers"]})
     view = found._asdict()
     listed = [
         {"type": one.type, "value": one.value, "outcome": one.outcome, "rule": one.rule}

@@ -91,7 +91,11 @@ async def get_profile_by_identifier(
         return await _shown(tx, stored, state.rules, sees, fields, include)
 
 
-@router.get("/v1/profiles/{profile_id}", response_model=ProfileView)
+@router.get(
+    "/v1/profiles/{profile_id}",
+    response_model=ProfileView,
+    responses={304: {"description": "Its version is the one of `If-None-Match`."}},
+)
 async def get_profile(
     profile_id: UUID,
     engine: Engine,

@@ -14,6 +14,7 @@ from services.profile.domain.segment import read_profile_condition
 from services.profile.storage import exports, population
 from services.profile.storage.exports import NIL, Export
 from services.profile.use_cases.live_definitions import LiveDefinitions
+from shared import clock
 from shared.conditions.leaves import references
 from shared.conditions.tree import Condition
 from shared.errors import Conflict, NotFound, Problem, TooMany, Unprocessable
@@ -25,6 +26,7 @@ from shared.postgres.transaction import transaction
 KIND = "export"
 KEPT_DAYS = 7
 MOST_OPEN = 20
+EXPIRE_SECONDS = 600.0
 PAGE = 5_000
 PIECE = 100
 """So many profiles are read and encoded at once while others wait for this process."""
@@ -112,6 +114,7 @@ class ExportProfiles:
         self._engine = engine
         self._live = LiveDefinitions()
         self._in_hand: str | None = None
+        self._expire_at = 0.0
 
     async def advance(self, limit: int) -> int:
         """Look at the next PAGE profiles of the oldest open export; 1 if there was one, else 0.
@@ -121,7 +124,9 @@ class ExportProfiles:
         async with transaction(self._engine) as tx:
             job = await exports.take(tx)
             if job is None:
-                await exports.expire(tx, KEPT_DAYS)
+                if clock.monotonic_seconds() >= self._expire_at:
+                    await exports.expire(tx, KEPT_DAYS)
+                    self._expire_at = clock.monotonic_seconds() + EXPIRE_SECONDS
                 return 0
             self._in_hand = job.id
             if job.status == "waiting":
