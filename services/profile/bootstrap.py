@@ -6,17 +6,23 @@ from functools import partial
 
 from services.profile.api.app import create_app
 from services.profile.domain.absorb import Rules
+from services.profile.domain.consent_links import MIN_KEY
 from services.profile.settings import ProfileSettings
 from services.profile.storage.link_engine import require_engine
 from services.profile.storage.tables import MIGRATIONS, SCHEMA
 from services.profile.use_cases.absorb_touchpoints import AbsorbTouchpoints
 from services.profile.use_cases.backfill_definitions import BackfillDefinitions
+from services.profile.use_cases.consent_links import LinkKeys
+from services.profile.use_cases.export_profiles import ExportProfiles
 from services.profile.use_cases.fan_out import FanOut, measure
+from services.profile.use_cases.fill_lists import FillLists
 from services.profile.use_cases.find_links import Linker
 from services.profile.use_cases.load_rules import live_rules
 from services.profile.use_cases.sweep_deadlines import SweepDeadlines
 from services.profile.use_cases.sweep_deadlines import measure as measure_deadlines
+from services.profile.use_cases.take_to_members import TakeToMembers
 from services.profile.use_cases.verify_identity import Verified, verify_identity
+from shared.errors import Misconfigured
 from shared.observability.health import Health
 from shared.postgres.engine import create_engine
 from shared.runtime.assembly import (
@@ -30,7 +36,7 @@ from shared.runtime.assembly import (
 from shared.runtime.cli import Command
 from shared.runtime.poller import poll
 from shared.runtime.service import Role, run_role
-from shared.settings import load
+from shared.settings import load, read_secret_file
 
 
 async def _worker(settings: ProfileSettings) -> Role:
@@ -54,6 +60,9 @@ async def _sweeper(settings: ProfileSettings) -> Role:
     backfill = BackfillDefinitions(
         built.engine, topics=built.topics, counts=built.counts, rules=rules
     )
+    exports = ExportProfiles(built.engine)
+    lists = FillLists(built.engine, topics=built.topics, counts=built.counts, rules=rules)
+    members = TakeToMembers(built.engine, topics=built.topics, counts=built.counts, rules=rules)
     return Role(
         health=Health(built.name, built.checks()),
         stages=[
@@ -63,6 +72,9 @@ async def _sweeper(settings: ProfileSettings) -> Role:
                 "definitions": partial(
                     poll, backfill.advance, backfill.give_up, what="definitions"
                 ),
+                "exports": partial(poll, exports.advance, exports.give_up, what="exports"),
+                "groups": partial(poll, members.advance, members.give_up, what="groups"),
+                "lists": partial(poll, lists.advance, lists.give_up, what="lists"),
             },
             {
                 "catalogue": built.catalogue.run,
@@ -80,9 +92,24 @@ async def _api(settings: ProfileSettings) -> Role:
     rules = live_rules(built.engine)
     health = Health(built.name, built.checks())
     app = create_app(
-        built.engine, health=health, topics=built.topics, counts=built.counts, rules=rules
+        built.engine,
+        health=health,
+        topics=built.topics,
+        counts=built.counts,
+        rules=rules,
+        keys=_link_keys(settings),
     )
     return api_role(built, health=health, app=app, also={"rules": rules.run})
+
+
+def _link_keys(settings: ProfileSettings) -> LinkKeys | None:
+    if settings.consent_key_file is None:
+        return None
+    keys = read_secret_file(settings.consent_key_file).split()
+    if any(len(key) < MIN_KEY for key in keys):
+        raise Misconfigured([f"{settings.consent_key_file}: a key needs {MIN_KEY} characters"])
+    url = settings.public_url or settings.profile_url
+    return LinkKeys(tuple(key.encode() for key in keys), url)
 
 
 async def _linker(settings: ProfileSettings) -> Role:

@@ -9,6 +9,7 @@ profiles are: the job asks again, for a negation of one that is not there would 
 from collections.abc import Iterator
 from typing import Any
 
+from shared.conditions.facts import of_profile
 from shared.conditions.parse import read_condition
 from shared.conditions.tree import Condition
 from shared.errors import Problem
@@ -40,8 +41,11 @@ def _unanswerable(node: Any, path: str) -> Iterator[tuple[str, str]]:
                 yield from _unanswerable(part, f"{path}.{kind}[{place}]")
         case {"not": part}:
             yield from _unanswerable(part, f"{path}.not")
-        case {"attr": attr} if not attr.startswith("profile."):
-            yield f"{path}.attr", "an audience is asked about profiles: there is no event of theirs"
+        case {"attr": attr} if not of_profile(attr):
+            yield (
+                f"{path}.attr",
+                "an audience is asked about profile.*, its groups and consents alone",
+            )
         case {"op": "changed_to"}:
             yield f"{path}.op", "nothing changes while an audience is asked"
         case _:

@@ -5,6 +5,7 @@ A copy is a native event as the publisher could have written it, with the id
 is followed through merges: the profile's own id. It carries no audience, so it ends there.
 """
 
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,8 +18,10 @@ from shared.conditions.audience import read_audience
 from shared.conditions.closure import Holds, compile_condition
 from shared.conditions.facts import Facts
 from shared.conditions.leaves import references
+from shared.contracts.consents import consents_at
 from shared.contracts.identifiers import RESERVED_TYPE
-from shared.contracts.profile_update import snapshot_decoder, update_decoder
+from shared.contracts.profile_update import group_facts, snapshot_decoder, update_decoder
+from shared.contracts.times import rfc3339
 from shared.contracts.touchpoint import Touchpoint
 from shared.errors import Problem, Unprocessable
 
@@ -62,8 +65,9 @@ def not_in_force(meant: Membership, definitions: Definitions) -> str | None:
     return None
 
 
-def facts_of(profile: WorkingProfile, rules: IdentityRules) -> Facts:
-    """What conditions know of a profile, read from the very snapshot that receivers get."""
+def facts_of(profile: WorkingProfile, rules: IdentityRules, at: datetime) -> Facts:
+    """What conditions know of a profile at an instant, read from the very snapshot that receivers
+    get."""
     message = update_decoder.decode(update(profile, _NO_CAUSE, rules))
     snapshot = snapshot_decoder.decode(message.profile)
     return Facts(
@@ -71,7 +75,10 @@ def facts_of(profile: WorkingProfile, rules: IdentityRules) -> Facts:
         computed=snapshot.computed,
         segments=frozenset(snapshot.segments),
         persona=None if snapshot.persona is None else snapshot.persona["key"],
-        consents={(one.purpose, one.channel): one.status for one in snapshot.consents},
+        consents=consents_at(snapshot.consents, rfc3339(at)) if snapshot.consents else {},
+        household=group_facts(snapshot, "household"),
+        account=group_facts(snapshot, "account"),
+        links={"accounts": snapshot.accounts or None, "lists": profile.standing.lists or None},
     )
 
 

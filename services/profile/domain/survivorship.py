@@ -18,6 +18,9 @@ MAX_VALUE_BYTES = 2048
 MAX_TRAITS = 200
 """Traits per anchor, and per profile when shown: the first by name, which is a join as well."""
 
+CONTEXT_TIMEZONE = "$context.timezone"
+"""Kept like a trait but not shown as one: the zone that the customer's device reported."""
+
 REMOVED = b"null"
 """The value of a trait that was removed: an observation like any other, so it can win or lose."""
 
@@ -55,20 +58,23 @@ Rule = Literal["only_value", "verified", "source_priority", "most_recent", "tie_
 
 
 class RunnerUp(NamedTuple):
-    """A value that did not survive. Times are RFC 3339 UTC; None means the trait was removed."""
+    """A value that did not survive. Times are RFC 3339 UTC; None means the trait was removed.
+    `refused` says why it could not survive at all."""
 
     value: Any
     source: str
     observed_at: str
+    refused: str | None = None
 
 
 class Provenance(NamedTuple):
-    """Where a trait's value comes from, and the rule by which it won over the next best."""
+    """Where a trait's value comes from, and the rule by which it won over the next best. Without a
+    source no value survived, and the rule says why."""
 
     value: Any
-    source: str
-    observed_at: str
-    rule: Rule
+    source: str | None
+    observed_at: str | None
+    rule: str
     runners_up: tuple[RunnerUp, ...]
 
 
@@ -84,6 +90,9 @@ class Candidate(NamedTuple):
     name: str
 
 
+Best = dict[str, Candidate]
+"""The survivor of each trait, by its name."""
+
 MAX_RUNNERS_UP = 10
 _ENCODE = msgspec.json.Encoder(order="deterministic").encode
 _DECODE = msgspec.json.Decoder().decode
@@ -92,6 +101,17 @@ _DECODE = msgspec.json.Decoder().decode
 def canonical(value: Any) -> bytes:
     """A trait's value as JSON with sorted keys: equal values are equal bytes."""
     return _ENCODE(value)
+
+
+def usable_values(traits: Mapping[str, Any]) -> dict[str, bytes]:
+    """The traits that a touchpoint states, as they are kept; those with an overlong name or value,
+    and names that only we use, are left out."""
+    values: dict[str, bytes] = {}
+    for name, value in traits.items():
+        encoded = canonical(value)
+        if len(name) <= MAX_NAME and len(encoded) <= MAX_VALUE_BYTES and name != CONTEXT_TIMEZONE:
+            values[name] = encoded
+    return values
 
 
 def observe(heard: Observations, said: Saying) -> bool:
@@ -140,11 +160,24 @@ def survivors(anchors: Iterable[Observations], policy: TraitPolicy) -> Mapping[s
     heard = [said for heard in anchors for said in heard]
     if len(heard) == 1:
         return heard[0].values
-    best: dict[str, Candidate] = {}
-    for challenger in candidates([heard], policy):
+    best: Best = {}
+    challenge(best, candidates([heard], policy))
+    return values_of(best)
+
+
+def challenge(best: Best, challengers: Iterable[Candidate]) -> bool:
+    """Let the greater of each trait win, in place; False if no challenger did."""
+    won = False
+    for challenger in challengers:
         held = best.get(challenger.name)
         if held is None or challenger > held:
             best[challenger.name] = challenger
+            won = True
+    return won
+
+
+def values_of(best: Best) -> dict[str, bytes]:
+    """The surviving values by the names of their traits."""
     return {name: one.value for name, one in best.items()}
 
 

@@ -112,11 +112,11 @@ class FanOut:
             if until is None
             else await listing.page_of_all(tx, after=job.position, until=until, limit=limit)
         )
-        rules = self._rules()
+        rules, at = self._rules(), await listing.business_time(tx)
         messages, left_out = OutboxBuffer(self._counts), 0
         for stored in page:
             profile = WorkingProfile(stored, rules.traits)
-            if stored.status != "active" or not meant.holds(facts_of(profile, rules.identity)):
+            if stored.status != "active" or not meant.holds(facts_of(profile, rules.identity, at)):
                 continue
             if profile.size:
                 key = f"{RESERVED_TYPE}:{stored.id}".encode()
