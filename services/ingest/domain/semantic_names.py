@@ -200,8 +200,9 @@ _INTRODUCTION = (
     "A touchpoint may have any `type`. These are the names that several channels share: a rule or a"
     " segment that is written with them covers every channel that uses them, on line and off line.",
     "The names of the online groups are those of Segment's specifications for e-commerce, e-mail,"
-    " mobile and live chat, so its SDKs send them already. The last two say in the same grammar what"
-    " customers allow and refuse, and what happens in stores, on the telephone, at terminals and in surveys.",
+    " mobile and live chat, so its SDKs send them already. The last two say in the same grammar"
+    " what customers allow and refuse, and what happens in stores, on the telephone, at terminals"
+    " and in surveys.",
     "",
     "A property that is not listed is kept all the same. Money is `total` (or `price`) with"
     f" `currency` (ISO 4217). {REVENUE[0]} and {REVENUE[1]} are orders: their `total` is the"
