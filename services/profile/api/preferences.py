@@ -22,6 +22,7 @@ from services.profile.domain.consent_links import (
     MAX_TOKEN,
     BrokenLinkError,
     ExpiredLinkError,
+    Kind,
 )
 from services.profile.domain.period import parse_period
 from services.profile.domain.preferences import Pair
@@ -149,8 +150,8 @@ def _add_preferences(router: APIRouter, links: ConsentLinks | None, throttle: Th
         """The page with the customer's preferences."""
 
         async def show() -> Response:
-            opened = await _open(links, token, throttle)
-            return _html(_preferences(opened))
+            there = _admitted(links, token, "preferences", throttle)
+            return _html(_preferences(await there.open(token)))
 
         return await _answered(show)
 
@@ -159,9 +160,8 @@ def _add_preferences(router: APIRouter, links: ConsentLinks | None, throttle: Th
         """What the customer chose on the page; or one click of a mail program (RFC 8058)."""
 
         async def change() -> Response:
-            opened = await _open(links, token, throttle)
-            form = await _form(request)
-            there, proof = _there(links), _proof(request, PAGE)
+            there = _admitted(links, token, "preferences", throttle)
+            form, proof = await _form(request), _proof(request, PAGE)
             if form.one_click:
                 await there.refuse(token, _proof(request, ONE_CLICK), everything=False)
                 return Response("Unsubscribed.\n", media_type="text/plain", headers=pages.HEADERS)
@@ -177,8 +177,7 @@ def _add_preferences(router: APIRouter, links: ConsentLinks | None, throttle: Th
                     on=form.pairs("on"),
                     proof=proof,
                 )
-            opened = await there.open(token)
-            return _html(_preferences(opened, notice))
+            return _html(_preferences(await there.open(token), notice))
 
         return await _answered(change)
 
@@ -189,8 +188,7 @@ def _add_confirmation(router: APIRouter, links: ConsentLinks | None, throttle: T
         """Asks whether the customer means it; opening the link confirms nothing."""
 
         async def show() -> Response:
-            asked = await _there(links).ask(token)
-            throttle.use(asked.link.profile_id)
+            asked = await _admitted(links, token, "confirmation", throttle).ask(token)
             name = asked.link.purpose if asked.purpose is None else asked.purpose.name
             if asked.state == "pending":
                 return _html(pages.confirmation_page(name, asked.link.channel))
@@ -205,20 +203,22 @@ def _add_confirmation(router: APIRouter, links: ConsentLinks | None, throttle: T
         """The second yes of a double opt-in."""
 
         async def confirmed() -> Response:
-            asked = await _there(links).ask(token)
-            throttle.use(asked.link.profile_id)
+            there = _admitted(links, token, "confirmation", throttle)
             await _form(request)
-            await _there(links).confirm(token, _proof(request, CONFIRMING))
+            asked = await there.confirm(token, _proof(request, CONFIRMING))
             name = asked.link.purpose if asked.purpose is None else asked.purpose.name
             return _html(pages.message_page("Thank you", f"You have confirmed {name}."))
 
         return await _answered(confirmed)
 
 
-async def _open(links: ConsentLinks | None, token: str, throttle: Throttle) -> Opened:
-    opened = await _there(links).open(token)
-    throttle.use(opened.link.profile_id)
-    return opened
+def _admitted(
+    links: ConsentLinks | None, token: str, kind: Kind, throttle: Throttle
+) -> ConsentLinks:
+    """For a link that we signed, and that is not used too often."""
+    there = _there(links)
+    throttle.use(there.signed(token, kind).profile_id)
+    return there
 
 
 async def _answered(work: Callable[[], Awaitable[Response]]) -> Response:

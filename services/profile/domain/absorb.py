@@ -17,17 +17,15 @@ from services.profile.domain.absorbed import (
     Known,
     MergeCause,
     Naming,
-    Said,
 )
 from services.profile.domain.assess import Change, assess, concerned, epoch_of, note_due, regroup
-from services.profile.domain.consent_change import Entry, cause_of
-from services.profile.domain.consent_events import hear
 from services.profile.domain.consent_rules import ConsentRules
 from services.profile.domain.derive import note_traits
 from services.profile.domain.evidence import note_of
 from services.profile.domain.group_call import KIND as GROUP
 from services.profile.domain.group_call import group_call, groups_of
 from services.profile.domain.identity import VALUES_UNTIL_SHARED, IdentityRules, stand_in
+from services.profile.domain.listening import Listener
 from services.profile.domain.members import Members
 from services.profile.domain.profile import (
     ProfileState,
@@ -91,6 +89,7 @@ class Fold:
         self.profiles = WorkingProfiles(known.profiles, rules.traits)
         self.result = Absorbed()
         self.members = Members(known.look, rules.identity, naming.change, self.result.messages)
+        self.listener = Listener(rules.consents, known.look, rules.identity, naming, self.result)
 
     def apply(self, arrival: Arrival) -> None:
         """Fold the next touchpoint."""
@@ -295,7 +294,7 @@ class Fold:
         mask |= self.members.note(profile, anchor, touchpoint)
         heard = None
         if touchpoint.type in self.rules.consents.events:
-            heard = self._hear(profile, anchor, touchpoint)
+            heard = self.listener.hear(profile, anchor, touchpoint)
             mask |= self.look.definitions.by_consent if heard else 0
         changes: list[Change] = []
         if arrival.usable.links or touchpoint.kind == GROUP:
@@ -307,40 +306,9 @@ class Fold:
             tell(profile, arrival.body, self.rules.identity, look=self.look)
         )
         if heard:
-            self._tell_consents(profile, heard, touchpoint)
+            self.listener.tell(profile, heard, touchpoint)
         if changes:
             self.members.tell(profile, changes, touchpoint)
-
-    def _hear(
-        self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope
-    ) -> list[Entry]:
-        """Record what it says about consents; what that changed."""
-        heard = hear(profile.state.consents, touchpoint, self.rules.consents)
-        self.result.outcomes["consent_dropped"] += heard.dropped
-        for entry in heard.entries:
-            said = Said(entry, profile.id, anchor, touchpoint.source, touchpoint.id)
-            self.result.said.append(said)
-        if heard.entries:
-            profile.forget_consents()
-        return heard.entries
-
-    def _tell_consents(
-        self, profile: WorkingProfile, entries: list[Entry], touchpoint: TouchpointEnvelope
-    ) -> None:
-        """Say which consents hold otherwise, as an update that follows the touchpoint's own."""
-        if not any(entry.is_news for entry in entries):
-            return
-        cause = cause_of(
-            entries,
-            id_=self.naming.change(profile.id, profile.seq + 1),
-            occurred_at=touchpoint.occurred_at,
-            received_at=touchpoint.received_at,
-            actor=touchpoint.source,
-            reason="event",
-            touchpoint_id=touchpoint.id,
-            historical=touchpoint.historical,
-        )
-        self.result.messages.append(tell(profile, cause, self.rules.identity, look=self.look))
 
     def _hear_group(self, touchpoint: TouchpointEnvelope) -> None:
         """Note what a group call says of its group."""

@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.profile.domain.absorbed import Said
 from services.profile.domain.consent_change import Entry
 from services.profile.storage.identifiers import identifier_id
 
@@ -95,6 +96,23 @@ async def append(tx: AsyncConnection, lines: Sequence[NewLine]) -> None:
             "proofs": [msgspec.json.encode(line.proof).decode() for line in lines],
         },
     )
+
+
+async def append_said(tx: AsyncConnection, said: Sequence[Said]) -> None:
+    """Add what touchpoints said; nothing where they said nothing."""
+    if said:
+        await append(
+            tx,
+            [
+                NewLine(
+                    one.entry,
+                    one.profile_id,
+                    one.anchor,
+                    Proof(one.source, touchpoint_id=one.touchpoint_id),
+                )
+                for one in said
+            ],
+        )
 
 
 _LINE = """change.id::text, change.profile_id::text, change.purpose, change.channel, change.what,

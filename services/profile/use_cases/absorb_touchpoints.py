@@ -19,7 +19,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Fold, Rules
-from services.profile.domain.absorbed import NO_IDENTITY, Absorbed, Arrival, Known, Said
+from services.profile.domain.absorbed import NO_IDENTITY, Absorbed, Arrival, Known
 from services.profile.domain.definitions import Look
 from services.profile.domain.evidence import encode_notes
 from services.profile.domain.identity import stand_in, usable
@@ -288,8 +288,7 @@ def _type_and_value(key: str) -> tuple[str, str]:
 
 async def _write(tx: AsyncConnection, absorbed: Absorbed, ids: _Ids) -> None:
     await profiles.write(tx, absorbed.changed)
-    if absorbed.said:
-        await consent_history.append(tx, [_line(said) for said in absorbed.said])
+    await consent_history.append_said(tx, absorbed.said)
     await deadlines.write(tx, absorbed.changed)
     await identifiers.move(tx, {ids.of(key): to for key, to in absorbed.moved.items()})
     await identifiers.share(tx, [ids.of(key) for key in absorbed.shared])
@@ -304,11 +303,6 @@ async def _write(tx: AsyncConnection, absorbed: Absorbed, ids: _Ids) -> None:
         },
         reason_if_none=NO_IDENTITY,
     )
-
-
-def _line(said: Said) -> consent_history.NewLine:
-    proof = consent_history.Proof(said.source, touchpoint_id=said.touchpoint_id)
-    return consent_history.NewLine(said.entry, said.profile_id, said.anchor, proof)
 
 
 def _row(arrival: Arrival, ids: _Ids) -> touchpoints.NewTouchpoint:

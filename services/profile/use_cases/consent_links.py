@@ -142,6 +142,10 @@ class ConsentLinks:
         )
         return Made(signed(link, self._keys.keys), moment_of(expires))
 
+    def signed(self, token: str, kind: Kind) -> ConsentLink:
+        """What a link is for, whatever its age. Raises BrokenLinkError when nobody signed it."""
+        return read_link(token, self._keys.keys, kind=kind, now=0)
+
     async def open(self, token: str) -> Opened:
         """What a link to the preferences shows. Raises what `read_link` raises, and NotFound."""
         now, link = await self._read(token, "preferences")
@@ -221,8 +225,7 @@ class ConsentLinks:
         return asked
 
     async def _read(self, token: str, kind: Kind) -> tuple[datetime, ConsentLink]:
-        # Signed by nobody: known before the database is asked for the time.
-        read_link(token, self._keys.keys, kind=kind, now=0)
+        self.signed(token, kind)  # before the database is asked for the time
         async with transaction(self._engine) as tx:
             now = await listing.business_time(tx)
         return now, read_link(token, self._keys.keys, kind=kind, now=instant_of(now))

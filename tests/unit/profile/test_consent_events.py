@@ -180,3 +180,22 @@ def test_a_full_profile_takes_no_more_but_a_general_refusal() -> None:
     )
     assert result.outcomes["consent_dropped"] == 1
     assert status(world, "p7", "sms") == "denied"
+
+
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_batches_of_any_size_give_the_same_bytes(size: int) -> None:
+    story = [
+        form(1, consent(), consent("denied", "ads")),
+        touchpoint(2, MAIL, PHONE),
+        sms(3, "STOP"),
+        sms(4, "START"),
+        form(5, consent("denied"), consent(purpose="ads", expires_at="2026-11-22T00:00:00Z")),
+        touchpoint(6, ("user_id", "u"), type="Unsubscribed", channel="email"),
+        touchpoint(7, MAIL, ("user_id", "u")),
+    ]
+    whole, parts = World(), World()
+    whole.take(*story)
+    for start in range(0, len(story), size):
+        parts.take(*story[start : start + size])
+    assert parts.messages == whole.messages
+    assert parts.rows == whole.rows
