@@ -18,6 +18,7 @@ from services.profile.domain.groups import (
     Links,
     accounts_of,
     household_of,
+    id_of_facts,
     lists_of,
     say,
 )
@@ -104,6 +105,7 @@ class WorkingProfile:
         "policy",
         "seq",
         "seq_before",
+        "spare_facts",
         "state",
         "status",
         "tail",
@@ -136,6 +138,8 @@ class WorkingProfile:
         """Its groups and lists as they are stored."""
         self.groups: dict[str, Group] = {}
         """What groups it was found to belong to since, by id."""
+        self.spare_facts: list[bytes] = []
+        """What a profile that was united with it knew of its own groups."""
         self.unheard: set[str] = set()
         """Those of them of which nothing is known yet that conditions read."""
         self._total: totals.Sums | None = None
@@ -261,16 +265,25 @@ class WorkingProfile:
         )
         self.groups = {one.id: one for one in [*accounts, *([household] if household else [])]}
         if now != before:
-            others = {kind for kind in KINDS if now.group(kind) != before.group(kind)}
             standing.household = now.household
             standing.accounts, standing.lists = list(now.accounts), list(now.lists)
+            known = [*standing.group_facts.values(), *self.spare_facts]
             standing.group_facts = {
-                kind: facts for kind, facts in standing.group_facts.items() if kind not in others
+                kind: facts
+                for kind in sorted(KINDS)
+                for facts in known
+                if (id_ := now.group(kind)) is not None and id_of_facts(facts) == id_
             }
-            self.unheard = {id_ for kind in others if (id_ := now.group(kind)) is not None}
+            self.unheard = self.lacking()
             self.head = None
             self.facts_stored = False
         return before
+
+    def lacking(self) -> set[str]:
+        """The groups that conditions read and of which nothing is known yet."""
+        standing = self.standing
+        ids = {kind: standing.group(kind) for kind in KINDS if kind not in standing.group_facts}
+        return {id_ for id_ in ids.values() if id_ is not None}
 
     @property
     def links_now(self) -> LinkedTo:
@@ -467,6 +480,7 @@ class WorkingProfile:
         mine.created_at = min(mine.created_at, theirs.created_at)
         mine.last_seen_at = max(mine.last_seen_at, theirs.last_seen_at)
         self.n_merges += loser.n_merges + 1
+        self.spare_facts = list(loser.standing.group_facts.values())
         mine.standing = unite(self.standing, loser.standing)
         theirs.held, theirs.consents, theirs.standing = {}, {}, None
         loser.status, loser.merged_into = "merged", self.id

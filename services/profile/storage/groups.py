@@ -190,6 +190,7 @@ _SELECT = """
       FROM linked_group
 """
 _READ = text(f"{_SELECT} WHERE id = CAST(:id AS uuid)")
+_READ_MANY = text(f"{_SELECT} WHERE id = ANY (CAST(:ids AS uuid[]))")
 _OF_PROFILE = text(
     f"""{_SELECT}
      WHERE id = ANY (ARRAY (SELECT group_id FROM group_member
@@ -217,6 +218,11 @@ async def read(tx: AsyncConnection, id_: str) -> StoredGroup | None:
     """One group; None when there is none."""
     row = (await tx.execute(_READ, {"id": id_})).one_or_none()
     return None if row is None else _stored(row)
+
+
+async def read_many(tx: AsyncConnection, ids: Iterable[str]) -> dict[str, StoredGroup]:
+    """Those of the groups that there are, by id."""
+    return {row.id: _stored(row) for row in await tx.execute(_READ_MANY, {"ids": sorted(ids)})}
 
 
 async def of_profile(tx: AsyncConnection, profile_id: str) -> list[StoredGroup]:
