@@ -64,7 +64,7 @@ POINTS = (
 REFUSALS = ("veto", "limit", "cap", "cannot_link", "shared")
 """Rules of identity that stand against uniting profiles, as the metrics name them."""
 
-BREATH_SECONDS = 0.01
+BREATH_SECONDS = 0.002
 """So long a fold keeps the process for itself."""
 
 TRIES = 3
