@@ -213,10 +213,9 @@ async def test_a_storm_ends_in_time_and_the_others_hardly_feel_it(
 
 
 async def test_a_thousand_ids_of_one_person_in_one_batch(worker: Worker) -> None:
-    bodies = [touchpoint(n, ("user_id", "u"), ("device_id", f"d{n}")) for n in range(1000)]
-    spread = [{**one, "occurred_at": visit(n, "x")["occurred_at"]} for n, one in enumerate(bodies)]
+    bodies = [visit(8 * n, "day", ("user_id", "u"), ("device_id", f"d{n}")) for n in range(1000)]
     began = time.monotonic()
-    await worker.absorb(*spread)
+    await worker.absorb(*bodies)
     assert time.monotonic() - began <= MOST_SECONDS
     (person,) = await worker.active()
     assert (person.computed.touchpoints, len(person.identifiers)) == (1000, 1000)
