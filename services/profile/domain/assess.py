@@ -26,14 +26,15 @@ _DECODE = msgspec.json.Decoder().decode
 
 
 class Change(NamedTuple):
-    """A membership that began or ended, another persona, or other values of traits."""
+    """A membership that began or ended, another persona, or other values of traits, which are
+    named with what they were before (JSON)."""
 
     kind: Kind
     segment: str | None = None
     persona: str | None = None
     before: str | None = None
     reason: str | None = None
-    traits: tuple[str, ...] = ()
+    traits: Mapping[str, bytes] = {}
 
 
 def epoch_of(profile: WorkingProfile, definitions: Definitions) -> int:
@@ -167,7 +168,7 @@ def look_at_all(profile: WorkingProfile, look: Look, *, at: str) -> list[Change]
 
 
 def _of_traits(derived: Derived) -> list[Change]:
-    return [Change("trait_changed", traits=tuple(sorted(derived.names)))] if derived.names else []
+    return [Change("trait_changed", traits=derived.before)] if derived.before else []
 
 
 def _leave_what_is_gone(profile: WorkingProfile, definitions: Definitions) -> list[Change]:

@@ -19,7 +19,9 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 class MembershipCause(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """Why an update was sent: a membership, the persona or traits changed. `at` is when they did.
 
-    `backfill`: by a definition or by history, not because of something that just happened.
+    `changed` are the traits with their values before, null for none; computed ones are
+    `computed.<name>`. `backfill`: by a definition or by history, not because of something that just
+    happened.
     `touchpoint_id` is the touchpoint that made the difference, if it was one.
     """
 
@@ -30,7 +32,7 @@ class MembershipCause(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True
     persona: str | None = None
     before: str | None = None
     reason: str | None = None
-    traits: list[str] = []
+    changed: dict[str, msgspec.Raw] = {}
     touchpoint_id: str | None = None
     backfill: bool = False
 
@@ -70,7 +72,7 @@ def tell_memberships(
             persona=change.persona,
             before=change.before,
             reason=change.reason,
-            traits=list(change.traits),
+            changed={name: msgspec.Raw(value) for name, value in change.traits.items()},
             touchpoint_id=touchpoint_id,
             backfill=backfill,
         )

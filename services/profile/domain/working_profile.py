@@ -5,7 +5,7 @@ first needed, and again only when a touchpoint changed them. None of it may depe
 profile that was stored and loaded in between must give the same bytes.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 
 from services.profile.domain import sums as totals
 from services.profile.domain.consent import most_restrictive
@@ -24,6 +24,8 @@ from services.profile.domain.profile import (
 )
 from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH, Standing, unite
 from services.profile.domain.survivorship import (
+    MAX_TRAITS,
+    REMOVED,
     Saying,
     TraitPolicy,
     observe,
@@ -39,6 +41,7 @@ class WorkingProfile:
         "_by_type",
         "_tallies",
         "_total",
+        "defined",
         "due_before",
         "facts_stored",
         "head",
@@ -74,6 +77,8 @@ class WorkingProfile:
         """Whether the stored facts of conditions in SQL are still right, but for the sums."""
         self.live: bytes | None = None
         """The part of the snapshot with segments, persona and event leaves; None as above."""
+        self.defined: dict[str, bytes] | None = None
+        """Computed traits that people defined, as a snapshot has them, by name; None as above."""
         self.time_may_tell = False
         """Whether the next instant at which time alone changes something has to be found anew."""
         self.due_before = None if stored.state.standing is None else stored.state.standing.due
@@ -214,7 +219,8 @@ class WorkingProfile:
         return overlaid(self.observed(), self.state)
 
     def forget_computed(self) -> None:
-        """A computed trait that people defined has another value: store it."""
+        """A computed trait that people defined has another value: show and store it."""
+        self.defined = None
         self.marked = True
 
     def forget_traits(self) -> None:
@@ -265,6 +271,14 @@ class WorkingProfile:
             self.tail = None
             self.facts_stored = False
 
+    def changed_by(self, said: Saying, names: Set[str]) -> Set[str]:
+        """Those of the names whose surviving value is not what is said of them anyway; to be asked
+        before it is observed. What says the same as the survivor can only take its place."""
+        best = self.observed()
+        if len(best) + len(said.values) > MAX_TRAITS:
+            return names
+        return {name for name in names if best.get(name, REMOVED) != said.values[name]}
+
     def absorb(self, loser: "WorkingProfile") -> None:
         """Take over everything the loser holds; the loser stays behind, empty and merged."""
         mine, theirs = self.state, loser.state
@@ -299,7 +313,7 @@ class WorkingProfile:
 
     def forget_derived(self) -> None:
         """Compute everything that is derived from the state anew."""
-        self.head = self.tail = self.live = None
+        self.head = self.tail = self.live = self.defined = None
         self._total = self._by_type = None
         self._tallies = {}
         self.time_may_tell = True
