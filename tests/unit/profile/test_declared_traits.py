@@ -100,7 +100,7 @@ def test_with_no_value_of_the_type_there_is_none_and_provenance_says_why() -> No
     world.take(says(1, "1990-02-30"))
     assert shown(world) == {}
     found = why(world, tier)
-    assert (found.value, found.source, found.rule) == (None, None, "none_fits")
+    assert (found.value, found.source, found.rule) == (None, "shop", "none_fits")
     assert found.runners_up[0].refused.startswith("it is no date")
     world.take(says(2, "1990-02-28"))
     assert shown(world) == {"tier": "1990-02-28"}
