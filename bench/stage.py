@@ -107,6 +107,7 @@ def running_stage(progress: Progress) -> Iterator[Stage]:
                 service_urls=urls,
                 profile_url=f"http://{HOST}:{ports.base + 2}",
                 orchestrator_url=f"http://{HOST}:{ports.base + 3}",
+                ingest_url=f"http://{HOST}:{ports.base + 1}",
             )
             migrate_all(deployment, processes)
             stage = Stage(home, ports, deployment, processes, infra.children)

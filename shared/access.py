@@ -37,6 +37,7 @@ class Permission(StrEnum):
     REGISTER = "register event leaves"
     OPERATE = "operate"
     PRIVACY = "privacy"
+    ERASE = "erase for another service"
     READ_TOKENS = "read tokens"
     ADMINISTER = "administer"
 
@@ -49,6 +50,7 @@ ALLOWED: Mapping[Permission, frozenset[Role]] = {
     Permission.REGISTER: frozenset({Role.ADMIN, Role.SERVICE}),
     Permission.OPERATE: frozenset({Role.OPS, Role.ADMIN}),
     Permission.PRIVACY: frozenset({Role.PRIVACY, Role.ADMIN}),
+    Permission.ERASE: frozenset({Role.ADMIN, Role.SERVICE}),
     Permission.READ_TOKENS: frozenset({Role.OPS, Role.ADMIN}),
     Permission.ADMINISTER: frozenset({Role.ADMIN}),
 }

@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     topic_replication: int = Field(
         1, ge=1, le=9, description="Replicas of a topic that Concert itself creates."
     )
+    ingest_url: str = Field("http://127.0.0.1:8001", description="Where the collector is.")
     profile_url: str = Field("http://127.0.0.1:8002", description="Where the profile API is.")
     orchestrator_url: str = Field(
         "http://127.0.0.1:8003", description="Where the orchestrator API is."

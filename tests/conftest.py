@@ -98,6 +98,7 @@ def roles(
         service_urls=database.urls,
         profile_url=f"http://{HOST}:{api_ports['profile-api']}",
         orchestrator_url=f"http://{HOST}:{api_ports['orchestrator-api']}",
+        ingest_url=f"http://{HOST}:{api_ports['ingest-collector']}",
         topic_prefix=topics.prefix,
     )
     processes = RoleProcesses(deployment, open_home(tmp_path / "roles"), api_ports)

@@ -122,6 +122,7 @@ class _Run:
             service_urls=urls,
             profile_url=f"http://{HOST}:{self.ports.base + 2}",
             orchestrator_url=f"http://{HOST}:{self.ports.base + 3}",
+            ingest_url=f"http://{HOST}:{self.ports.base + 1}",
             topic_prefix=prefix,
             mode=mode,
         )

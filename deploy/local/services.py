@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deploy.local.home import CHECKOUT, Home, access_token
+from deploy.local.home import CHECKOUT, Home, access_token, secret
 from deploy.local.processes import Command
 
 NOT_INHERITED = frozenset(
@@ -59,6 +59,7 @@ class Deployment:
     orchestrator_url: str
     topic_prefix: str = ""
     mode: str = "test"
+    ingest_url: str = ""
 
     def environment(self, service: str, extra: Mapping[str, str]) -> dict[str, str]:
         """What a process of `service` finds in its environment; `extra` goes on top."""
@@ -67,21 +68,34 @@ class Deployment:
         admin_token = self.home.root / "admin-token"
         access_token(service_token)
         access_token(admin_token)
+        suppression_key = self.home.credentials / "suppression-key"
+        secret(suppression_key)
         return inherited | {
             "CONCERT_HOME": str(self.home.root),
             "CONCERT_KAFKA": self.kafka,
             "CONCERT_DATABASE_URL": self.service_urls[service],
             "CONCERT_TOPIC_PREFIX": self.topic_prefix,
             "CONCERT_MODE": self.mode,
+            "CONCERT_INGEST_URL": self.ingest_url,
             "CONCERT_PROFILE_URL": self.profile_url,
             "CONCERT_ORCHESTRATOR_URL": self.orchestrator_url,
             "CONCERT_SERVICE_TOKEN_FILE": str(service_token),
+            "CONCERT_SUPPRESSION_KEY_FILE": str(suppression_key),
             "CONCERT_ADMIN_TOKEN_FILE": str(admin_token),
             # On one's own machine anything may publish; a real deployment registers its sources.
             "CONCERT_ALLOW_UNREGISTERED_SOURCES": "true",
             "PYTHONUNBUFFERED": "1",
+            **self._own(service),
             **extra,
         }
+
+    def _own(self, service: str) -> dict[str, str]:
+        """What is a secret of one service alone."""
+        if service != "profile":
+            return {}
+        key = self.home.credentials / "consent-key"
+        secret(key)
+        return {"CONCERT_CONSENT_KEY_FILE": str(key)}
 
     def role_command(
         self,

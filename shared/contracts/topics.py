@@ -142,3 +142,10 @@ def default_topics() -> list[TopicSpec]:
     for own in (TOUCHPOINTS, PROFILE_UPDATES):
         specs.append(TopicSpec(own + DEAD_LETTERS, DEAD_LETTER_MAX_BYTES, 7 * DAY_MS))
     return specs
+
+
+def retention_of(topics: Topics, topic: str) -> int:
+    """How long a record stays in a topic (full name) as Concert sets it up, in milliseconds."""
+    name = topic.removeprefix(topics.prefix)
+    known = {spec.name: spec for spec in default_topics()}
+    return (known.get(name) or spec_of(name)).retention_ms

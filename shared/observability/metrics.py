@@ -295,6 +295,31 @@ SEGMENT_CHANGES = counter(
 )
 
 # --- profile ------------------------------------------------------------------------------------
+TOUCHPOINTS_SUPPRESSED = counter(
+    "touchpoints_suppressed_total",
+    "Touchpoints of erased people that came too late and were not stored.",
+    moves="An old record of somebody who was erased was published, replayed or delivered late.",
+    act="Nothing; for long after an erasure: a publisher still holds the person's data.",
+)
+PRIVACY_REQUESTS_OPEN = gauge(
+    "privacy_requests_open",
+    "Access, rectification and erasure requests that are not finished.",
+    moves="The sweeper counts them every few seconds.",
+    act="Not back to 0: `GET /v1/privacy-requests` says in `problem` what each waits for.",
+)
+PRIVACY_OLDEST_SECONDS = gauge(
+    "privacy_oldest_request_seconds",
+    "Age of the oldest privacy request that is not finished.",
+    moves="The sweeper measures it every few seconds.",
+    act="Above an hour: see `problem` of the request; the law gives a month.",
+)
+RETENTION_REMOVED = counter(
+    "retention_removed_total",
+    "What was removed because its time was over.",
+    labels={"what": ("touchpoints", "profiles", "exports", "receipts")},
+    moves="The sweeper found something older than the retention settings allow.",
+    act="Nothing. 0 for days with retention set: is the sweeper at work?",
+)
 PROFILES_CREATED = counter(
     "profiles_created_total",
     "Profiles created.",

@@ -5,8 +5,8 @@ the messages are about; so the order of row ids is the order of `seq` for each p
 the relay publishes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import text
@@ -153,6 +153,50 @@ async def delete(
         },
     )
     return {Place(row.topic, row.part) for row in rows}
+
+
+_NAMING = text(
+    """
+    SELECT shard, id, topic, part, frame FROM outbox
+     WHERE EXISTS (SELECT FROM unnest(CAST(:needles AS bytea[])) AS n (needle)
+                    WHERE position(needle IN frame) > 0)
+     ORDER BY shard, id FOR UPDATE
+    """
+)
+_REPLACE = text(
+    """
+    UPDATE outbox SET messages = :messages, frame = :frame
+     WHERE shard = :shard AND id = :id
+    """
+)
+_DROP = text("DELETE FROM outbox WHERE shard = :shard AND id = :id")
+
+
+async def revise(
+    tx: AsyncConnection,
+    needles: Sequence[bytes],
+    change: Callable[[str, Message], Message | None],
+) -> int:
+    """Change what waits to be published and has one of the `needles` in it: `change` is given the
+    topic and each message, and returns what is published instead, or None for nothing. How many
+    messages changed.
+
+    For erasure alone. What the relay has read by now may still be published as it was.
+    """
+    changed = 0
+    for row in (await tx.execute(_NAMING, {"needles": list(needles)})).all():
+        before = decode_frame(row.frame)
+        after = [change(row.topic, message) for message in before]
+        differ = sum(one is not two for one, two in zip(before, after, strict=True))
+        kept = [message for message in after if message is not None]
+        values: dict[str, Any] = {"shard": row.shard, "id": row.id}
+        if differ and kept:
+            values |= {"messages": len(kept), "frame": _encoder.encode(kept)}
+            await tx.execute(_REPLACE, values)
+        elif differ:
+            await tx.execute(_DROP, values)
+        changed += differ
+    return changed
 
 
 async def backlog(tx: AsyncConnection) -> Backlog:

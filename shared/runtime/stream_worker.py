@@ -22,6 +22,7 @@ from shared.runtime.breaker import Breaker
 from shared.runtime.commit import Epochs
 from shared.runtime.crash import crash_point
 from shared.runtime.leases import TICK_SECONDS, LeaseKeeper
+from shared.runtime.turns import Turn, Turns
 from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class StreamWorker:
         self._keeper = keeper
         self._discover = discover
         self._commit = commit
-        self._max_records = max_records
+        self._turns = Turns(max_records)
         self._health = health
         self._breaker = Breaker()
         self._rows: set[Place] = set()
@@ -113,19 +114,30 @@ class StreamWorker:
         if not ready:
             await asyncio.sleep(TICK_SECONDS / 5)
             return
-        started = clock.monotonic_seconds()
-        try:
-            spans = await self._consumer.poll(ready, self._max_records)
-        except PartitionStopped as stop:
-            self._stop(stop, ready)
-            return
-        if spans:
-            crash_point("runtime.fetched")
-            metrics.BATCH_SECONDS.labels(stage="fetch").observe(clock.monotonic_seconds() - started)
-            await self._finish(spans)
+        waiting = {place: self._consumer.waiting(place) for place in ready}
+        for turn in self._turns.plan(waiting, now):
+            await self._take(turn)
         if now >= self._next_mirror:
             self._next_mirror = now + MIRROR_SECONDS
             await self._mirror()
+
+    async def _take(self, turn: Turn) -> None:
+        """Read and apply what there is for one turn."""
+        started = clock.monotonic_seconds()
+        try:
+            spans = await self._consumer.poll(turn.places, turn.max_records, wait_ms=turn.wait_ms)
+        except PartitionStopped as stop:
+            self._stop(stop, turn.places)
+            return
+        if not spans:
+            return
+        crash_point("runtime.fetched")
+        fetched = clock.monotonic_seconds()
+        metrics.BATCH_SECONDS.labels(stage="fetch").observe(fetched - started)
+        await self._finish(spans)
+        done = clock.monotonic_seconds()
+        counts = {span.place: len(span.records) for span in spans}
+        self._turns.took(turn, counts, done - fetched, done)
 
     async def _rebalance(self) -> None:
         """Follow the leases: what we own and do not read comes in, what is surplus goes out."""
@@ -163,7 +175,8 @@ class StreamWorker:
 
     async def _finish(self, spans: list[Span]) -> None:
         """Apply the spans; whatever is not applied is read again from where its lease stands."""
-        self._doubtful.update(span.place for span in spans)
+        places = {span.place for span in spans}
+        self._doubtful |= places
         try:
             await self._apply(spans)
         except Fenced as error:
@@ -171,7 +184,7 @@ class StreamWorker:
         except PartitionStopped as stop:
             self._stop(stop, [span.place for span in spans])
         else:
-            self._doubtful.clear()
+            self._doubtful -= places
 
     async def _apply(self, spans: list[Span]) -> None:
         """Apply together; when that fails for an unknown reason, halve until one stands alone."""

@@ -21,10 +21,10 @@ MAY: Mapping[Role, frozenset[str]] = {
     Role.ADMIN: frozenset(
         {
             *("read", "edit", "publish", "register", "operate", "privacy"),
-            *("read tokens", "administer"),
+            *("read tokens", "administer", "erase"),
         }
     ),
-    Role.SERVICE: frozenset({"read", "register"}),
+    Role.SERVICE: frozenset({"read", "register", "erase"}),
 }
 """What each role may do, written down once more so that a slip in the product is seen."""
 

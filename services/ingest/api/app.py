@@ -16,6 +16,7 @@ from services.ingest.api.event_schemas import event_schemas_router
 from services.ingest.api.event_types import event_types_router
 from services.ingest.api.failed_events import failed_events_router
 from services.ingest.api.peers import Peers
+from services.ingest.api.people import router as people
 from services.ingest.api.sources import sources_router
 from services.ingest.api.webhooks import webhooks_router
 from services.ingest.storage.registry import Registry
@@ -78,6 +79,7 @@ def create_app(
             failed_events_router(replayer, registry),
             event_schemas_router(),
             event_types_router(),
+            people,
         ],
         open_paths=OPEN_PATHS,
         max_body_bytes=MAX_BODY_BYTES,

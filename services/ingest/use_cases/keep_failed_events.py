@@ -1,7 +1,8 @@
 """Keeps what could not be read: dead letters of `channel.*.dlq` become rows of `failed_event`.
 
 The rows commit with the position of the dead letters. A dead letter that comes twice is one row;
-one of a replay belongs to the row that was replayed.
+one of a replay belongs to the row that was replayed. Records that were erased because they named
+somebody who is forgotten are not kept again.
 """
 
 from collections import Counter
@@ -12,7 +13,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.ingest.domain.failed_event import Copy, FailedEvent, failed_event
-from services.ingest.storage import failed_events
+from services.ingest.storage import failed_events, people
 from services.ingest.storage.failed_events import Standing
 from shared.contracts.dead_letter import DeadLetter, Failure, read_dead_letter
 from shared.contracts.topics import DEAD_LETTERS, Topics
@@ -39,6 +40,8 @@ class KeepFailedEvents:
         handled = Handled(OutboxBuffer(self._counts))
         letters = [(record, self._read(record)) for record in records]
         crash_point("failures.read")
+        erased = await people.erased(tx, [event.sha256 for _, event in letters])
+        letters = [one for one in letters if one[1].sha256 not in erased]
         known = await failed_events.originals(tx, _copies(letters))
         again = [one for one in letters if one[1].copy in known]
         new = [one for one in letters if one[1].copy not in known]

@@ -7,6 +7,7 @@ from services.orchestrator.api.actions import router as actions
 from services.orchestrator.api.clock import clock_router
 from services.orchestrator.api.decisions import router as decisions
 from services.orchestrator.api.drafts import draft_router
+from services.orchestrator.api.people import router as people
 from services.orchestrator.api.preview import preview_router
 from services.orchestrator.api.profile_client import ProfileClient
 from services.orchestrator.api.saved import saved_router
@@ -36,6 +37,7 @@ def create_app(
             saved_router(saved.Kind.CHANNEL, "/v1/channels"),
             decisions,
             actions,
+            people,
             clock_router(shiftable=shiftable_clock),
         ],
     )

@@ -32,7 +32,8 @@ _ADVANCE = text(
 )
 _LOCK = text(
     """
-    SELECT profile_id::text, merged_into::text, in_flight, last_seq, snapshot FROM profile_state
+    SELECT profile_id::text, merged_into::text, in_flight, last_seq, snapshot, erased
+      FROM profile_state
      WHERE profile_id = ANY(CAST(:ids AS uuid[])) ORDER BY profile_state.profile_id FOR UPDATE
     """
 )
@@ -73,12 +74,14 @@ class Unusual:
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """A locked row; `snapshot` is there while something is in flight."""
+    """A locked row; `snapshot` is there while something is in flight. Nothing may come of a profile
+    that is `erased`."""
 
     merged_into: str | None
     in_flight: int
     last_seq: int
     snapshot: bytes | None
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,9 @@ async def lock_free(tx: AsyncConnection, ids: Collection[str]) -> dict[str, Lock
 
 async def _locked(tx: AsyncConnection, statement: Any, ids: Collection[str]) -> dict[str, Locked]:
     return {
-        row.profile_id: Locked(row.merged_into, row.in_flight, row.last_seq, row.snapshot)
+        row.profile_id: Locked(
+            row.merged_into, row.in_flight, row.last_seq, row.snapshot, row.erased
+        )
         for row in await tx.execute(statement, {"ids": sorted(ids)})
     }
 

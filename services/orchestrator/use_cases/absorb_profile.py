@@ -41,6 +41,7 @@ class Persons:
             if row.merged_into is not None
         }
         self._in_flight = {profile_id for profile_id, row in unusual.items() if row.in_flight}
+        self._erased: set[str] = set()
         self._link_seq = {profile_id: row.link_seq for profile_id, row in unusual.items()}
 
     def of(self, profile_id: str) -> str:
@@ -68,7 +69,23 @@ class Persons:
                     self._winner[profile_id] = row.merged_into
                 if row.in_flight:
                     self._in_flight.add(profile_id)
+                if row.erased:
+                    self._erased.add(profile_id)
             known |= unknown
+
+    def forget(self, profiles: Iterable[str]) -> None:
+        """These were erased: nothing is in flight any more."""
+        self._erased.update(profiles)
+        self._in_flight -= self._erased
+
+    @property
+    def knows_erased(self) -> bool:
+        """Whether any profile here is known to be erased."""
+        return bool(self._erased)
+
+    def is_erased(self, profile_id: str) -> bool:
+        """Whether a profile, or the one that stands for it, is known to be erased."""
+        return profile_id in self._erased or self.of(profile_id) in self._erased
 
     def is_news(self, link: Link) -> bool:
         """Whether a link was said after the one that is known of its profile."""

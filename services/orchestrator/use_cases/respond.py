@@ -21,7 +21,7 @@ from services.orchestrator.domain.record import deciding_stage
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Routed, read_moment, routed_decoder
 from services.orchestrator.storage import effects as effect_rows
-from services.orchestrator.storage import profile_states, timers
+from services.orchestrator.storage import erasures, profile_states, timers
 from services.orchestrator.storage.profile_states import Saved, Unusual
 from services.orchestrator.use_cases.absorb_profile import Persons, link_profiles, links_in
 from services.orchestrator.use_cases.naming import action_ids, decision_id
@@ -42,6 +42,8 @@ CRASH_POINTS = (
     "orchestrator.decided",
     "orchestrator.written",
 )
+ERASURE_POINTS = ("orchestrator.erased",)
+"""Where a test may kill the worker while somebody is erased."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ class Batch:
     updates: list[tuple[Record, Routed]] = field(default_factory=list)
     spans: dict[str, tuple[int, int]] = field(default_factory=dict)
     linking: list[Routed] = field(default_factory=list)
+    erasing: list[Routed] = field(default_factory=list)
     concerns_rules: bool = False
     missing: int = 0
 
@@ -83,6 +86,7 @@ class Responder:
         await persons.lock_winners(tx)
         await link_profiles(tx, persons, links_in(batch.linking))
         report.missing = batch.missing
+        await _forget(tx, batch, persons)
         if batch.concerns_rules or persons.in_flight:
             await _Answers(tx, batch, persons, ruleset, effects, report).run()
         add_messages(handled.messages, effects, self._topics)
@@ -123,6 +127,8 @@ def _read(records: Sequence[Record], ruleset: RuleSet, handled: Handled) -> Batc
             batch.concerns_rules = True
         if update.links:
             batch.linking.append(update)
+        elif update.erases:
+            batch.erasing.append(update)
     return batch
 
 
@@ -158,6 +164,19 @@ def _drop_known(batch: Batch, unusual: Mapping[str, Unusual], handled: Handled) 
             kept.append((record, update))
     batch.updates = kept
     batch.linking = [one for one in batch.linking if one.seq > seen.get(one.profile_id, -1)]
+
+
+async def _forget(tx: AsyncConnection, batch: Batch, persons: Persons) -> None:
+    """Erase whoever was erased, and what was done in their name by profiles merged into them;
+    nothing is answered for them any more, however late it comes."""
+    if batch.erasing:
+        told = {update.profile_id for update in batch.erasing}
+        whole = {persons.of(profile_id) for profile_id in told}
+        await erasures.forget(tx, told, whole)
+        persons.forget(told | whole)
+        crash_point("orchestrator.erased")
+    if persons.knows_erased:
+        batch.updates = [one for one in batch.updates if not persons.is_erased(one[1].profile_id)]
 
 
 class _Answers:
@@ -211,7 +230,8 @@ class _Answers:
 
     def _look_at(self, record: Record, update: Routed, at: datetime) -> Asked:
         try:
-            moment = read_moment(record.value or b"", update, self._persons.of(update.profile_id))
+            profile_id = self._persons.of(update.profile_id)
+            moment = read_moment(record.value or b"", update, profile_id, at)
         except (msgspec.DecodeError, ValueError) as error:
             raise _stopped(record, error) from error
         touchpoint = moment.cause.id or ""

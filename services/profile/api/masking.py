@@ -12,11 +12,10 @@ from shared.observability.masking import MASK, mask
 
 def mask_profile(profile: dict[str, Any], registry: TraitsInForce) -> dict[str, Any]:
     """A profile of the API without personal data; `registry` says what traits are."""
-    classes = {name: one.pii for name, one in registry.declared.items()}
     masked = profile | {
         "identifiers": mask_identifiers(profile["identifiers"]),
         "traits": {
-            name: _mask_trait(name, value, classes.get(name))
+            name: _mask_trait(name, value, registry.class_of(name))
             for name, value in profile["traits"].items()
         },
         "computed": profile["computed"]
@@ -28,10 +27,32 @@ def mask_profile(profile: dict[str, Any], registry: TraitsInForce) -> dict[str, 
     }
     if profile.get("provenance") is not None:
         masked["provenance"] = {
-            name: _mask_provenance(name, one, classes.get(name))
+            name: _mask_provenance(name, one, registry.class_of(name))
             for name, one in profile["provenance"].items()
         }
     return masked
+
+
+def personal_fields(profile: dict[str, Any], registry: TraitsInForce) -> list[str]:
+    """What of an unmasked profile is personal, as `identifiers.email` and `traits.first_name`: what
+    masking would hide."""
+    traits = profile.get("traits", {}) | {
+        name: one["value"] for name, one in (profile.get("provenance") or {}).items()
+    }
+    computed = profile.get("computed", {})
+    return sorted(
+        {f"identifiers.{one['type']}" for one in profile.get("identifiers", [])}
+        | {
+            f"traits.{name}"
+            for name, value in traits.items()
+            if _mask_trait(name, value, registry.class_of(name)) != value
+        }
+        | {
+            f"computed.{name}"
+            for name, one in registry.computed.items()
+            if name in computed and _mask_computed(computed[name], one) != computed[name]
+        }
+    )
 
 
 def mask_said(touchpoint: dict[str, Any], registry: TraitsInForce) -> dict[str, Any]:

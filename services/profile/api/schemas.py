@@ -1,9 +1,11 @@
 """The shapes of the profile API's answers and bodies. A test holds real answers against them."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from services.profile.api.consent_schemas import ConsentLineView, ConsentView
 
 
 class IdentifierView(BaseModel):
@@ -34,16 +36,6 @@ class PersonaView(BaseModel):
 
     key: str
     reason: str
-
-
-class ConsentView(BaseModel):
-    """The last word on one purpose and channel."""
-
-    purpose: str
-    channel: str
-    status: Literal["granted", "denied"]
-    basis: str | None
-    at: datetime
 
 
 class RunnerUpView(BaseModel):
@@ -79,6 +71,7 @@ class ProfileView(BaseModel):
     persona: PersonaView | None
     consents: list[ConsentView]
     household: str | None
+    accounts: list[str]
     timezone: str | None
     created_at: datetime
     last_seen_at: datetime
@@ -86,6 +79,13 @@ class ProfileView(BaseModel):
     provenance: dict[str, ProvenanceView] | None = Field(
         None, description="By trait; only there with `?include=provenance`."
     )
+
+
+class MembershipView(BaseModel):
+    """A segment the person is in, and since when."""
+
+    key: str
+    entered_at: datetime
 
 
 class TimelineItem(BaseModel):
@@ -96,7 +96,7 @@ class TimelineItem(BaseModel):
     id: str
     touchpoint: dict[str, Any] | None = None
     merge: dict[str, Any] | None = None
-    consent: ConsentView | None = None
+    consent: ConsentLineView | None = None
 
 
 class MergedIdentifier(BaseModel):
@@ -172,25 +172,3 @@ class CountersView(BaseModel):
 
     accepted: int
     duplicate: int
-
-
-Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^\S+$")]
-
-
-class ConsentBody(BaseModel):
-    """What the customer said about one purpose on one channel (`*`: on every channel)."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    purpose: Name
-    channel: Name
-    status: Literal["granted", "denied"]
-    basis: str | None = Field(None, min_length=1, max_length=200)
-
-
-class ConsentsBody(BaseModel):
-    """Consents to record; those that are not named stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    consents: list[ConsentBody] = Field(min_length=1, max_length=100)

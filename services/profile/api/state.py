@@ -16,11 +16,12 @@ from shared.kafka.messages import PartitionCounts
 class ApiState:
     """`current` gives the rules in force: who is who and which source is believed, as the worker
     has them; `topics` and `counts` say where the update of a changed profile goes; `live` says
-    what definitions are in force."""
+    what definitions are in force; `can_erase` whether there is a key for suppressed identifiers."""
 
     current: Callable[[], Rules]
     topics: Topics
     counts: PartitionCounts
+    can_erase: bool = True
     live: LiveDefinitions = field(default_factory=LiveDefinitions)
 
     @property
@@ -34,7 +35,7 @@ def give(app: FastAPI, state: ApiState) -> None:
     app.state.profile = state
 
 
-def _state(request: Request) -> ApiState:
+async def _state(request: Request) -> ApiState:
     state: ApiState = request.app.state.profile
     return state
 

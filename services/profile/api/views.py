@@ -16,12 +16,16 @@ from services.profile.domain.provenance import explained_traits
 from services.profile.domain.standing import Standing
 from services.profile.domain.survivorship import RunnerUp
 from services.profile.domain.trait import TraitsInForce
+from services.profile.storage.consent_history import Line
 from services.profile.storage.merges import LoggedMerge
 from services.profile.storage.touchpoints import StoredTouchpoint
 from shared.contracts.profile_update import Consent
 from shared.contracts.times import rfc3339
+from shared.observability.masking import MASK
 
 Json = dict[str, Any]
+_PERSONAL = ("ip", "user_agent")
+_PROOF = ("source", "touchpoint_id", "actor", *_PERSONAL, "note")
 
 
 def profile_json(stored: StoredProfile, rules: Rules, *, provenance: bool, masked: bool) -> Json:
@@ -52,6 +56,27 @@ def consents_json(stored: StoredProfile) -> list[Json]:
 def consent_json(consent: Consent) -> Json:
     """One consent."""
     return msgspec.structs.asdict(consent)
+
+
+def consent_line_json(line: Line, *, masked: bool) -> Json:
+    """One line of the history of consents."""
+    proof = dict.fromkeys(_PROOF) | line.proof
+    if masked:
+        proof |= {name: MASK for name in _PERSONAL if proof[name] is not None}
+    return {
+        "id": line.id,
+        "profile_id": line.profile_id,
+        "purpose": line.purpose,
+        "channel": line.channel,
+        "what": line.what,
+        "status": line.status,
+        "at": rfc3339(line.at),
+        "basis": line.basis,
+        "text_version": line.text_version,
+        "expires_at": None if line.expires_at is None else rfc3339(line.expires_at),
+        "proof": proof,
+        "recorded_at": rfc3339(line.recorded_at),
+    }
 
 
 def merge_json(merge: LoggedMerge, *, masked: bool) -> Json:
@@ -94,7 +119,8 @@ def _golden_json(person: GoldenProfile) -> Json:
         "segments": list(person.standing.segments),
         "persona": _persona_json(person.standing),
         "consents": [consent_json(one) for one in person.consents],
-        "household": None,
+        "household": person.standing.household,
+        "accounts": person.standing.accounts,
         "timezone": person.timezone,
         "created_at": person.created_at,
         "last_seen_at": person.last_seen_at,

@@ -18,10 +18,14 @@ from services.profile.domain.absorbed import (
     MergeCause,
     Naming,
 )
-from services.profile.domain.assess import assess, concerned, epoch_of, note_due
+from services.profile.domain.assess import Change, assess, concerned, epoch_of, note_due, regroup
+from services.profile.domain.consent_rules import ConsentRules
 from services.profile.domain.derive import note_traits
 from services.profile.domain.evidence import note_of
+from services.profile.domain.group_call import KIND as GROUP
+from services.profile.domain.group_call import group_call, groups_of
 from services.profile.domain.identity import VALUES_UNTIL_SHARED, IdentityRules, stand_in
+from services.profile.domain.listening import Listener
 from services.profile.domain.members import Members
 from services.profile.domain.profile import (
     ProfileState,
@@ -34,6 +38,7 @@ from services.profile.domain.standing import Standing
 from services.profile.domain.sums import ORDER_TYPES, revenue_of
 from services.profile.domain.survivorship import (
     CONTEXT_TIMEZONE,
+    RECTIFICATION,
     Saying,
     TraitPolicy,
     usable_values,
@@ -50,12 +55,14 @@ NOTHING: Set[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the fold goes by: who is who, and which source is believed. `registry` is for showing
-    traits; what decides about them comes with the definitions of each transaction."""
+    """What the fold goes by: who is who, which source is believed, what consents are for.
+    `registry` is for showing traits; what decides about them comes with the definitions of each
+    transaction."""
 
     identity: IdentityRules = field(default_factory=IdentityRules)
     traits: TraitPolicy = field(default_factory=TraitPolicy)
     registry: TraitsInForce = field(default_factory=TraitsInForce)
+    consents: ConsentRules = field(default_factory=ConsentRules)
 
 
 def absorb(arrivals: Iterable[Arrival], known: Known, rules: Rules, naming: Naming) -> Absorbed:
@@ -82,10 +89,13 @@ class Fold:
         self.profiles = WorkingProfiles(known.profiles, rules.traits)
         self.result = Absorbed()
         self.members = Members(known.look, rules.identity, naming.change, self.result.messages)
+        self.listener = Listener(rules.consents, known.look, rules.identity, naming, self.result)
 
     def apply(self, arrival: Arrival) -> None:
         """Fold the next touchpoint."""
         touchpoint, _, named = arrival
+        if touchpoint.kind == GROUP:
+            self._hear_group(touchpoint)
         hint = None if named.hint is None else self._active(named.hint)
         keys, aside = named.keys, NOTHING
         if self.shared and not self.shared.isdisjoint(keys):
@@ -282,16 +292,46 @@ class Fold:
         profile.count(anchor, occurred_at, order, revenue)
         mask = self._observe(profile, anchor, touchpoint)
         mask |= self.members.note(profile, anchor, touchpoint)
-        changes = assess(profile, self.look, mask, at=touchpoint.received_at) if mask else []
+        heard = None
+        if touchpoint.type in self.rules.consents.events:
+            heard = self.listener.hear(profile, anchor, touchpoint)
+            mask |= self.look.definitions.by_consent if heard else 0
+        changes: list[Change] = []
+        if arrival.usable.links or touchpoint.kind == GROUP:
+            changes, concerns = self._link(profile, anchor, arrival)
+            mask |= concerns
+        if mask:
+            changes += assess(profile, self.look, mask, at=touchpoint.received_at)
         self.result.messages.append(
             tell(profile, arrival.body, self.rules.identity, look=self.look)
         )
+        if heard:
+            self.listener.tell(profile, heard, touchpoint)
         if changes:
             self.members.tell(profile, changes, touchpoint)
 
+    def _hear_group(self, touchpoint: TouchpointEnvelope) -> None:
+        """Note what a group call says of its group."""
+        call = group_call(touchpoint, self.rules.identity)
+        if call is not None:
+            self.result.calls.append(call)
+
+    def _link(
+        self, profile: WorkingProfile, anchor: str, arrival: Arrival
+    ) -> tuple[list[Change], int]:
+        """Link the profile to the groups that a touchpoint names; what changed by that, and which
+        nodes it can concern."""
+        groups = groups_of(arrival.usable.links, self.rules.identity)
+        call = group_call(arrival.touchpoint, self.rules.identity)
+        if call is not None:
+            groups.append(call.group)
+        if not profile.link(anchor, groups, arrival.touchpoint.occurred_at):
+            return [], 0
+        return regroup(profile, self.look.definitions)
+
     def _observe(self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope) -> int:
         """Hang what it says of traits on its anchor; which nodes that can concern."""
-        values = usable_values(touchpoint.traits)
+        values = {} if touchpoint.source == RECTIFICATION else usable_values(touchpoint.traits)
         if len(values) < len(touchpoint.traits):
             self.result.outcomes["trait_dropped"] += len(touchpoint.traits) - len(values)
         if b'"timezone"' in bytes(touchpoint.context):

@@ -5,15 +5,19 @@ the same profile, definitions and instant give the same answer, whoever asks.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 
 from services.profile.domain.computing import until
+from services.profile.domain.consent import holding, next_expiry
 from services.profile.domain.definitions import Computed, Definitions, Look, Node
 from services.profile.domain.derive import Derived, derive_all, derive_computed
+from services.profile.domain.groups import GroupKind
+from services.profile.domain.instants import instant_in, instant_text
 from services.profile.domain.profile import computed
-from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH
+from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH, Standing
 from services.profile.domain.streams import Happening, count_in_stream
 from services.profile.domain.survivorship import CONTEXT_TIMEZONE
 from services.profile.domain.working_profile import WorkingProfile
@@ -21,13 +25,26 @@ from shared.conditions.facts import Facts
 from shared.conditions.windows import count_in, next_change
 from shared.contracts.touchpoint import TouchpointEnvelope
 
-Kind = Literal["trait_changed", "segment_left", "segment_entered", "persona_changed"]
+Kind = Literal[
+    "trait_changed",
+    "household_changed",
+    "account_changed",
+    "segment_left",
+    "segment_entered",
+    "persona_changed",
+]
+_ORDER: tuple[Kind, ...] = get_args(Kind)
 _DECODE = msgspec.json.Decoder().decode
+_objects = msgspec.json.Decoder(dict[str, object])
 
 
 class Change(NamedTuple):
-    """A membership that began or ended, another persona, or other values of traits, which are
-    named with what they were before (JSON)."""
+    """A membership that began or ended, another persona, other values of traits, or other groups.
+
+    `household` and `account` are ids of groups; `linked` says whether the profile belongs to that
+    account now. `facts` are those of a group it belonged to already that are others now. `traits`
+    are named with what they were before (JSON).
+    """
 
     kind: Kind
     segment: str | None = None
@@ -35,6 +52,52 @@ class Change(NamedTuple):
     before: str | None = None
     reason: str | None = None
     traits: Mapping[str, bytes] = {}
+    household: str | None = None
+    account: str | None = None
+    linked: bool | None = None
+    facts: tuple[str, ...] = ()
+
+
+def regroup(profile: WorkingProfile, definitions: Definitions) -> tuple[list[Change], int]:
+    """Find out anew what household, accounts and static lists a profile belongs to: what changed
+    of the groups, and which nodes all that can concern."""
+    before = profile.find_links()
+    now = profile.links_now
+    if now == before:
+        return [], 0
+    changes = []
+    if now.household != before.household:
+        change = Change("household_changed", before=before.household, household=now.household)
+        changes.append(change)
+    linked, was = set(now.accounts), set(before.accounts)
+    changes += [
+        Change("account_changed", account=id_, linked=id_ in linked)
+        for id_ in [*sorted(was - linked), *sorted(linked - was)]
+    ]
+    return changes, definitions.by_group | definitions.by_list
+
+
+def hear_of_group(
+    profile: WorkingProfile, kind: GroupKind, facts: bytes, definitions: Definitions
+) -> tuple[list[Change], int]:
+    """Take up what is known of the household, or the account, that a profile belongs to: what
+    changed, and which nodes that can concern."""
+    standing = profile.standing
+    before = standing.group_facts.get(kind, b"{}")
+    if facts == before:
+        return [], 0
+    standing.group_facts = dict(sorted({**standing.group_facts, kind: facts}.items()))
+    profile.forget_group_facts()
+    was, now = _objects.decode(before), _objects.decode(facts)
+    names = tuple(
+        sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
+    )
+    id_ = standing.group(kind)
+    if kind == "household":
+        change = Change("household_changed", household=id_, facts=names)
+    else:
+        change = Change("account_changed", account=id_, linked=True, facts=names)
+    return [change], definitions.by_group
 
 
 def epoch_of(profile: WorkingProfile, definitions: Definitions) -> int:
@@ -109,8 +172,7 @@ def assess(profile: WorkingProfile, look: Look, mask: int, *, at: str) -> list[C
 
 
 def _place(change: Change) -> tuple[int, str]:
-    order = ("trait_changed", "segment_left", "segment_entered", "persona_changed")
-    return order.index(change.kind), change.segment or ""
+    return _ORDER.index(change.kind), change.segment or ""
 
 
 def _member(node: Node, facts: Facts, members: dict[str, str], at: str) -> Change | None:
@@ -197,7 +259,8 @@ def note_due(profile: WorkingProfile, look: Look) -> None:
 
 
 def _due_at(profile: WorkingProfile, definitions: Definitions, now: int) -> int | None:
-    first: int | None = None
+    expiry = next_expiry(profile.state.consents)
+    first: int | None = None if expiry is None else instant_in(expiry)
     for use in definitions.uses:
         tally = profile.tally(use.stream, definitions.streams[use.stream].keep)
         if tally is not None:
@@ -213,7 +276,7 @@ def _due_at(profile: WorkingProfile, definitions: Definitions, now: int) -> int 
 
 def facts_of(profile: WorkingProfile, definitions: Definitions, now: int) -> Facts:
     """What the conditions in force may read of a profile at an instant; found when it is asked."""
-    best = profile.survivors()
+    best, held = profile.survivors(), profile.state.consents
 
     def trait(name: str) -> object:
         value = best.get(name)
@@ -241,13 +304,25 @@ def facts_of(profile: WorkingProfile, definitions: Definitions, now: int) -> Fac
         computed=_Found(sum_of),
         segments=profile.standing.segments.keys(),
         persona=profile.standing.persona,
-        consents={
-            (purpose, channel): record.status
-            for key, record in profile.state.consents.items()
-            for purpose, _, channel in (key.partition("\0"),)
-        },
+        consents=holding(held, instant_text(now)) if held else {},
         leaves=_Found(count),
+        household=_Found(partial(_fact_of_group, profile.standing, "household")),
+        account=_Found(partial(_fact_of_group, profile.standing, "account")),
+        links=_Found(partial(_link, profile)),
     )
+
+
+def _fact_of_group(standing: Standing, kind: GroupKind, name: str) -> object:
+    """A fact of the household or account: its id at once, the others once they were heard of."""
+    if name == "id":
+        return standing.group(kind)
+    facts = standing.group_facts.get(kind)
+    return None if facts is None else _objects.decode(facts).get(name)
+
+
+def _link(profile: WorkingProfile, name: str) -> object:
+    standing = profile.standing
+    return list(standing.lists if name == "lists" else standing.accounts) or None
 
 
 class _Found(Mapping[str, Any]):

@@ -27,7 +27,7 @@ from services.profile.domain.streams import (
 )
 from services.profile.domain.trait import BUILT_IN, ComputedTrait, DeclaredTrait
 from shared.conditions.closure import compile_condition
-from shared.conditions.facts import locate, reader
+from shared.conditions.facts import Location, locate, reader
 from shared.conditions.leaves import leaf_hash, leaves_of
 from shared.conditions.sentence import sentence
 from shared.conditions.tree import (
@@ -39,6 +39,8 @@ from shared.conditions.tree import (
     IsPersona,
 )
 from shared.conditions.windows import milliseconds
+
+LISTS = Location("links", ("lists",))
 
 
 class CircleError(ValueError):
@@ -103,12 +105,19 @@ def compile_definitions(
         by_trait=dict(masks.by_trait),
         by_stream=dict(masks.by_stream),
         by_consent=masks.by_consent,
+        by_group=masks.by_group,
+        by_list=masks.by_list,
         by_order=masks.by_order,
         always=masks.always,
         keys=frozenset(conditions),
         computed=computed,
         declared=_declared(listed, streams_since, epoch),
         by_computed=dict(masks.by_computed),
+        lists=frozenset(
+            one.definition.key
+            for one in listed
+            if isinstance(one.definition, Segment) and one.definition.static
+        ),
     )
 
 
@@ -218,6 +227,8 @@ class _Masks:
         self.by_computed: defaultdict[str, int] = defaultdict(int)
         self.by_node: defaultdict[str, int] = defaultdict(int)
         self.by_consent = 0
+        self.by_group = 0
+        self.by_list = 0
         self.by_order = 0
         self.always = 0
 
@@ -229,6 +240,10 @@ class _Masks:
                     location = locate(attr)
                     if location.root == "profile":
                         self.by_trait[location.path[0]] |= bit
+                    elif location == LISTS:
+                        self.by_list |= bit
+                    elif location.root in ("household", "account", "links"):
+                        self.by_group |= bit
                     elif location.path[0] in OF_ORDERS:
                         self.by_order |= bit
                     elif location.path[0] in BUILT_IN:

@@ -129,9 +129,12 @@ class Definitions:
     by_trait: Mapping[str, int] = field(default_factory=dict)
     by_stream: Mapping[str, int] = field(default_factory=dict)
     by_consent: int = 0
+    by_group: int = 0
+    by_list: int = 0
     by_order: int = 0
     always: int = 0
     keys: frozenset[str] = frozenset()
+    lists: frozenset[str] = frozenset()
     computed: tuple[Computed, ...] = ()
     declared: Mapping[str, Declared] = field(default_factory=dict)
     by_computed: Mapping[str, int] = field(default_factory=dict)
@@ -170,6 +173,11 @@ class Definitions:
     def counted_by_name(self) -> Mapping[str, Counted]:
         """The event leaves in force by their hash."""
         return {one.name: one for one in self.counted}
+
+    @cached_property
+    def personas(self) -> frozenset[str]:
+        """The personas in force."""
+        return frozenset(choice.key for node in self.nodes for choice in node.choices)
 
     @cached_property
     def newest_stream(self) -> int:

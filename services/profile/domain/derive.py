@@ -90,8 +90,11 @@ def derive_declared(
     """Find the surviving values of declared traits."""
     mask, changed = 0, dict[str, bytes]()
     for one in traits:
-        name, tally = one.trait.name, profile.tally(one.stream, 0)
-        value = _surviving(tally, one)
+        name, correction = one.trait.name, profile.corrections().get(one.trait.name)
+        if correction is None:
+            value = _surviving(profile.tally(one.stream, 0), one)
+        else:
+            value = correction.value
         if value is None and name not in profile.observed():
             continue
         value = REMOVED if value is None else value

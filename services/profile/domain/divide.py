@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from services.profile.domain.assess import epoch_of
-from services.profile.domain.consent import Consents, most_restrictive
+from services.profile.domain.consent import ConsentRecord, Consents, most_restrictive
 from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.derive import derive_all
 from services.profile.domain.identity import IdentityRules
@@ -72,13 +72,15 @@ def divide(
     """Carry a division out, and what has to be told of it: the source first.
 
     What each is a member of is left to the sweeper, which reads the history; `look` says what is
-    shown of how often something happened. What each is like is its own at once.
+    shown of how often something happened. What each is like is its own at once; households,
+    accounts and lists go with the identifiers that they hang on, and are in these messages already.
     """
     epoch = epoch_of(source, look.definitions)
     source.give(target, division.keys)
     source.n_merges -= division.n_merges
     target.status, target.merged_into = "active", None
     for side in (source, target):
+        side.find_links()
         side.standing.computed, side.standing.traits = {}, {}
         derive_all(side, look, epoch)
         side.look_again()
@@ -216,7 +218,7 @@ def divide_consents(now: Consents, winner: Consents, loser: Consents) -> Divided
     united = most_restrictive(winner, loser)
     mine, theirs = dict(now), dict(loser)
     for key, record in now.items():
-        if record == united.get(key):
+        if _unchanged(record, united.get(key)):
             if key in winner:
                 mine[key] = winner[key]
             else:
@@ -224,6 +226,11 @@ def divide_consents(now: Consents, winner: Consents, loser: Consents) -> Divided
         elif record.status == "denied":
             theirs[key] = record
     return DividedConsents(mine, theirs)
+
+
+def _unchanged(record: ConsentRecord, before: ConsentRecord | None) -> bool:
+    """Whether nobody said anything since; that it expired meanwhile is nobody's word."""
+    return before is not None and record == msgspec.structs.replace(before, lapsed=record.lapsed)
 
 
 def split_consents(now: Consents) -> Consents:

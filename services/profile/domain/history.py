@@ -7,7 +7,7 @@ from services.profile.domain.definitions import Declared, Definitions, Stream
 from services.profile.domain.derive import add_to_declared, told_of
 from services.profile.domain.instants import instant_in
 from services.profile.domain.streams import Happening, count_in_stream
-from services.profile.domain.survivorship import Saying, usable_values
+from services.profile.domain.survivorship import RECTIFICATION, Saying, usable_values
 from services.profile.domain.working_profile import WorkingProfile
 from shared.contracts.touchpoint import TouchpointEnvelope, envelope_decoder
 
@@ -59,6 +59,8 @@ def forget(profile: WorkingProfile, lacks: Lacking, definitions: Definitions) ->
             profile.forget_tally(key)
         for said in held.traits or ():
             for one in lacks.declared:
+                if said.source == RECTIFICATION:
+                    continue
                 if one.trait.name in said.values and one.trait.policy != "most_frequent":
                     add_to_declared(profile, anchor, one, told_of(said, one.trait.name))
 
@@ -89,6 +91,10 @@ def _recount_traits(
         touchpoint.source in profile.policy.verified_sources,
         usable_values(touchpoint.traits),
     )
+    corrections = profile.corrections()
     for one in declared:
+        correction = corrections.get(one.trait.name)
+        if correction is not None and correction.covers(said.occurred_at):
+            continue
         if one.trait.name in said.values:
             add_to_declared(profile, anchor, one, told_of(said, one.trait.name))

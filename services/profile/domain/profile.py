@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from services.profile.domain.consent import Consents, consent_list
+from services.profile.domain.groups import Links
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.standing import Standing
 from services.profile.domain.sums import Sums, amount_text, join
@@ -29,7 +30,7 @@ from services.profile.domain.tally import Tallies
 from shared.contracts.profile_update import Consent
 from shared.contracts.touchpoint import Identifier
 
-Status = Literal["active", "merged"]
+Status = Literal["active", "merged", "erased"]
 IdentifierKey = str
 """`type NUL value`: how the domain names an identifier."""
 
@@ -65,6 +66,7 @@ class Held(msgspec.Struct, array_like=True, gc=False):
     traits: Observations | None = None
     marks: Marks | None = None
     events: Tallies | None = None
+    links: Links | None = None
 
 
 class ProfileState(msgspec.Struct, array_like=True, gc=False):
@@ -148,7 +150,7 @@ def golden(stored: StoredProfile, rules: IdentityRules, policy: TraitPolicy) -> 
         status=stored.status,
         identifiers=tuple(
             _golden_identifier(key, state.held[key])
-            for key in strongest_first(state, keys_by_type(state), rules, len(state.held))
+            for key in strongest_first(state, keys_by_type(state.held), rules, len(state.held))
         ),
         traits=values,
         computed=computed(join(sums(state))),
@@ -190,10 +192,10 @@ def sums(state: ProfileState) -> Iterator[Sums]:
     return (held.sums for held in state.held.values() if held.sums is not None)
 
 
-def keys_by_type(state: ProfileState) -> dict[str, list[IdentifierKey]]:
+def keys_by_type(keys: Iterable[IdentifierKey]) -> dict[str, list[IdentifierKey]]:
     """The identifiers by the name of their type."""
     by_type: dict[str, list[IdentifierKey]] = {}
-    for key in state.held:
+    for key in keys:
         by_type.setdefault(key.partition("\0")[0], []).append(key)
     return by_type
 
@@ -204,7 +206,8 @@ def strongest_first(
     rules: IdentityRules,
     limit: int,
 ) -> list[IdentifierKey]:
-    """At most `limit` identifiers by type priority; within a type the one seen last comes first."""
+    """At most `limit` of the identifiers in `by_type`, by type priority; within a type the one
+    seen last comes first."""
     held = state.held
     if len(held) == 1:
         return list(held)

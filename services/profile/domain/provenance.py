@@ -3,9 +3,9 @@
 from services.profile.domain.fitting import misfit
 from services.profile.domain.kept import MAX_VALUES, join
 from services.profile.domain.observed import Heard, Spread, Told, explain
-from services.profile.domain.profile import ProfileState, trait_provenance
+from services.profile.domain.profile import ProfileState, observations, trait_provenance
 from services.profile.domain.streams import key_of_declared
-from services.profile.domain.survivorship import Provenance, TraitPolicy
+from services.profile.domain.survivorship import Provenance, TraitPolicy, corrected
 from services.profile.domain.trait import DeclaredTrait, TraitsInForce
 
 
@@ -16,8 +16,9 @@ def explained_traits(
     what is not of their type, with the reason."""
     explained = trait_provenance(state, policy)
     decided = {} if state.standing is None else state.standing.traits
+    corrections = corrected(observations(state))
     for name, trait in registry.declared.items():
-        if name not in decided:
+        if name not in decided or name in corrections:
             continue
         explained.pop(name, None)
         found = explain(_kept(state, trait), trait, _refused(state, trait), MAX_VALUES)

@@ -4,7 +4,7 @@ The same fold and the same divisions as the live service, in memory. What comes 
 what is stored, byte for byte but for consents and other things that are no matter of identity.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -27,6 +27,7 @@ from services.profile.domain.profile import (
     decode_state,
     encode_state,
 )
+from services.profile.domain.rectify import Rectification, rectify
 from services.profile.domain.telling import Told
 from services.profile.domain.unite import HandMerge, unite
 from services.profile.domain.working_profile import WorkingProfile
@@ -40,7 +41,7 @@ class Apart(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="apart"):
     apart: bool = True
 
 
-Decision = HandMerge | Division | Apart
+Decision = HandMerge | Division | Apart | Rectification
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Decision] = msgspec.msgpack.Decoder(Decision)
@@ -95,6 +96,11 @@ class Replay:
                 return self._divide(decision, rules)
             case Apart():
                 self._set_apart(decision, rules)
+                return []
+            case Rectification():
+                profile = WorkingProfile(self.stored(decision.profile), rules.traits)
+                rectify(profile, decision)
+                self._keep(profile)
                 return []
 
     def stored(self, profile_id: str) -> StoredProfile:
@@ -169,15 +175,20 @@ class Replay:
 
 
 def differences(
-    replayed: Mapping[str, Row], live: Mapping[str, Row], *, limit: int = 100
+    replayed: Mapping[str, Row],
+    live: Mapping[str, Row],
+    *,
+    limit: int = 100,
+    gone: Collection[str] = (),
 ) -> list[str]:
     """Where stored profiles are not what the evidence makes of them, in words; at most `limit`.
 
-    Consents, memberships with what they count, and the number of the last update also change by
+    Those that are `gone` were erased: there is nothing left to compare. Consents, memberships with
+    what they count, links to groups and lists, and the number of the last update also change by
     other things than identity, so they are not compared.
     """
     found = []
-    for profile_id in sorted(replayed.keys() | live.keys()):
+    for profile_id in sorted((replayed.keys() - set(gone)) | live.keys()):
         made, stored = replayed.get(profile_id), live.get(profile_id)
         if made is None or stored is None:
             missing = "is not stored" if stored is None else "has no evidence"
@@ -206,5 +217,5 @@ def _compared(made: Row, stored: Row) -> list[tuple[str, bool]]:
 def _identity_of(state: bytes) -> bytes:
     decoded = decode_state(state)
     for held in decoded.held.values():
-        held.events = None
+        held.events = held.links = None
     return encode_state(ProfileState(decoded.created_at, decoded.last_seen_at, decoded.held, {}))

@@ -12,7 +12,6 @@ from services.profile.domain.computing import holds_for, keep_for, value_text
 from services.profile.domain.definitions import Stream
 from services.profile.domain.kept import Holds
 from services.profile.domain.numbers import exact_number, fraction_in_json, number_text
-from services.profile.domain.tally import add
 from services.profile.domain.trait import ComputedTrait, DeclaredTrait
 from services.profile.domain.working_profile import WorkingProfile
 from shared.conditions.facts import Facts
@@ -126,8 +125,9 @@ def count_in_stream(
     if stream.where is not None and not stream.where(happening.facts()):
         return False
     if stream.holds == "instants":
-        add(profile.tally_of(anchor, stream.key), at, stream.keep)
-    elif not _add_value(profile, anchor, stream, happening, at):
+        profile.count_event(anchor, stream.key, at, stream.keep)
+        return True
+    if not _add_value(profile, anchor, stream, happening, at):
         return False
     profile.forget_tally(stream.key)
     return True

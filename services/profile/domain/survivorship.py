@@ -7,7 +7,7 @@ associative and idempotent, so neither order, duplicates nor replays can change 
 here may depend on what came first.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +23,10 @@ CONTEXT_TIMEZONE = "$context.timezone"
 
 REMOVED = b"null"
 """The value of a trait that was removed: an observation like any other, so it can win or lose."""
+
+
+RECTIFICATION = "rectification"
+"""The source of what a person had corrected: no other source, verified or not, outdoes it."""
 
 
 class Saying(msgspec.Struct, array_like=True, gc=False):
@@ -51,6 +55,8 @@ class TraitPolicy:
     default_priority: int = 100
 
     def priority(self, source: str) -> int:
+        if source == RECTIFICATION:
+            return -(2**31)
         return self.source_priority.get(source, self.default_priority)
 
 
@@ -89,6 +95,9 @@ class Candidate(NamedTuple):
     value: bytes
     name: str
 
+
+Best = dict[str, Candidate]
+"""The survivor of each trait, by its name."""
 
 MAX_RUNNERS_UP = 10
 _ENCODE = msgspec.json.Encoder(order="deterministic").encode
@@ -132,6 +141,41 @@ def observe(heard: Observations, said: Saying) -> bool:
     return bool(values)
 
 
+def withdraw(heard: Observations, names: Collection[str]) -> None:
+    """Forget, in place, what was said of these traits."""
+    for said in heard:
+        for name in said.values.keys() & set(names):
+            del said.values[name]
+    heard[:] = [one for one in heard if one.values]
+
+
+class Correction(NamedTuple):
+    """When a trait was rectified (RFC 3339 UTC), and the value it has since."""
+
+    at: str
+    value: bytes
+
+    def covers(self, occurred_at: str) -> bool:
+        """Whether what was said of the trait at this instant is not kept."""
+        return occurred_at <= self.at
+
+
+Corrections = dict[str, Correction]
+"""By the name of the trait."""
+
+
+def corrected(anchors: Iterable[Observations]) -> Corrections:
+    """The traits that were rectified: what was said of them until then is not kept."""
+    found: Corrections = {}
+    for heard in anchors:
+        for said in heard:
+            if said.source == RECTIFICATION:
+                for name, value in said.values.items():
+                    one = Correction(said.occurred_at, value)
+                    found[name] = max(one, found.get(name, one))
+    return found
+
+
 def candidates(anchors: Iterable[Observations], policy: TraitPolicy) -> Iterator[Candidate]:
     """Every value of every trait, with the trust its source has."""
     for heard in anchors:
@@ -157,11 +201,24 @@ def survivors(anchors: Iterable[Observations], policy: TraitPolicy) -> Mapping[s
     heard = [said for heard in anchors for said in heard]
     if len(heard) == 1:
         return heard[0].values
-    best: dict[str, Candidate] = {}
-    for challenger in candidates([heard], policy):
+    best: Best = {}
+    challenge(best, candidates([heard], policy))
+    return values_of(best)
+
+
+def challenge(best: Best, challengers: Iterable[Candidate]) -> bool:
+    """Let the greater of each trait win, in place; False if no challenger did."""
+    won = False
+    for challenger in challengers:
         held = best.get(challenger.name)
         if held is None or challenger > held:
             best[challenger.name] = challenger
+            won = True
+    return won
+
+
+def values_of(best: Best) -> dict[str, bytes]:
+    """The surviving values by the names of their traits."""
     return {name: one.value for name, one in best.items()}
 
 

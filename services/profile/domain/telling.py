@@ -17,10 +17,11 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class MembershipCause(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
-    """Why an update was sent: a membership, the persona or traits changed. `at` is when they did.
+    """Why an update was sent: a membership, the persona, traits or groups changed. `at` is when.
+    `household` is the one now, `before` the one it had; `facts` are names.
 
-    `changed` are the traits with their values before, null for none; computed ones are
-    `computed.<name>`. `backfill`: by a definition or by history, not because of something that just
+    `traits` are names, computed ones `computed.<name>`; `changed` has their values before, null for
+    none. `backfill`: by a definition or by history, not because of something that just
     happened.
     `touchpoint_id` is the touchpoint that made the difference, if it was one.
     """
@@ -32,7 +33,12 @@ class MembershipCause(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True
     persona: str | None = None
     before: str | None = None
     reason: str | None = None
+    traits: list[str] = []
     changed: dict[str, msgspec.Raw] = {}
+    household: str | None = None
+    account: str | None = None
+    linked: bool | None = None
+    facts: tuple[str, ...] = ()
     touchpoint_id: str | None = None
     backfill: bool = False
 
@@ -72,7 +78,12 @@ def tell_memberships(
             persona=change.persona,
             before=change.before,
             reason=change.reason,
+            traits=sorted(change.traits),
             changed={name: msgspec.Raw(value) for name, value in change.traits.items()},
+            household=change.household,
+            account=change.account,
+            linked=change.linked,
+            facts=change.facts,
             touchpoint_id=touchpoint_id,
             backfill=backfill,
         )

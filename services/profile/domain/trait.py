@@ -111,6 +111,11 @@ class TraitsInForce:
             {one.name: one for one in listed if isinstance(one, ComputedTrait)},
         )
 
+    def class_of(self, name: str) -> str | None:
+        """The class of personal data that was declared for a trait; None where nobody said."""
+        declared = self.declared.get(name)
+        return None if declared is None else declared.pii
+
 
 def parse_trait(document: Mapping[str, object], *, key: str) -> Trait:
     """The trait in a document. Raises Unprocessable with every mistake."""

@@ -1,14 +1,26 @@
 """A profile while a batch is folded into it: its state, and what is derived from it, kept fresh.
 
-Sums over all anchors, surviving traits and the parts of the snapshot are computed when they are
-first needed, and again only when a touchpoint changed them. None of it may depend on the batch: a
-profile that was stored and loaded in between must give the same bytes.
+Sums over all anchors, surviving traits, tallies and the parts of the snapshot are computed when
+they are first needed; after that a touchpoint adds its own, and a merge what the smaller side has,
+so that neither costs what the whole profile holds. None of it may depend on the batch: a profile
+that was stored and loaded in between must give the same bytes.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Set
+from typing import NamedTuple
 
 from services.profile.domain import sums as totals
 from services.profile.domain.consent import most_restrictive
+from services.profile.domain.groups import (
+    KINDS,
+    Group,
+    GroupKind,
+    Links,
+    accounts_of,
+    household_of,
+    lists_of,
+    say,
+)
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.profile import (
     Held,
@@ -26,26 +38,67 @@ from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH, Standing, u
 from services.profile.domain.survivorship import (
     MAX_TRAITS,
     REMOVED,
+    Best,
+    Corrections,
     Saying,
     TraitPolicy,
+    candidates,
+    challenge,
+    corrected,
     observe,
     survivors,
+    values_of,
+    withdraw,
 )
-from services.profile.domain.tally import Tally, join
+from services.profile.domain.tally import Tally, add, join
+from shared.contracts.profile_update import MAX_SNAPSHOT_IDENTIFIERS
+
+MAX_STRONG = 2 * MAX_SNAPSHOT_IDENTIFIERS
+"""So many candidates for the list of a snapshot are kept before the weak ones are dropped."""
+
+
+class LinkedTo(NamedTuple):
+    """The ids of a profile's household and accounts, the one linked last first, and the keys of
+    its static lists."""
+
+    household: str | None
+    accounts: tuple[str, ...]
+    lists: tuple[str, ...]
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """The ids of all groups."""
+        return frozenset([*self.accounts, *([self.household] if self.household else [])])
+
+    def group(self, kind: GroupKind) -> str | None:
+        """The household, or the account linked last."""
+        if kind == "household":
+            return self.household
+        return self.accounts[0] if self.accounts else None
+
+
+NOTHING = LinkedTo(None, (), ())
 
 
 class WorkingProfile:
     """One profile of a fold. `status`, `seq`, `n_merges` and `state` are what will be stored."""
 
     __slots__ = (
+        "_apart",
+        "_best",
         "_by_type",
+        "_corrected",
+        "_strong",
+        "_survivors",
         "_tallies",
         "_total",
         "defined",
         "due_before",
         "facts_stored",
+        "groups",
         "head",
         "id",
+        "links_before",
         "live",
         "marked",
         "merged_into",
@@ -57,6 +110,7 @@ class WorkingProfile:
         "status",
         "tail",
         "time_may_tell",
+        "unheard",
     )
 
     def __init__(self, stored: StoredProfile, policy: TraitPolicy) -> None:
@@ -82,9 +136,24 @@ class WorkingProfile:
         self.time_may_tell = False
         """Whether the next instant at which time alone changes something has to be found anew."""
         self.due_before = None if stored.state.standing is None else stored.state.standing.due
+        self.links_before = linked_to(stored.state.standing)
+        """Its groups and lists as they are stored."""
+        self.groups: dict[str, Group] = {}
+        """What groups it was found to belong to since, by id."""
+        self.unheard: set[str] = set()
+        """Those of them of which nothing is known yet that conditions read."""
         self._total: totals.Sums | None = None
-        self._tallies: dict[str, Tally | None] = {}
+        self._tallies: dict[str, tuple[int, Tally | None]] = {}
+        """By stream: how many instants are kept, and the tally over all anchors."""
         self._by_type: dict[str, list[str]] | None = None
+        self._corrected: Corrections | None = None
+        """What was rectified; None: not asked yet."""
+        self._strong: dict[str, set[str]] | None = None
+        """Of more identifiers than are shown, some among which those are, by type."""
+        self._apart: set[str] | None = None
+        self._best: Best | None = None
+        """The surviving traits with what they won by, for the next merge; None: not asked yet."""
+        self._survivors: Mapping[str, bytes] | None = None
 
     @property
     def changed(self) -> bool:
@@ -106,17 +175,15 @@ class WorkingProfile:
 
     def tally(self, stream: str, keep: int) -> Tally | None:
         """The tally of a stream over all anchors; None where nothing was ever counted."""
-        if stream not in self._tallies:
+        known = self._tallies.get(stream)
+        if known is None:
             hung = [
                 held.events[stream]
                 for held in self.state.held.values()
                 if held.events is not None and stream in held.events
             ]
-            if len(hung) > 1:
-                self._tallies[stream] = join(hung, keep)
-            else:
-                self._tallies[stream] = hung[0] if hung else None
-        return self._tallies[stream]
+            known = self._tallies[stream] = keep, join(hung, keep) if hung else None
+        return known[1]
 
     def all_tallies(self) -> dict[str, Tally]:
         """Every tally of instants over all anchors, by stream; all that are held."""
@@ -131,6 +198,16 @@ class WorkingProfile:
             for stream, hung in sorted(streams.items())
         }
 
+    def count_event(self, anchor: str, stream: str, at: int, keep: int) -> None:
+        """Count a touchpoint of an instant (milliseconds since 1970) in a stream, on its anchor."""
+        add(self.tally_of(anchor, stream), at, keep)
+        known = self._tallies.get(stream)
+        if known is not None and known[1] is not None:
+            add(known[1], at, known[0])
+            self._tell_tallies()
+        else:
+            self.forget_tally(stream)
+
     def tally_of(self, anchor: str, stream: str) -> Tally:
         """The tally of a stream on one anchor, to be added to; see `forget_tally`."""
         held = self.state.held[anchor]
@@ -142,15 +219,76 @@ class WorkingProfile:
         return tally
 
     def forget_tally(self, stream: str) -> None:
-        """A tally of the stream was added to: join them anew."""
+        """The tallies of the stream are others now: join them anew."""
         self._tallies.pop(stream, None)
+        self._tell_tallies()
+
+    def _tell_tallies(self) -> None:
         self.live = None
         self.facts_stored = False
         self.time_may_tell = True
 
+    def forget_consents(self) -> None:
+        """A consent changed: show it anew, and find anew when one expires."""
+        self.head = None
+        self.facts_stored = False
+        self.time_may_tell = True
+
+    def links_of(self, anchor: str) -> Links:
+        """What was said of groups and lists with an identifier it holds, to be added to."""
+        held = self.state.held[anchor]
+        if held.links is None:
+            held.links = Links()
+        return held.links
+
+    def all_links(self) -> list[Links]:
+        """The same of every identifier, as far as there is any."""
+        return [held.links for held in self.state.held.values() if held.links is not None]
+
+    def link(self, anchor: str, groups: Iterable[Group], at: str) -> bool:
+        """Hang what a touchpoint of instant `at` said of its groups on its anchor; whether it may
+        belong to others now: `find_links` says so."""
+        links, news = self.links_of(anchor), False
+        for group in groups:
+            news |= say(links, group, at)
+        return news
+
+    def find_links(self) -> LinkedTo:
+        """Find out anew what groups it belongs to and what lists it is on; as it was before."""
+        before = linked_to(self.state.standing)
+        standing, links = self.standing, self.all_links()
+        household, accounts = household_of(links), accounts_of(links)
+        now = LinkedTo(
+            None if household is None else household.id,
+            tuple(one.id for one in accounts),
+            tuple(lists_of(links)),
+        )
+        self.groups = {one.id: one for one in [*accounts, *([household] if household else [])]}
+        if now != before:
+            others = {kind for kind in KINDS if now.group(kind) != before.group(kind)}
+            standing.household = now.household
+            standing.accounts, standing.lists = list(now.accounts), list(now.lists)
+            standing.group_facts = {
+                kind: facts for kind, facts in standing.group_facts.items() if kind not in others
+            }
+            self.unheard = {id_ for kind in others if (id_ := now.group(kind)) is not None}
+            self.head = None
+            self.facts_stored = False
+        return before
+
+    @property
+    def links_now(self) -> LinkedTo:
+        """What groups it belongs to and what lists it is on."""
+        return linked_to(self.state.standing)
+
     def look_again(self) -> None:
         """Let the sweeper decide its memberships anew, with the history: at once."""
         self.standing.epoch, self.standing.due = UNKNOWN_EPOCH, AT_ONCE
+
+    def forget_group_facts(self) -> None:
+        """What is known of a group changed: show it anew."""
+        self.head = None
+        self.facts_stored = False
 
     def forget_standing(self) -> None:
         """The standing changed: show it anew."""
@@ -174,16 +312,12 @@ class WorkingProfile:
         return key in self.state.held
 
     def kept_apart(self) -> Collection[str]:
-        return {
-            key
-            for held in self.state.held.values()
-            if held.marks is not None
-            for key in held.marks.apart
-        }
+        return self._kept_apart()
 
     def marks_of(self, key: str) -> Marks:
         """The marks of an identifier it holds, to be changed in place; the change is kept."""
         self.marked = True
+        self._apart = None
         held = self.state.held[key]
         if held.marks is None:
             held.marks = Marks()
@@ -192,6 +326,23 @@ class WorkingProfile:
     def strongest_first(self, rules: IdentityRules, limit: int) -> list[str]:
         """At most `limit` identifiers: by type priority, within a type the one seen last first."""
         return strongest_first(self.state, self._keys_by_type(), rules, limit)
+
+    def shown_keys(self, rules: IdentityRules) -> list[str]:
+        """The identifiers that a snapshot lists, the strongest first.
+
+        None grows weaker, so the strongest of many are among the strongest of before and those
+        that were seen since.
+        """
+        strong = self._strong
+        if strong is None or len(self.state.held) <= MAX_SNAPSHOT_IDENTIFIERS:
+            shown = self.strongest_first(rules, MAX_SNAPSHOT_IDENTIFIERS)
+        else:
+            shown = strongest_first(self.state, strong, rules, MAX_SNAPSHOT_IDENTIFIERS)
+            if sum(map(len, strong.values())) <= MAX_STRONG:
+                return shown
+        if len(self.state.held) > MAX_SNAPSHOT_IDENTIFIERS:
+            self._strong = _sets_by_type(shown)
+        return shown
 
     def strongest_key(self, rules: IdentityRules) -> str:
         """The identifier that facts hang on when a touchpoint has none of its own."""
@@ -212,7 +363,12 @@ class WorkingProfile:
 
     def observed(self) -> Mapping[str, bytes]:
         """The surviving value of each trait over all anchors, if none was declared."""
-        return survivors(observations(self.state), self.policy)
+        if self._survivors is None:
+            if self._best is None:
+                self._survivors = survivors(observations(self.state), self.policy)
+            else:
+                self._survivors = values_of(self._best)
+        return self._survivors
 
     def survivors(self) -> Mapping[str, bytes]:
         """The surviving value of each trait over all anchors."""
@@ -237,6 +393,8 @@ class WorkingProfile:
             state.held[key] = Held(occurred_at, occurred_at)
             if self._by_type is not None:
                 self._by_type.setdefault(key.partition("\0")[0], []).append(key)
+            if self._strong is not None:
+                self._strong.setdefault(key.partition("\0")[0], set()).add(key)
             self.head = None
             return
         if occurred_at < held.first_seen_at:
@@ -245,6 +403,8 @@ class WorkingProfile:
             held.last_seen_at = occurred_at
             if len(state.held) > 1:
                 self.head = None
+                if self._strong is not None:
+                    self._strong.setdefault(key.partition("\0")[0], set()).add(key)
 
     def count(
         self, anchor: str, occurred_at: str, order: bool, revenue: totals.Revenue | None
@@ -267,9 +427,41 @@ class WorkingProfile:
         held = self.state.held[anchor]
         if held.traits is None:
             held.traits = []
+        corrections = self.corrections()
+        for name in corrections.keys() & said.values.keys():
+            if corrections[name].covers(said.occurred_at):
+                del said.values[name]
         if observe(held.traits, said):
-            self.tail = None
+            self.tail = self._survivors = None
             self.facts_stored = False
+            if self._best is not None:
+                if sum(len(one.values) for one in held.traits) < MAX_TRAITS:
+                    challenge(self._best, candidates([[said]], self.policy))
+                else:  # what came later by name may be gone
+                    self._best = None
+
+    def corrections(self) -> Corrections:
+        """The traits that were rectified, over all anchors."""
+        if self._corrected is None:
+            self._corrected = corrected(observations(self.state))
+        return self._corrected
+
+    def rectify(self, anchor: str, said: Saying, streams: Iterable[str]) -> None:
+        """Forget what was ever said of these traits, also in the streams of those that are
+        declared, and hang what is right on an identifier."""
+        for held in self.state.held.values():
+            if held.traits is not None:
+                withdraw(held.traits, said.values)
+            for stream in streams:
+                if held.events is not None and held.events.pop(stream, None) is not None:
+                    self.forget_tally(stream)
+        self._corrected = None
+        held = self.state.held[anchor]
+        if held.traits is None:
+            held.traits = []
+        observe(held.traits, said)
+        self.tail = self._best = self._survivors = None
+        self.facts_stored = False
 
     def changed_by(self, said: Saying, names: Set[str]) -> Set[str]:
         """Those of the names whose surviving value is not what is said of them anyway; to be asked
@@ -282,10 +474,7 @@ class WorkingProfile:
     def absorb(self, loser: "WorkingProfile") -> None:
         """Take over everything the loser holds; the loser stays behind, empty and merged."""
         mine, theirs = self.state, loser.state
-        total = totals.join(one for one in (self.total, loser.total) if one is not None)
-        by_type = self._keys_by_type()
-        for name, keys in loser._keys_by_type().items():  # noqa: SLF001 - another one of these
-            by_type.setdefault(name, []).extend(keys)
+        self._join(loser)
         mine.held.update(theirs.held)
         mine.consents = most_restrictive(mine.consents, theirs.consents)
         mine.created_at = min(mine.created_at, theirs.created_at)
@@ -294,9 +483,32 @@ class WorkingProfile:
         mine.standing = unite(self.standing, loser.standing)
         theirs.held, theirs.consents, theirs.standing = {}, {}, None
         loser.status, loser.merged_into = "merged", self.id
-        self.forget_derived()
-        self._total, self._by_type = total, by_type
         loser.forget_derived()
+
+    def _join(self, loser: "WorkingProfile") -> None:
+        """Join what is derived of both, by what the smaller one has."""
+        self.head = self.tail = self.live = self.defined = None
+        self._survivors = self._corrected = None
+        self.time_may_tell = True
+        self.facts_stored = False
+        self._total = totals.join(one for one in (self.total, loser.total) if one is not None)
+        self._by_type = _joined(self._keys_by_type(), loser._keys_by_type())  # noqa: SLF001 - another one of these
+        strong, others = self._strongest_among(), loser._strongest_among()  # noqa: SLF001 - as above
+        if strong is not None and others is not None:
+            for name, keys in others.items():
+                strong.setdefault(name, set()).update(keys)
+            self._strong = strong
+        else:
+            self._strong = None
+        self._apart = self._kept_apart() | loser._kept_apart()  # noqa: SLF001 - as above
+        mine, theirs = self._best_known(), loser._best_known()  # noqa: SLF001 - as above
+        large, small = (mine, theirs) if len(mine) >= len(theirs) else (theirs, mine)
+        challenge(large, small.values())
+        self._best = large
+        for stream, (keep, tally) in self._tallies.items():
+            other = loser.tally(stream, keep)
+            both = [one for one in (tally, other) if one is not None]
+            self._tallies[stream] = keep, join(both, keep) if both else None
 
     def give(self, other: "WorkingProfile", keys: Iterable[str]) -> None:
         """Hand identifiers over to another profile, with every fact that hangs on them.
@@ -314,15 +526,58 @@ class WorkingProfile:
     def forget_derived(self) -> None:
         """Compute everything that is derived from the state anew."""
         self.head = self.tail = self.live = self.defined = None
-        self._total = self._by_type = None
+        self._total = self._by_type = self._strong = self._apart = None
+        self._best = self._survivors = self._corrected = None
         self._tallies = {}
         self.time_may_tell = True
         self.facts_stored = False
 
     def _keys_by_type(self) -> dict[str, list[str]]:
         if self._by_type is None:
-            self._by_type = keys_by_type(self.state)
+            self._by_type = keys_by_type(self.state.held)
         return self._by_type
+
+    def _kept_apart(self) -> set[str]:
+        if self._apart is None:
+            self._apart = {
+                key
+                for held in self.state.held.values()
+                if held.marks is not None
+                for key in held.marks.apart
+            }
+        return self._apart
+
+    def _strongest_among(self) -> dict[str, set[str]] | None:
+        """Identifiers by type among which the strongest are; None when that is not known yet."""
+        if self._strong is None and len(self.state.held) <= MAX_SNAPSHOT_IDENTIFIERS:
+            return _sets_by_type(self.state.held)
+        return self._strong
+
+    def _best_known(self) -> Best:
+        if self._best is None:
+            self._best = {}
+            challenge(self._best, candidates(observations(self.state), self.policy))
+        return self._best
+
+
+def _sets_by_type(keys: Iterable[str]) -> dict[str, set[str]]:
+    return {name: set(of_type) for name, of_type in keys_by_type(keys).items()}
+
+
+def _joined(one: dict[str, list[str]], other: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The identifiers of both by type; one of the two is changed and returned."""
+    if sum(map(len, one.values())) < sum(map(len, other.values())):
+        one, other = other, one
+    for name, keys in other.items():
+        one.setdefault(name, []).extend(keys)
+    return one
+
+
+def linked_to(standing: Standing | None) -> LinkedTo:
+    """The groups and lists that a standing has."""
+    if standing is None or not (standing.household or standing.accounts or standing.lists):
+        return NOTHING
+    return LinkedTo(standing.household, tuple(standing.accounts), tuple(standing.lists))
 
 
 def _last_seen_at(held: Held) -> str:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.profile.storage.suppression import Erasures
+
 
 class NewIdentifier(NamedTuple):
     """A row to be inserted."""
@@ -28,29 +30,34 @@ def identifier_id(key: str) -> str:
 
 _OWNERS = text(
     """
-    SELECT array_agg(n), array_agg(profile_id), array_agg(status = 'shared')
-      FROM unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS asked (id, n)
-     CROSS JOIN LATERAL (
-           SELECT profile_id, status FROM identifier WHERE identifier.id = asked.id LIMIT 1
-     ) AS found
+    SELECT named.places, named.profiles, named.shared, epoch, newest, always
+      FROM erasure_epoch CROSS JOIN (
+        SELECT array_agg(n) AS places, array_agg(profile_id) AS profiles,
+               array_agg(status = 'shared') AS shared
+          FROM unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS asked (id, n)
+         CROSS JOIN LATERAL (
+               SELECT profile_id, status FROM identifier WHERE identifier.id = asked.id LIMIT 1
+         ) AS found
+      ) AS named
     """
 )
 
 
 class Owners(NamedTuple):
     """By position in what was asked: the profiles of those that are stored, and those that many
-    people use, which own nothing together."""
+    people use, which own nothing together. `erasures` is what was erased up to now."""
 
     profiles: dict[int, str]
     shared: set[int]
+    erasures: Erasures
 
 
 async def owners(tx: AsyncConnection, ids: Sequence[str]) -> Owners:
     """Whose the identifiers (by id) are."""
-    found = Owners({}, set())
     row = (await tx.execute(_OWNERS, {"ids": ids})).one()
+    found = Owners({}, set(), Erasures(*row[3:]))
     if row[0] is not None:
-        for n, profile_id, shared in zip(*row, strict=True):
+        for n, profile_id, shared in zip(*row[:3], strict=True):
             if shared:
                 found.shared.add(n - 1)
             else:

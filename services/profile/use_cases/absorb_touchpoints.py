@@ -24,17 +24,21 @@ from services.profile.domain.definitions import Look
 from services.profile.domain.evidence import encode_notes
 from services.profile.domain.identity import stand_in, usable
 from services.profile.storage import (
+    consent_history,
     counters,
     deadlines,
     evidence,
+    groups,
     identifiers,
     merges,
     profiles,
     touchpoints,
 )
+from services.profile.storage.suppression import Erasures
 from services.profile.use_cases.keep_for_sweeper import keep_for_sweeper
 from services.profile.use_cases.live_definitions import LiveDefinitions
 from services.profile.use_cases.naming import NAMING
+from services.profile.use_cases.suppress_late import suppress_late
 from shared import clock
 from shared.contracts.topics import Topics
 from shared.contracts.touchpoint import (
@@ -78,6 +82,13 @@ class _Incoming(NamedTuple):
     arrival: Arrival
 
 
+class _Locked(NamedTuple):
+    """What is locked, and what had been erased by then."""
+
+    known: Known
+    erasures: Erasures
+
+
 @dataclass(slots=True)
 class _Ids:
     """Database keys of identifiers, computed once a batch."""
@@ -93,14 +104,20 @@ class _Ids:
 
 class AbsorbTouchpoints:
     """The stateful handler of topic `touchpoints`. `rules` gives those in force; one batch goes by
-    one set of them."""
+    one set of them. `secret` is the key of suppressed identifiers."""
 
     def __init__(
-        self, *, topics: Topics, counts: PartitionCounts, rules: Callable[[], Rules]
+        self,
+        *,
+        topics: Topics,
+        counts: PartitionCounts,
+        rules: Callable[[], Rules],
+        secret: bytes | None = None,
     ) -> None:
         self._topic = topics.profile_updates
         self._counts = counts
         self._rules = rules
+        self._secret = secret
         self._live = LiveDefinitions()
 
     async def __call__(self, records: Sequence[Record], tx: AsyncConnection) -> Handled:
@@ -119,17 +136,18 @@ class AbsorbTouchpoints:
         named = [one for one in fresh if not one.touchpoint.has_audience]
         if named:
             look = await self._live.look(tx)
-            absorbed = await _absorb(tx, named, ids, rules, look)
+            absorbed, applied = await self._absorb(tx, named, ids, rules, look)
             crash_point("profile.folded")
-            await _write(tx, absorbed, ids)
-            await evidence.add_batch(
-                tx,
-                batch=batch,
-                rules=rules.identity.version,
-                touchpoints=[arrival.touchpoint.id for arrival in named],
-                profiles=absorbed.placed,
-                notes=encode_notes(absorbed.notes) if absorbed.notes else None,
-            )
+            if applied:
+                await _write(tx, absorbed, ids)
+                await evidence.add_batch(
+                    tx,
+                    batch=batch,
+                    rules=rules.identity.version,
+                    touchpoints=[arrival.touchpoint.id for arrival in applied],
+                    profiles=absorbed.placed,
+                    notes=encode_notes(absorbed.notes) if absorbed.notes else None,
+                )
             for profile_id, message in absorbed.messages:
                 handled.messages.add(self._topic, profile_id.encode(), message)
             handled.after_commit.append(partial(_report, absorbed.outcomes))
@@ -143,6 +161,31 @@ class AbsorbTouchpoints:
         )
         crash_point("profile.written")
         return handled
+
+    async def _absorb(
+        self, tx: AsyncConnection, fresh: list[Arrival], ids: _Ids, rules: Rules, look: Look
+    ) -> tuple[Absorbed, list[Arrival]]:
+        """Lock, load and fold what is not suppressed, and say what that was; from the start again
+        when another worker was there first."""
+        await profiles.set_savepoint(tx)
+        shared: set[str] = set()
+        lost = 0
+        while lost < TRIES:
+            locked = await _lock(tx, fresh, ids, shared, look)
+            if locked is not None and locked.known.shared <= shared:
+                crash_point("profile.locked")
+                late = await suppress_late(tx, fresh, locked.known, locked.erasures, self._secret)
+                applied = [one for one in fresh if one.touchpoint.id not in late] if late else fresh
+                absorbed = await _fold(applied, locked.known, rules)
+                absorbed.outcomes["suppressed"] = len(late)
+                if await _claim(tx, absorbed.assigned, ids):
+                    return absorbed, applied
+            if locked is None or locked.known.shared <= shared:
+                lost += 1
+            else:
+                shared |= locked.known.shared
+            await profiles.back_to_savepoint(tx)
+        raise Infrastructure("postgres", "other workers keep changing the same profiles")
 
 
 def _read(record: Record, rules: Rules) -> _Incoming:
@@ -160,28 +203,6 @@ def _read(record: Record, rules: Rules) -> _Incoming:
         raise _corrupt(record, f"{instants!r} are no instants with milliseconds in UTC")
     named = usable(touchpoint.identifiers, rules.identity)
     return _Incoming(record, Arrival(touchpoint, body, named))
-
-
-async def _absorb(
-    tx: AsyncConnection, fresh: list[Arrival], ids: _Ids, rules: Rules, look: Look
-) -> Absorbed:
-    """Lock, load and fold; from the start again when another worker was there first."""
-    await profiles.set_savepoint(tx)
-    shared: set[str] = set()
-    lost = 0
-    while lost < TRIES:
-        known = await _lock(tx, fresh, ids, shared, look)
-        if known is not None and known.shared <= shared:
-            crash_point("profile.locked")
-            absorbed = await _fold(fresh, known, rules)
-            if await _claim(tx, absorbed.assigned, ids):
-                return absorbed
-        if known is None or known.shared <= shared:
-            lost += 1
-        else:
-            shared |= known.shared
-        await profiles.back_to_savepoint(tx)
-    raise Infrastructure("postgres", "other workers keep changing the same profiles")
 
 
 async def _fold(fresh: Sequence[Arrival], known: Known, rules: Rules) -> Absorbed:
@@ -226,7 +247,7 @@ async def _drop_seen(
 
 async def _lock(
     tx: AsyncConnection, fresh: Sequence[Arrival], ids: _Ids, shared: Set[str], look: Look
-) -> Known | None:
+) -> _Locked | None:
     """Lock every profile that the touchpoints name; None if one changed hands meanwhile.
 
     `shared` are identifiers that are known to be many people's: their stand-ins are locked too.
@@ -243,9 +264,10 @@ async def _lock(
     if any(one not in locked or locked[one].status != "active" for one in named):
         return None
     owners = {keys[n]: owner for n, owner in found.profiles.items()}
-    return Known(
+    known = Known(
         locked, owners, aliases, shared=frozenset(keys[n] for n in found.shared), look=look
     )
+    return _Locked(known, found.erasures)
 
 
 async def _claim(tx: AsyncConnection, assigned: Mapping[str, str], ids: _Ids) -> bool:
@@ -266,10 +288,13 @@ def _type_and_value(key: str) -> tuple[str, str]:
 
 async def _write(tx: AsyncConnection, absorbed: Absorbed, ids: _Ids) -> None:
     await profiles.write(tx, absorbed.changed)
+    await consent_history.append_said(tx, absorbed.said)
     await deadlines.write(tx, absorbed.changed)
     await identifiers.move(tx, {ids.of(key): to for key, to in absorbed.moved.items()})
     await identifiers.share(tx, [ids.of(key) for key in absorbed.shared])
     await merges.insert(tx, absorbed.merges)
+    await groups.write(tx, absorbed.changed)
+    await groups.hear(tx, absorbed.calls)
     await touchpoints.anchor(
         tx,
         {
@@ -307,6 +332,7 @@ def _report(outcomes: Counter[str]) -> None:
     """Metrics of what happened; called once the batch is committed."""
     metrics.PROFILES_CREATED.inc(outcomes["created"])
     metrics.MERGES.inc(outcomes["merged"])
+    metrics.TOUCHPOINTS_SUPPRESSED.inc(outcomes["suppressed"])
     metrics.IDENTIFIERS_DEMOTED.inc(outcomes["demoted"] + outcomes["unkept"])
     for reason in REFUSALS:
         if outcomes[f"refused_{reason}"]:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.profile.domain.compile_definitions import CircleError, computed_in
 from services.profile.domain.condition_types import check_traits
 from services.profile.domain.definitions import Definitions
-from services.profile.domain.segment import Persona, Segment
+from services.profile.domain.segment import Persona, Segment, is_static
 from services.profile.domain.streams import key_of_declared, needed_streams
 from services.profile.domain.trait import ComputedTrait, DeclaredTrait, Trait, TraitsInForce
 from services.profile.storage import definition_jobs, definitions
@@ -109,6 +109,7 @@ async def publish(
         published = await publish_document(tx, kind, draft, who=who)
         state = await definitions.exclude(tx)
         stored = await definitions.load(tx)
+        _stays_what_it_is(stored, definition)
         after = _with(stored, kind, key, draft.body)
         _check(state, after, kind, definition)
         epoch = await definitions.bump(tx)
@@ -120,7 +121,14 @@ async def publish(
         return published
 
 
-async def archive(engine: AsyncEngine, kind: Kind, key: str, *, who: audit.Who) -> Draft:
+async def archive(
+    engine: AsyncEngine,
+    kind: Kind,
+    key: str,
+    *,
+    may_replace: Callable[[int | None], None],
+    who: audit.Who,
+) -> Draft:
     """The key, out of force for good: its members leave in the background.
 
     Raises NotFound, and Conflict while something in force refers to it.
@@ -129,6 +137,7 @@ async def archive(engine: AsyncEngine, kind: Kind, key: str, *, who: audit.Who) 
         before = await drafts.lock(tx, kind, key)
         if before is None:
             raise NotFound(f"There is no {kind} {key}.")
+        may_replace(before.draft_version)
         if before.status is Status.ARCHIVED:
             return before
         now = clock.now()
@@ -199,6 +208,18 @@ async def register_leaves(
                 after={name: to_json(leaf) for name, leaf in new.items()},
             )
         return [leaf_hash(leaf) for leaf in leaves]
+
+
+def _stays_what_it_is(stored: Stored, definition: Segment | Persona | Trait) -> None:
+    """Raises Conflict where a static list would become a condition, or the other way round."""
+    if not isinstance(definition, Segment):
+        return
+    for row in stored.rows:
+        if (row.kind, row.key) == (Kind.SEGMENT, definition.key):
+            if is_static(row.body) and not definition.static:
+                raise Conflict(f"segment {row.key} is a static list: it takes no condition.")
+            if definition.static and not is_static(row.body):
+                raise Conflict(f"segment {row.key} has a condition: it is no static list.")
 
 
 def _with(stored: Stored, kind: Kind, key: str, body: Body | None) -> Stored:

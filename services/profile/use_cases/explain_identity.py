@@ -5,12 +5,12 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.audience import AUDIENCE
+from services.profile.domain.erased import ERASED, SUPPRESSED, usable_then
 from services.profile.domain.evidence import Judged, decode_notes, judge
-from services.profile.domain.identity import usable
 from services.profile.storage import evidence
 from services.profile.use_cases.load_rules import rules_of_version
 from shared.contracts.touchpoint import envelope_decoder
-from shared.errors import NotFound
+from shared.errors import Gone, NotFound
 
 
 class Explained(NamedTuple):
@@ -28,15 +28,18 @@ class Explained(NamedTuple):
 
 
 async def explain_identity(tx: AsyncConnection, touchpoint_id: str) -> Explained:
-    """Raises NotFound while the touchpoint has not been applied."""
+    """Raises NotFound while the touchpoint has not been applied, and Gone when it is not known any
+    more whom it was about."""
     placed = await evidence.of_touchpoint(tx, touchpoint_id)
     if placed is None:
         raise NotFound(f"no touchpoint {touchpoint_id} was applied")
+    if placed.reason in (ERASED, SUPPRESSED):
+        raise Gone(f"whoever touchpoint {touchpoint_id} was about was erased")
     if placed.rules is None:
         kind = "none" if placed.reason == AUDIENCE else "unrecorded"
         return Explained(kind, placed.reason, None, [], None, placed.profile_now)
     rules = await rules_of_version(tx, placed.rules)
-    identifiers = envelope_decoder.decode(placed.body).identifiers
+    touchpoint = envelope_decoder.decode(placed.body)
     notes = {} if placed.notes is None else decode_notes(placed.notes)
     note = notes.get(placed.place)
     kind = "none" if placed.profile_then is None else "plain"
@@ -46,7 +49,7 @@ async def explain_identity(tx: AsyncConnection, touchpoint_id: str) -> Explained
         kind,
         placed.reason,
         placed.rules,
-        judge(identifiers, usable(identifiers, rules), note, rules),
+        judge(touchpoint.identifiers, usable_then(touchpoint, placed.body, rules), note, rules),
         placed.profile_then,
         placed.profile_now,
     )

@@ -11,7 +11,7 @@ from services.profile.domain.definitions import Look
 from services.profile.domain.history import Happened, forget, lacking, recount
 from services.profile.domain.telling import tell_memberships
 from services.profile.domain.working_profile import WorkingProfile
-from services.profile.storage import deadlines, profiles, touchpoints
+from services.profile.storage import deadlines, groups, profiles, touchpoints
 from services.profile.storage.identifiers import identifier_id
 from services.profile.use_cases.naming import change_id
 from shared.contracts.topics import Topics
@@ -57,6 +57,7 @@ async def write(tx: AsyncConnection, looked_at: Sequence[WorkingProfile]) -> Non
     """Store what was found, with the instants at which time alone can change it."""
     await profiles.write(tx, looked_at)
     await deadlines.write(tx, looked_at)
+    await groups.write(tx, looked_at)
 
 
 async def read_history(tx: AsyncConnection, locked: Sequence[WorkingProfile], look: Look) -> None:

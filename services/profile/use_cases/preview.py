@@ -15,6 +15,7 @@ from services.profile.domain.working_profile import WorkingProfile
 from services.profile.storage import population, profiles
 from services.profile.use_cases import look_again
 from services.profile.use_cases.live_definitions import LiveDefinitions
+from services.profile.use_cases.read_profile import expire_consents
 from shared.conditions.leaves import references
 from shared.conditions.tree import Condition
 from shared.errors import Problem, Unprocessable
@@ -60,7 +61,9 @@ async def preview(
 
 async def _read(tx: AsyncConnection, ids: list[str]) -> list[StoredProfile]:
     found = [await profiles.read(tx, id_) for id_ in ids]
-    return [one for one in found if one is not None]
+    people = [one for one in found if one is not None]
+    await expire_consents(tx, people)
+    return people
 
 
 async def _ask(

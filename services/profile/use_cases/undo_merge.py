@@ -7,7 +7,6 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Rules
-from services.profile.domain.consent import consents_of
 from services.profile.domain.divide import (
     Division,
     SplitCause,
@@ -85,8 +84,9 @@ async def undo_merge(
     division = await _division(
         tx, merge, winner, loser, why=why, who=who, at=rfc3339(at), rules=rules
     )
-    before = (consents_of(merge.winner_consents), consents_of(merge.loser_consents))
-    winner.state.consents, loser.state.consents = divide_consents(winner.state.consents, *before)
+    winner.state.consents, loser.state.consents = divide_consents(
+        winner.state.consents, merge.winner_consents, merge.loser_consents
+    )
     told = divide(winner, loser, division, rules.identity, look)
     await carry_out(
         tx,

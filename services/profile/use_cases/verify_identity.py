@@ -6,10 +6,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.profile.domain.absorb import Rules
 from services.profile.domain.absorbed import Arrival
-from services.profile.domain.identity import usable
+from services.profile.domain.erased import usable_then
 from services.profile.domain.profile import encode_state
 from services.profile.domain.replay import Replay, Row, decode_decision, differences
-from services.profile.storage import evidence, profiles
+from services.profile.storage import evidence, profiles, suppression
 from services.profile.use_cases.load_rules import rules_of_version
 from services.profile.use_cases.naming import NAMING
 from shared.contracts.touchpoint import envelope_decoder
@@ -49,7 +49,8 @@ async def verify_identity(engine: AsyncEngine, traits: Rules) -> Verified:
             after = page[-1].number
             steps += len(page)
         live = await _live(tx)
-    return Verified(steps, len(replay.rows), differences(replay.rows, live))
+        gone = await suppression.all_gone(tx)
+    return Verified(steps, len(replay.rows), differences(replay.rows, live, gone=gone))
 
 
 def _make_again(replay: Replay, step: evidence.Step, rules: Rules) -> None:
@@ -59,7 +60,7 @@ def _make_again(replay: Replay, step: evidence.Step, rules: Rules) -> None:
     arrivals = []
     for body in step.bodies:
         touchpoint = envelope_decoder.decode(body)
-        arrivals.append(Arrival(touchpoint, body, usable(touchpoint.identifiers, rules.identity)))
+        arrivals.append(Arrival(touchpoint, body, usable_then(touchpoint, body, rules.identity)))
     replay.take(arrivals, rules)
 
 

@@ -39,6 +39,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/decisions/{decision_id}"): "read",
     ("GET", "/v1/actions"): "read",
     ("GET", "/v1/actions/{action_id}"): "read",
+    ("GET", "/v1/people/{profile_id}/erasure"): "erase",
     ("GET", "/v1/test-clock"): "read",
     ("POST", "/v1/test-clock"): "operate",
     ("DELETE", "/v1/test-clock"): "operate",
@@ -48,7 +49,14 @@ ROUTES: dict[tuple[str, str], str] = {
 
 def url_of(path: str) -> str:
     nil = str(UUID(int=0))
-    return path.format(key="nothing", number=1, decision_id=nil, action_id=nil, token_id="0" * 16)
+    return path.format(
+        key="nothing",
+        number=1,
+        decision_id=nil,
+        action_id=nil,
+        profile_id=nil,
+        token_id="0" * 16,
+    )
 
 
 def test_the_table_names_every_route(app: FastAPI) -> None:

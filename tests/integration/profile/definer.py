@@ -49,7 +49,7 @@ class Definer:
 
     async def archive(self, key: str, kind: Kind = Kind.SEGMENT) -> None:
         """Take a segment, or what else it is, out of force."""
-        await define.archive(self.engine, kind, key, who=WHO)
+        await define.archive(self.engine, kind, key, may_replace=lambda _: None, who=WHO)
 
     async def settle(self, limit: int = 3) -> None:
         """Do all background work there is."""

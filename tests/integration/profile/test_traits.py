@@ -49,7 +49,10 @@ async def told(worker: Worker, who: str) -> list[tuple[dict[str, Any], bool]]:
     """Traits with their values before, and `backfill`, of every update of a user that only says
     that traits changed."""
     return [
-        (one["cause"]["changed"], one["cause"].get("backfill", False))
+        (
+            {name: one["cause"]["changed"][name] for name in one["cause"]["traits"]},
+            one["cause"].get("backfill", False),
+        )
         for one in await worker.updates()
         if one["cause"]["kind"] == "trait_changed"
         and one["profile"]["identifiers"][0]["value"] == who

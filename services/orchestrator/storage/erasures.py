@@ -1,0 +1,72 @@
+"""Forgets profiles: everything that was decided, done or planned for them.
+
+What is left is the number of the last update, so that an old one is known as such, and how many
+rows of each table there were.
+"""
+
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.kafka.messages import Message
+from shared.postgres import outbox
+
+TABLES = ("decision", "action", "contact_ledger", "rule_entry", "exit_mark", "timer")
+"""Every table with rows of a person; `profile_state` keeps its number."""
+
+_FORGET = {
+    table: text(
+        f"DELETE FROM {table} WHERE profile_id = ANY (CAST(:ids AS uuid[]))"  # noqa: S608 - constants
+    )
+    for table in TABLES
+}
+_BLANK = text(
+    """
+    UPDATE profile_state SET in_flight = 0, snapshot = NULL, erased = true
+     WHERE profile_id = ANY (CAST(:ids AS uuid[]))
+    """
+)
+_NOTE = text(
+    """
+    INSERT INTO erased_profile (profile_id, counts)
+    SELECT id, CASE WHEN place = 1 THEN CAST(:counts AS jsonb) ELSE '{}' END
+      FROM unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS new (id, place) ORDER BY id
+    ON CONFLICT (profile_id) DO UPDATE SET counts = (
+        SELECT coalesce(jsonb_object_agg(store, total), '{}')
+          FROM (SELECT store, sum(CAST(rows AS bigint)) AS total
+                  FROM (SELECT * FROM jsonb_each_text(erased_profile.counts)
+                         UNION ALL SELECT * FROM jsonb_each_text(excluded.counts))
+                       AS each (store, rows) GROUP BY store) AS added)
+    """
+)
+_READ = text("SELECT counts::text FROM erased_profile WHERE profile_id = :id")
+
+
+async def forget(tx: AsyncConnection, told: Collection[str], persons: Collection[str]) -> int:
+    """Erase what is held of profiles that were `told` to be erased, and of the `persons` they
+    stand for, all of which are locked; how many rows. What waits to be published of them is
+    dropped."""
+    ids = sorted({*told, *persons})
+    counts = {}
+    for table, statement in _FORGET.items():
+        counts[table] = (await tx.execute(statement, {"ids": ids})).rowcount
+    await tx.execute(_BLANK, {"ids": ids})
+    keys = {one.encode() for one in ids}
+
+    def keep(_: str, message: Message) -> Message | None:
+        return None if message.key in keys else message
+
+    counts["outbox"] = await outbox.revise(tx, sorted(keys), keep)
+    values = {"ids": sorted(told), "counts": orjson.dumps(counts).decode()}
+    await tx.execute(_NOTE, values)
+    return sum(counts.values())
+
+
+async def forgotten(tx: AsyncConnection, profile_id: UUID) -> Mapping[str, int] | None:
+    """How many rows of each table were erased of a profile; None while it was not."""
+    found = (await tx.execute(_READ, {"id": profile_id})).scalar()
+    counts: dict[str, int] | None = None if found is None else orjson.loads(found)
+    return counts

@@ -1,0 +1,344 @@
+"""Takes people out of the stores: `STORES` is the one list of the tables that hold somebody.
+
+What an erasure does is bound to its past: evidence up to a number. An identifier that was erased
+may belong to a new customer by now, whose rows look the same but for that.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+STORES: Mapping[str, str] = {
+    "profile": "rows of the person and of all that were merged into her are deleted; the marks of"
+    " other people's identifiers get random names",
+    "identifier": "rows are deleted; one that many people use stays, as nobody's",
+    "touchpoint": "hers are stripped to id, source and instants; others' get random names for her"
+    " identifiers; what came too late is never stored",
+    "merge": "merges that she was part of are deleted; others' get random names",
+    "evidence": "decisions of people get random names for her identifiers and lose their words",
+    "cannot_link": "rows with one of her identifiers are deleted",
+    "link_suggestion": "rows that name one of her profiles are deleted",
+    "link_verdict": "rows that name one of her profiles are deleted",
+    "deadline": "rows are deleted",
+    "audience_job": "conditions get random names for her identifiers",
+    "outbox": "what was not published yet of her is replaced or dropped",
+    "privacy_subject": "holds her identifiers while she is being erased, and nothing afterwards",
+    "privacy_export": "documents of her are deleted",
+}
+"""Every table that holds something of a person, and what erasure does to it."""
+
+NOTHING_PERSONAL: Mapping[str, str] = {
+    "touchpoint_duplicate": "ids and raw positions",
+    "touchpoint_counter": "counts by source",
+    "segment": "configuration",
+    "segment_version": "configuration",
+    "persona": "configuration",
+    "persona_version": "configuration",
+    "definition_epoch": "one counter",
+    "definition": "configuration",
+    "event_stream": "configuration",
+    "event_leaf": "configuration",
+    "definition_job": "progress",
+    "identity_rules": "configuration",
+    "identity_rules_version": "configuration",
+    "config_epoch": "one counter",
+    "link_run": "progress, and who asked for it",
+    "lease": "positions in topics",
+    "member": "processes",
+    "api_token": "holders of tokens, who are not customers",
+    "audit_log": "who changed what; never the values of identifiers or traits",
+    "privacy_request": "ids of profiles, progress and receipts",
+    "suppression": "keyed hashes, which tell nothing without the key",
+    "erased_profile": "ids of profiles that are gone",
+    "erasure_epoch": "one counter",
+}
+"""Every other table, and what it holds."""
+
+_FAMILY = text(
+    """
+    WITH RECURSIVE past (id) AS (
+        SELECT unnest(CAST(:ids AS uuid[]))
+        UNION
+        SELECT merge.loser FROM past JOIN merge ON merge.winner = past.id
+         WHERE undone_at IS NULL
+    )
+    SELECT id::text FROM past ORDER BY id
+    """
+)
+_IDENTIFIERS = text(
+    """
+    SELECT type, value, status FROM identifier WHERE profile_id = ANY (CAST(:ids AS uuid[]))
+    """
+)
+_DELETE_IDENTIFIERS = text(
+    "DELETE FROM identifier WHERE id = ANY (CAST(:ids AS uuid[])) AND status <> 'shared'"
+)
+_NOBODYS = text(
+    """
+    UPDATE identifier SET profile_id = '00000000-0000-0000-0000-000000000000'
+     WHERE id = ANY (CAST(:ids AS uuid[])) AND status = 'shared'
+    """
+)
+_UNTIL = text(
+    """
+    SELECT coalesce(max(last_value), 0) AS until, clock_timestamp() AS at
+      FROM pg_sequences
+     WHERE schemaname = current_schema() AND sequencename = 'evidence_number_seq'
+    """
+)
+_DELETES = {
+    "deadline": text("DELETE FROM deadline WHERE profile_id = ANY (CAST(:family AS uuid[]))"),
+    "merge": text(
+        "DELETE FROM merge WHERE winner = ANY (CAST(:family AS uuid[]))"
+        " OR loser = ANY (CAST(:family AS uuid[]))"
+    ),
+    "cannot_link": text(
+        "DELETE FROM cannot_link WHERE one = ANY (CAST(:identifiers AS uuid[]))"
+        " OR other = ANY (CAST(:identifiers AS uuid[]))"
+    ),
+    "link_suggestion": text(
+        "DELETE FROM link_suggestion WHERE profile_a = ANY (CAST(:family AS uuid[]))"
+        " OR profile_b = ANY (CAST(:family AS uuid[]))"
+    ),
+    "link_verdict": text(
+        "DELETE FROM link_verdict WHERE profile_a = ANY (CAST(:family AS uuid[]))"
+        " OR profile_b = ANY (CAST(:family AS uuid[]))"
+    ),
+    "profile": text("DELETE FROM profile WHERE id = ANY (CAST(:family AS uuid[]))"),
+}
+
+
+async def family(tx: AsyncConnection, ids: Collection[str]) -> list[str]:
+    """The profiles and all that were merged into them, in order of id."""
+    return list((await tx.execute(_FAMILY, {"ids": list(ids)})).scalars())
+
+
+async def identifiers_of(tx: AsyncConnection, profiles: Collection[str]) -> dict[str, bool]:
+    """Every identifier (`type NUL value`) that belongs to the profiles, and whether many people
+    use it. Reads the whole table: a profile does not keep those beyond its cap."""
+    rows = await tx.execute(_IDENTIFIERS, {"ids": list(profiles)})
+    return {f"{row.type}\0{row.value}": row.status == "shared" for row in rows}
+
+
+async def remove_identifiers(tx: AsyncConnection, ids: Collection[str]) -> int:
+    """Delete identifiers (by id), and make nobody's what many people use; how many were deleted."""
+    values = {"ids": sorted(ids)}
+    await tx.execute(_NOBODYS, values)
+    return (await tx.execute(_DELETE_IDENTIFIERS, values)).rowcount
+
+
+async def remove_rows(
+    tx: AsyncConnection, *, profiles: Sequence[str], identifiers: Collection[str]
+) -> dict[str, int]:
+    """Delete what names the profiles or the identifiers (by id), the profiles last; how many rows
+    of each table."""
+    values = {"family": list(profiles), "identifiers": sorted(identifiers)}
+    return {
+        table: (await tx.execute(statement, _only(statement.text, values))).rowcount
+        for table, statement in _DELETES.items()
+    }
+
+
+def _only(statement: str, values: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    return {name: value for name, value in values.items() if f":{name}" in statement}
+
+
+async def until(tx: AsyncConnection) -> tuple[int, object]:
+    """The number of the last evidence so far, and the time."""
+    row = (await tx.execute(_UNTIL)).one()
+    return row.until, row.at
+
+
+class Told(NamedTuple):
+    """A touchpoint, and the version of the identity rules by which it was absorbed."""
+
+    id: str
+    body: bytes
+    rules: int
+
+
+_OWN = text(
+    """
+    SELECT t.id::text, t.body, coalesce(e.rules, 0) AS rules
+      FROM touchpoint AS t LEFT JOIN evidence AS e ON e.batch = t.batch
+     WHERE t.anchor = ANY (CAST(:anchors AS uuid[])) AND coalesce(e.number, 0) <= :until
+     LIMIT :limit
+    """
+)
+_STRIP = text(
+    """
+    UPDATE touchpoint SET anchor = NULL, reason = :reason, body = new.body
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:bodies AS bytea[])) AS new (id, body)
+     WHERE touchpoint.id = new.id AND touchpoint.id = ANY (CAST(:ids AS uuid[]))
+    """
+)
+_REWRITE = text(
+    """
+    UPDATE touchpoint SET body = new.body
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:bodies AS bytea[])) AS new (id, body)
+     WHERE touchpoint.id = new.id AND touchpoint.id = ANY (CAST(:ids AS uuid[]))
+    """
+)
+_END_OF_PAGE = text(
+    """
+    SELECT id::text FROM (
+        SELECT id FROM touchpoint WHERE id > CAST(:after AS uuid) ORDER BY id LIMIT :limit) AS page
+     ORDER BY page.id DESC LIMIT 1
+    """
+)
+_MENTIONING = text(
+    """
+    SELECT t.id::text, t.body, coalesce(e.rules, 0) AS rules
+      FROM touchpoint AS t LEFT JOIN evidence AS e ON e.batch = t.batch
+     WHERE t.id > CAST(:after AS uuid) AND t.id <= CAST(:last AS uuid)
+       AND (coalesce(e.number, 0) <= :until OR t.reason = 'audience')
+       AND (CAST(:needles AS bytea[]) IS NULL
+            OR EXISTS (SELECT FROM unnest(CAST(:needles AS bytea[])) AS n (needle)
+                        WHERE position(needle IN t.body) > 0))
+    """
+)
+_OWNED = text("SELECT type, value FROM identifier WHERE id = ANY (CAST(:ids AS uuid[]))")
+
+
+async def own_touchpoints(
+    tx: AsyncConnection, anchors: Collection[str], *, until: int, limit: int
+) -> list[Told]:
+    """Touchpoints that hang on the identifiers (by id), from before; those that were stripped hang
+    on nothing any more."""
+    values = {"anchors": list(anchors), "until": until, "limit": limit}
+    return [Told(*row) for row in await tx.execute(_OWN, values)]
+
+
+async def strip(tx: AsyncConnection, bodies: Mapping[str, bytes], *, reason: str) -> None:
+    """Replace the bodies of touchpoints (by id), which hang on nothing from now on."""
+    if bodies:
+        values = {"ids": list(bodies), "bodies": list(bodies.values())}
+        await tx.execute(_STRIP, values | {"reason": reason})
+
+
+async def rewrite(tx: AsyncConnection, bodies: Mapping[str, bytes]) -> None:
+    """Replace the bodies of touchpoints (by id)."""
+    if bodies:
+        await tx.execute(_REWRITE, {"ids": list(bodies), "bodies": list(bodies.values())})
+
+
+async def mentioning(
+    tx: AsyncConnection, *, after: str, limit: int, needles: Sequence[bytes] | None, until: int
+) -> tuple[list[Told], str | None]:
+    """Of the next `limit` touchpoints those that have a needle in them (None: all of them), and
+    the id of the last one that was looked at; None at the end."""
+    last = (await tx.execute(_END_OF_PAGE, {"after": after, "limit": limit})).scalar()
+    if last is None:
+        return [], None
+    values = {"after": after, "last": last, "needles": needles, "until": until}
+    return [Told(*row) for row in await tx.execute(_MENTIONING, values)], last
+
+
+async def owned(tx: AsyncConnection, ids: Collection[str]) -> set[str]:
+    """Those of the identifiers (by id) that belong to somebody, as `type NUL value`."""
+    rows = await tx.execute(_OWNED, {"ids": list(ids)})
+    return {f"{row.type}\0{row.value}" for row in rows}
+
+
+_PROFILES_MENTIONING = text(
+    """
+    SELECT id::text FROM profile
+     WHERE EXISTS (SELECT FROM unnest(CAST(:needles AS bytea[])) AS n (needle)
+                    WHERE position(needle IN state) > 0)
+     ORDER BY id LIMIT :limit
+    """
+)
+_SET_STATE = text("UPDATE profile SET state = :state WHERE id = CAST(:id AS uuid)")
+_MERGES = text(
+    """
+    SELECT id::text, cause::text AS cause FROM merge
+     WHERE moved && CAST(:identifiers AS uuid[])
+        OR EXISTS (SELECT FROM unnest(CAST(:needles AS text[])) AS n (needle)
+                    WHERE position(needle IN cause::text) > 0)
+    """
+)
+_SET_MERGE = text(
+    """
+    UPDATE merge SET cause = CAST(:cause AS jsonb),
+           moved = ARRAY(SELECT one FROM unnest(moved) AS one
+                          WHERE one <> ALL (CAST(:identifiers AS uuid[])))
+     WHERE id = CAST(:id AS uuid)
+    """
+)
+_DECISIONS = text(
+    """
+    SELECT number, decision FROM evidence
+     WHERE decision IS NOT NULL AND number <= :until
+       AND (profiles && CAST(:family AS uuid[])
+            OR EXISTS (SELECT FROM unnest(CAST(:needles AS bytea[])) AS n (needle)
+                        WHERE position(needle IN decision) > 0))
+    """
+)
+_SET_DECISION = text("UPDATE evidence SET decision = :decision WHERE number = :number")
+_AUDIENCES = text(
+    """
+    SELECT touchpoint_id::text, condition FROM audience_job
+     WHERE EXISTS (SELECT FROM unnest(CAST(:needles AS bytea[])) AS n (needle)
+                    WHERE position(needle IN condition) > 0)
+    """
+)
+_SET_AUDIENCE = text(
+    "UPDATE audience_job SET condition = :condition WHERE touchpoint_id = CAST(:id AS uuid)"
+)
+
+
+async def profiles_mentioning(
+    tx: AsyncConnection, needles: Sequence[bytes], *, limit: int
+) -> list[str]:
+    """Ids of profiles in whose state one of the needles is; nobody is locked."""
+    values = {"needles": list(needles), "limit": limit}
+    return list((await tx.execute(_PROFILES_MENTIONING, values)).scalars())
+
+
+async def set_state(tx: AsyncConnection, profile_id: str, state: bytes) -> None:
+    """Replace the state of a locked profile by one that is told to nobody."""
+    await tx.execute(_SET_STATE, {"id": profile_id, "state": state})
+
+
+async def merges_mentioning(
+    tx: AsyncConnection, identifiers: Collection[str], needles: Iterable[str]
+) -> list[tuple[str, str]]:
+    """(id, cause) of merges that moved one of the identifiers (by id), or name one as the cause."""
+    values = {"identifiers": list(identifiers), "needles": list(needles)}
+    return [(row.id, row.cause) for row in await tx.execute(_MERGES, values)]
+
+
+async def set_merge(
+    tx: AsyncConnection, merge_id: str, *, cause: str, identifiers: Collection[str]
+) -> None:
+    """Replace a merge's cause, and forget that it moved these identifiers (by id)."""
+    values = {"id": merge_id, "cause": cause, "identifiers": list(identifiers)}
+    await tx.execute(_SET_MERGE, values)
+
+
+async def decisions_mentioning(
+    tx: AsyncConnection, family: Collection[str], needles: Sequence[bytes], *, until: int
+) -> list[tuple[int, bytes]]:
+    """(number, decision) of what people decided about the profiles or with one of the needles."""
+    values = {"family": list(family), "needles": list(needles), "until": until}
+    return [(row.number, row.decision) for row in await tx.execute(_DECISIONS, values)]
+
+
+async def set_decision(tx: AsyncConnection, number: int, decision: bytes) -> None:
+    """Replace a decision in the evidence."""
+    await tx.execute(_SET_DECISION, {"number": number, "decision": decision})
+
+
+async def audiences_mentioning(
+    tx: AsyncConnection, needles: Sequence[bytes]
+) -> list[tuple[str, bytes]]:
+    """(touchpoint, condition) of audience jobs with one of the needles in the condition."""
+    rows = await tx.execute(_AUDIENCES, {"needles": list(needles)})
+    return [(row.touchpoint_id, row.condition) for row in rows]
+
+
+async def set_audience(tx: AsyncConnection, touchpoint_id: str, condition: bytes) -> None:
+    """Replace the condition of an audience job."""
+    await tx.execute(_SET_AUDIENCE, {"id": touchpoint_id, "condition": condition})

@@ -1,0 +1,326 @@
+"""Erases people: what has to happen at one instant, and what is taken out of the stores after it.
+
+`begin` is one transaction, under the locks of the profiles: from its commit on nobody finds them,
+and what is sent late is suppressed. The other steps take their traces out of history, a page at a
+time; each may be done twice, so a sweeper that was killed goes on where it stood.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.profile.domain import erased
+from services.profile.domain.absorb import Rules
+from services.profile.domain.erased import Names
+from services.profile.domain.evidence import key_by
+from services.profile.domain.identity import IdentityRules
+from services.profile.domain.profile import (
+    ProfileState,
+    StoredProfile,
+    encode_state,
+)
+from services.profile.domain.replay import decode_decision, encode_decision
+from services.profile.domain.telling import Told, tell
+from services.profile.domain.working_profile import WorkingProfile
+from services.profile.storage import erasing, privacy_requests, profiles, suppression
+from services.profile.storage.identifiers import identifier_id
+from services.profile.storage.privacy_requests import Request, Subject
+from services.profile.use_cases.load_rules import rules_of_version
+from services.profile.use_cases.naming import change_id
+from shared.contracts.times import rfc3339
+from shared.contracts.topics import DEAD_LETTERS, Topics
+from shared.contracts.touchpoint import envelope_decoder
+from shared.errors import Infrastructure
+from shared.ids import random_id
+from shared.kafka.messages import Message, OutboxBuffer, PartitionCounts
+from shared.postgres import outbox
+
+TRIES = 3
+OWN_PAGE = 200
+PAGE = 20_000
+"""Touchpoints of everybody that are looked at in one step."""
+FEW = 16
+"""Up to so many identifiers the database looks for each; above, all bodies are read here."""
+
+Counts = Mapping[str, int]
+
+
+class ErasedCause(msgspec.Struct, gc=False, kw_only=True):
+    """The last thing that is ever said of a profile: everybody has to forget it."""
+
+    kind: str = "erased"
+    id: str
+    at: str
+
+
+async def begin(
+    tx: AsyncConnection,
+    request: Request,
+    *,
+    secret: bytes,
+    rules: Rules,
+    topics: Topics,
+    counts: PartitionCounts,
+) -> Counts:
+    """Let the people of a request be gone: profiles, identifiers and what names them are deleted,
+    their identifiers are suppressed, and everybody is told. How many rows of each table.
+
+    Profiles that are gone already are passed by. Raises Infrastructure when they keep changing.
+    """
+    locked = await _lock(tx, request.profiles)
+    family = sorted(locked)
+    owned = await erasing.identifiers_of(tx, family)
+    for one in locked.values():
+        for key, held in one.state.held.items():
+            owned.setdefault(key, held.marks is not None and held.marks.shared)
+    subjects = [
+        Subject(key, None if shared else erased.random_name(random_id().hex), held=True)
+        for key, shared in owned.items()
+    ]
+    ids = [identifier_id(key) for key in owned]
+    done = {"identifier": await erasing.remove_identifiers(tx, ids)}
+    until, at = await erasing.until(tx)
+    assert isinstance(at, datetime)  # noqa: S101 - a timestamp of the driver
+    own = [one.key for one in subjects if one.name is not None]
+    await privacy_requests.add_subjects(tx, request.id, subjects)
+    done["suppression"] = await suppression.put(tx, secret, own, at=at, always=request.suppress)
+    done |= await erasing.remove_rows(
+        tx, profiles=family, identifiers=[identifier_id(key) for key in own]
+    )
+    done["privacy_export"] = await privacy_requests.forget_parts_of(
+        tx, [*family, *request.profiles]
+    )
+    await suppression.note(tx, family, request_id=request.id, at=at, always=request.suppress)
+    await privacy_requests.erased(tx, request.id, family=family, at=at, until=until)
+    done["outbox"] = await _revise_outbox(tx, family, own, at=at, topics=topics)
+    messages = OutboxBuffer(counts)
+    for one in locked.values():
+        profile_id, message = _farewell(one, rules, rfc3339(at))
+        messages.add(topics.profile_updates, profile_id.encode(), message)
+    await outbox.append(tx, messages)
+    return done
+
+
+async def _lock(tx: AsyncConnection, asked: Sequence[str]) -> dict[str, StoredProfile]:
+    """Lock the active profiles that ids stand for, and all that were merged into them."""
+    for _ in range(TRIES):
+        now = await profiles.current(tx, asked)
+        family = await erasing.family(tx, set(now.values()))
+        locked = await profiles.lock(tx, profiles=family)
+        heads = set(now.values())
+        if (
+            all(locked[one].status == "active" for one in heads if one in locked)
+            and await erasing.family(tx, heads) == family
+        ):
+            return locked
+    raise Infrastructure("postgres", "the profiles keep being merged")
+
+
+def _farewell(stored: StoredProfile, rules: Rules, at: str) -> Told:
+    """The last update of a profile: an empty snapshot, and no identifier."""
+    state = ProfileState(at, at, {}, {})
+    empty = WorkingProfile(
+        StoredProfile(stored.id, "erased", None, stored.seq, 0, state), rules.traits
+    )
+    cause = ErasedCause(id=change_id(stored.id, stored.seq + 1), at=at)
+    return tell(empty, msgspec.json.encode(cause, order="deterministic"), rules.identity)
+
+
+async def _revise_outbox(
+    tx: AsyncConnection, family: Sequence[str], keys: Sequence[str], *, at: datetime, topics: Topics
+) -> int:
+    """Updates that wait to be published keep their number and lose all else, those of others lose
+    the identifiers; dead letters that name one are dropped."""
+    ours = {one.encode() for one in family}
+    values = [erased.quoted(key) for key in keys]
+    blank = {erased.written(key): erased.written(_blank(key)) for key in keys}
+
+    def change(topic: str, message: Message) -> Message | None:
+        body = message.value or b""
+        if topic == topics.profile_updates and message.key in ours:
+            return message._replace(value=_forgotten(body, rfc3339(at)))
+        if topic.endswith(DEAD_LETTERS) and any(value in body for value in values):
+            return None
+        changed = body
+        for written, unwritten in blank.items():
+            changed = changed.replace(written, unwritten)
+        return message if changed == body else message._replace(value=changed)
+
+    return await outbox.revise(tx, [*ours, *values], change) if ours else 0
+
+
+def _blank(key: str) -> str:
+    return f"{key.partition(chr(0))[0]}\0{erased.random_name('')}"
+
+
+class _Numbered(msgspec.Struct):
+    profile_id: str
+    seq: int
+
+
+def _forgotten(update: bytes, at: str) -> bytes:
+    numbered = msgspec.json.decode(update, type=_Numbered)
+    cause = ErasedCause(id=change_id(numbered.profile_id, numbered.seq), at=at)
+    blank = {
+        "id": numbered.profile_id,
+        "status": "erased",
+        "identifiers": [],
+        "identifiers_total": 0,
+        "traits": {},
+        "computed": {},
+        "created_at": at,
+        "last_seen_at": at,
+    }
+    whole = {
+        "profile_id": numbered.profile_id, "seq": numbered.seq, "cause": cause, "profile": blank,
+    }  # fmt: skip
+    return msgspec.json.encode(whole, order="deterministic")
+
+
+async def stragglers(tx: AsyncConnection, request: Request, *, secret: bytes) -> Counts:
+    """Identifiers that came to the profiles at the very last, beyond what a profile keeps."""
+    late = await erasing.identifiers_of(tx, request.family)
+    own = [key for key, shared in late.items() if not shared]
+    subjects = [Subject(key, erased.random_name(random_id().hex), held=True) for key in own]
+    await privacy_requests.add_subjects(tx, request.id, subjects)
+    if own and request.erased_at is not None:
+        await suppression.put(tx, secret, own, at=request.erased_at, always=request.suppress)
+    return {"identifier": await erasing.remove_identifiers(tx, [*map(identifier_id, late)])}
+
+
+class _RulesOfTheTime:
+    """The rules of identity of each version, read once a step."""
+
+    def __init__(self, tx: AsyncConnection) -> None:
+        self._tx = tx
+        self._known: dict[int, IdentityRules] = {}
+
+    async def of(self, version: int) -> IdentityRules:
+        found = self._known.get(version)
+        if found is None:
+            found = self._known[version] = await rules_of_version(self._tx, version)
+        return found
+
+
+async def strip_own(tx: AsyncConnection, request: Request) -> tuple[Counts, bool]:
+    """Strip the next touchpoints of the people themselves; how many, and whether any was left."""
+    subjects = await privacy_requests.subjects(tx, request.id)
+    anchors = [identifier_id(one.key) for one in subjects if one.held]
+    told = await erasing.own_touchpoints(tx, anchors, until=request.evidence_until, limit=OWN_PAGE)
+    if not told:
+        return {}, False
+    rules = _RulesOfTheTime(tx)
+    named = {
+        one.id: {
+            key
+            for identifier in envelope_decoder.decode(one.body).identifiers
+            if (key := key_by(identifier, await rules.of(one.rules))) is not None
+        }
+        for one in told
+    }
+    known = {one.key for one in subjects}
+    unknown = {
+        key
+        for keys in named.values()
+        for key in keys - known
+        if not erased.is_random_name(key) and key.partition("\0")[2]
+    }
+    if unknown:
+        others = await erasing.owned(tx, [identifier_id(key) for key in unknown])
+        beside = [
+            Subject(key, erased.random_name(random_id().hex), held=False)
+            for key in sorted(unknown - others)
+        ]
+        await privacy_requests.add_subjects(tx, request.id, beside)
+        subjects += beside
+    names = names_of(subjects)
+    bodies = {one.id: erased.stripped(one.body, await rules.of(one.rules), names) for one in told}
+    await erasing.strip(tx, bodies, reason=erased.ERASED)
+    return {"touchpoint": len(told)}, True
+
+
+def names_of(subjects: Collection[Subject]) -> Names:
+    """The random names of those identifiers that have one."""
+    return {one.key: one.name for one in subjects if one.name is not None}
+
+
+async def rename_in_touchpoints(
+    tx: AsyncConnection, request: Request, rules: Rules
+) -> tuple[Counts, str | None]:
+    """Look through the next touchpoints of everybody; how many changed, and the position."""
+    names = names_of(await privacy_requests.subjects(tx, request.id))
+    told, last = await erasing.mentioning(
+        tx,
+        after=request.position,
+        limit=PAGE,
+        needles=_needles(names, rules.identity),
+        until=request.evidence_until,
+    )
+    of_the_time = _RulesOfTheTime(tx)
+    bodies = {}
+    for one in told:
+        body = erased.without_names(one.body, await of_the_time.of(one.rules), names)
+        if body is not None:
+            bodies[one.id] = body
+    await erasing.rewrite(tx, bodies)
+    return {"touchpoint_of_others": len(bodies)}, last
+
+
+def _needles(names: Names, rules: IdentityRules) -> list[bytes] | None:
+    """What stands in every body that names one of the identifiers; None: read all."""
+    if not names:
+        return [b"\xff"]
+    if len(names) > FEW or any(
+        rules.of(key.partition("\0")[0]).normaliser != "plain" for key in names
+    ):
+        return None
+    return [erased.quoted(key) for key in names]
+
+
+async def rename_in_profiles(tx: AsyncConnection, request: Request) -> Counts:
+    """Take the people out of the marks of other profiles' identifiers."""
+    names = names_of(await privacy_requests.subjects(tx, request.id))
+    needles = [key.encode() for key in names]
+    found = await erasing.profiles_mentioning(tx, needles, limit=10_000) if needles else []
+    changed = 0
+    for stored in (await profiles.lock(tx, profiles=found)).values():
+        if erased.rename_marks(stored.state, names):
+            await erasing.set_state(tx, stored.id, encode_state(stored.state))
+            changed += 1
+    return {"profile_of_others": changed}
+
+
+async def rename_in_decisions(tx: AsyncConnection, request: Request) -> Counts:
+    """Take the people out of merges, of what people decided, and of audiences."""
+    names = names_of(await privacy_requests.subjects(tx, request.id))
+    needles = [key.encode() for key in names]
+    ids = [identifier_id(key) for key in names]
+    values = [erased.quoted(key) for key in names]
+    merges = await erasing.merges_mentioning(tx, ids, [value.decode() for value in values])
+    for merge_id, cause in merges:
+        fields = msgspec.json.decode(cause, type=dict[str, object])
+        for name in ("joined_on", "moved"):
+            listed = fields.get(name)
+            if isinstance(listed, list):
+                fields[name] = erased.rename_identifiers(listed, names)
+        await erasing.set_merge(
+            tx, merge_id, cause=msgspec.json.encode(fields).decode(), identifiers=ids
+        )
+    decisions = await erasing.decisions_mentioning(
+        tx, request.family, needles, until=request.evidence_until
+    )
+    for number, decision in decisions:
+        changed = erased.rename_decision(decode_decision(decision), names)
+        await erasing.set_decision(tx, number, encode_decision(changed))
+    audiences = await erasing.audiences_mentioning(tx, values)
+    for touchpoint_id, condition in audiences:
+        await erasing.set_audience(
+            tx, touchpoint_id, erased.replace_values(bytes(condition), names)
+        )
+    return {
+        "merge_of_others": len(merges),
+        "evidence": len(decisions),
+        "audience_job": len(audiences),
+    }
