@@ -157,6 +157,30 @@ def test_time_alone_changes_a_window_at_its_exact_instant_and_says_so() -> None:
     assert profile.standing.due is None
 
 
+def test_what_time_has_changed_is_not_forgotten_when_something_else_happens_first() -> None:
+    window = {"event": "Bought", "within": "P1D"}
+    other = {"event": "Viewed", "within": "P1D"}
+    definitions = look(
+        computed("x", "count", within="P1D"),
+        Segment("buyer", "", parse_condition(window, allow_event_leaves=True)),
+        Segment("viewer", "", parse_condition(other, allow_event_leaves=True)),
+    ).definitions
+    world = World(look=Look(definitions, NOW))
+    world.take(bought(1, 23))
+    late = NOW + 2 * HOUR
+    world.look = Look(definitions, late)
+    at = instant_text(late)
+    world.take({**touchpoint(2, USER, type="Viewed"), "occurred_at": at, "received_at": at})
+    (person,) = world.active()
+    profile = WorkingProfile(person, world.rules.traits)
+    assert profile.standing.due == NOW + HOUR
+    look_at_all(profile, world.look, at="")
+    note_due(profile, world.look)
+    assert list(profile.standing.segments) == ["viewer"]
+    assert profile.standing.computed["x"] == b"0"
+    assert profile.standing.due == late + DAY
+
+
 def test_days_since_changes_each_day() -> None:
     asked = computed("x", "days_since")
     world = World(look=look(asked))
