@@ -49,12 +49,12 @@ class RunnerUpView(BaseModel):
 
 
 class ProvenanceView(BaseModel):
-    """Where the value of a trait comes from, and the rule by which it won; without a source none
-    survived, and the rule says why."""
+    """Where the value of a trait comes from, and the rule by which it won. Where none survived it
+    is null, of the one who spoke last, and the rule says why."""
 
     value: Any
-    source: str | None
-    observed_at: datetime | None
+    source: str
+    observed_at: datetime
     rule: str
     runners_up: list[RunnerUpView]
 

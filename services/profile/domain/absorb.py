@@ -344,10 +344,13 @@ class Fold:
         source = touchpoint.source
         verified = source in self.rules.traits.verified_sources
         said = Saying(source, touchpoint.occurred_at, touchpoint.id, verified, values)
+        asked = definitions.by_trait.keys() & values.keys() if definitions.by_trait else NOTHING
+        if asked and profile.id not in self.members.created:
+            asked = profile.changed_by(said, asked)
         profile.observe(anchor, said)
         declared = definitions.declared and definitions.declared.keys() & values.keys()
         if not declared:
-            return concerned(values, definitions)
+            return concerned(asked, definitions)
         epoch = epoch_of(profile, definitions)
         mask = note_traits(profile, anchor, said, sorted(declared), self.look, epoch)
-        return mask | concerned(values.keys() - declared, definitions)
+        return mask | concerned(asked - declared, definitions)

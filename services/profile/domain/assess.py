@@ -42,7 +42,8 @@ class Change(NamedTuple):
     """A membership that began or ended, another persona, other values of traits, or other groups.
 
     `household` and `account` are ids of groups; `linked` says whether the profile belongs to that
-    account now. `facts` are those of a group it belonged to already that are others now.
+    account now. `facts` are those of a group it belonged to already that are others now. `traits`
+    are named with what they were before (JSON).
     """
 
     kind: Kind
@@ -50,7 +51,7 @@ class Change(NamedTuple):
     persona: str | None = None
     before: str | None = None
     reason: str | None = None
-    traits: tuple[str, ...] = ()
+    traits: Mapping[str, bytes] = {}
     household: str | None = None
     account: str | None = None
     linked: bool | None = None
@@ -221,7 +222,7 @@ def catch_up(profile: WorkingProfile, look: Look, *, at: str) -> list[Change]:
 
 def look_at_all(profile: WorkingProfile, look: Look, *, at: str) -> list[Change]:
     """Decide everything again, for a profile whose tallies are complete; what changed."""
-    profile.standing.epoch = look.definitions.epoch
+    profile.standing.epoch, profile.standing.due = look.definitions.epoch, None
     profile.time_may_tell = True
     derived = derive_all(profile, look, look.definitions.epoch)
     changes = _of_traits(derived) + _leave_what_is_gone(profile, look.definitions)
@@ -229,7 +230,7 @@ def look_at_all(profile: WorkingProfile, look: Look, *, at: str) -> list[Change]
 
 
 def _of_traits(derived: Derived) -> list[Change]:
-    return [Change("trait_changed", traits=tuple(sorted(derived.names)))] if derived.names else []
+    return [Change("trait_changed", traits=derived.before)] if derived.before else []
 
 
 def _leave_what_is_gone(profile: WorkingProfile, definitions: Definitions) -> list[Change]:
@@ -245,7 +246,10 @@ def _leave_what_is_gone(profile: WorkingProfile, definitions: Definitions) -> li
 
 
 def note_due(profile: WorkingProfile, look: Look) -> None:
-    """Note the first instant at which time alone can change the answer, where it may have moved."""
+    """Note the first instant at which time alone can change the answer, where it may have moved.
+
+    One that has come stays: only who looks at everything (`look_at_all`) finds what it changed.
+    """
     if not profile.time_may_tell:
         return
     standing = profile.standing
@@ -253,7 +257,7 @@ def note_due(profile: WorkingProfile, look: Look) -> None:
         standing.due = None
     elif standing.epoch == UNKNOWN_EPOCH:
         standing.due = AT_ONCE
-    else:
+    elif standing.due is None or standing.due > look.now:
         standing.due = _due_at(profile, *look)
 
 

@@ -4,7 +4,7 @@ They are kept in the standing of a profile, as memberships are: what a profile l
 stays as it is until `history` brought it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from services.profile.domain import kept as forms
@@ -22,11 +22,11 @@ COMPUTED = "computed."
 
 
 class Derived(NamedTuple):
-    """The nodes that the new values can concern, and the names of what changed: computed traits as
-    `computed.<name>`."""
+    """The nodes that the new values can concern, and what changed: the values (JSON) as they were
+    before, by name; computed traits as `computed.<name>`."""
 
     mask: int = 0
-    names: tuple[str, ...] = ()
+    before: Mapping[str, bytes] = {}
 
 
 def derive_all(
@@ -57,14 +57,15 @@ def derive_all(
         definitions,
     )
     return Derived(
-        gone.mask | computed.mask | declared.mask, gone.names + computed.names + declared.names
+        gone.mask | computed.mask | declared.mask,
+        {**gone.before, **computed.before, **declared.before},
     )
 
 
 def derive_computed(profile: WorkingProfile, traits: Iterable[Computed], look: Look) -> Derived:
     """Find computed traits at the instant of the look."""
     definitions, now = look
-    mask, names = 0, []
+    mask, changed = 0, dict[str, bytes]()
     standing = profile.standing
     for trait, stream, _ in traits:
         tally = profile.tally(stream, definitions.streams[stream].keep)
@@ -79,15 +80,15 @@ def derive_computed(profile: WorkingProfile, traits: Iterable[Computed], look: L
         profile.forget_computed()
         mask |= definitions.by_computed.get(trait.name, 0)
         if before is not None or value != definitions.initial.get(trait.name):
-            names.append(COMPUTED + trait.name)
-    return Derived(mask, tuple(names))
+            changed[COMPUTED + trait.name] = REMOVED if before is None else before
+    return Derived(mask, changed)
 
 
 def derive_declared(
     profile: WorkingProfile, traits: Iterable[Declared], definitions: Definitions
 ) -> Derived:
     """Find the surviving values of declared traits."""
-    mask, names = 0, []
+    mask, changed = 0, dict[str, bytes]()
     for one in traits:
         name, correction = one.trait.name, profile.corrections().get(one.trait.name)
         if correction is None:
@@ -104,8 +105,8 @@ def derive_declared(
         profile.forget_traits()
         if before != value:
             mask |= definitions.by_trait.get(name, 0)
-            names.append(name)
-    return Derived(mask, tuple(names))
+            changed[name] = before
+    return Derived(mask, changed)
 
 
 def note_traits(
@@ -142,17 +143,16 @@ def _surviving(tally: Tally | None, one: Declared) -> bytes | None:
 
 
 def _drop_what_is_gone(profile: WorkingProfile, definitions: Definitions) -> Derived:
-    standing, mask, names = profile.standing, 0, []
+    standing, mask, changed = profile.standing, 0, dict[str, bytes]()
     computed = {one.trait.name for one in definitions.computed}
     for name in sorted(standing.computed.keys() - computed):
-        del standing.computed[name]
+        changed[COMPUTED + name] = standing.computed.pop(name)
         profile.forget_computed()
         mask |= definitions.by_computed.get(name, 0)
-        names.append(COMPUTED + name)
     for name in sorted(standing.traits.keys() - definitions.declared.keys()):
         before = standing.traits.pop(name)
         profile.forget_traits()
         if profile.survivors().get(name, REMOVED) != before:
             mask |= definitions.by_trait.get(name, 0)
-            names.append(name)
-    return Derived(mask, tuple(names))
+            changed[name] = before
+    return Derived(mask, changed)

@@ -22,6 +22,9 @@ from services.profile.domain.trait import DeclaredTrait, Policy
 EARLIEST_FIRST = str.maketrans("0123456789", "9876543210")
 """Makes RFC 3339 times in UTC with milliseconds compare the other way round."""
 
+MAX_MISFITS = 5
+"""Of the runners-up, so many places are for what could not survive at all."""
+
 _DECODE = msgspec.json.Decoder().decode
 
 
@@ -140,17 +143,24 @@ def explain(
         RunnerUp(_DECODE(told.value), told.source, told.occurred_at, why) for told, why in refused
     ]
     survives = bool(ranked.told) and not ranked.beyond and ranked.told[0].value != "null"
-    if not survives and not misfits and not ranked.beyond:
+    if survives:
+        best = ranked.told[0]
+        value, rule = _DECODE(best.value), ranked.rule
+        others = [one for one in ranked.told if one.value != best.value]
+    elif misfits or ranked.beyond:
+        best = max([*ranked.told, *(told for told, _ in refused)], key=_latest)
+        value, rule = None, "too_many_values" if ranked.beyond else "none_fits"
+        others = ranked.told
+    else:
         return None
-    best = ranked.told[0] if survives else None
-    others = [one for one in ranked.told if best is None or one.value != best.value]
     runners_up = [RunnerUp(_DECODE(one.value), one.source, one.occurred_at) for one in others]
+    room = MAX_RUNNERS_UP - min(len(misfits), MAX_MISFITS)
     return Provenance(
-        None if best is None else _DECODE(best.value),
-        None if best is None else best.source,
-        None if best is None else best.occurred_at,
-        ranked.rule if best is not None else "too_many_values" if ranked.beyond else "none_fits",
-        tuple([*runners_up[: MAX_RUNNERS_UP - min(len(misfits), 5)], *misfits][:MAX_RUNNERS_UP]),
+        value,
+        best.source,
+        best.occurred_at,
+        rule,
+        tuple([*runners_up[:room], *misfits][:MAX_RUNNERS_UP]),
     )
 
 

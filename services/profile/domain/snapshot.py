@@ -4,7 +4,7 @@ Keys are sorted and parts that did not change are spliced in as they are. The by
 of the profile and the cause alone: whatever the batch was, the same history gives the same bytes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import Literal, NamedTuple
@@ -32,11 +32,12 @@ CONSENT_BYTES, IDENTIFIER_BYTES, TRAIT_BYTES = 100_000, 150_000, 250_000
 """What each list of a snapshot may take, as encoded; what is beyond is left out and said."""
 MAX_CURRENCIES = 100
 
-_CUT_IN_ORDER = ("properties", "context", "traits", "joined_on", "moved", "identifiers")
+_CUT_IN_ORDER = ("properties", "context", "traits", "changed", "joined_on", "moved", "identifiers")
 _EMPTY: dict[str, bytes] = {
     "properties": b"{}",
     "context": b"{}",
     "traits": b"{}",
+    "changed": b"{}",
     "joined_on": b"[]",
     "moved": b"[]",
     "identifiers": b"[]",
@@ -135,26 +136,45 @@ def cut(cause: bytes, limit: int) -> bytes:
 
 def computed(profile: WorkingProfile) -> bytes:
     """The computed traits: those that are built in, among those that people defined."""
-    built_in = _built_in(profile.total).encode()
-    standing = profile.state.standing
-    if standing is None or not standing.computed:
-        return built_in
-    defined = {name: msgspec.Raw(value) for name, value in standing.computed.items()}
-    return _encode(_fields.decode(built_in) | defined)
-
-
-def _built_in(total: Sums | None) -> str:
+    total, standing = profile.total, profile.state.standing
+    if standing is not None and standing.computed:
+        return _among_defined(profile, standing.computed)
     if total is None:
-        return '{"first_seen_at":null,"last_seen_at":null,"orders":0,"revenue":{},"touchpoints":0}'
-    revenue = ""
-    if total.revenue:
-        revenue = ",".join(
-            f'"{currency}":"{amount_text(currency, total.revenue[currency])}"'
-            for currency in sorted(total.revenue)[:MAX_CURRENCIES]
-        )
+        return b'{"first_seen_at":null,"last_seen_at":null,"orders":0,"revenue":{},"touchpoints":0}'
     return (
         f'{{"first_seen_at":"{total.first_seen_at}","last_seen_at":"{total.last_seen_at}",'
-        f'"orders":{total.orders},"revenue":{{{revenue}}},"touchpoints":{total.touchpoints}}}'
+        f'"orders":{total.orders},"revenue":{{{_revenue(total)}}},'
+        f'"touchpoints":{total.touchpoints}}}'
+    ).encode()
+
+
+def _among_defined(profile: WorkingProfile, values: Mapping[str, bytes]) -> bytes:
+    defined = profile.defined
+    if defined is None:
+        defined = {name: b'"%b":%b' % (name.encode(), value) for name, value in values.items()}
+        profile.defined = defined
+    total = profile.total
+    first, last, counts = b"null", b"null", (0, 0)
+    if total is not None:
+        first, last = b'"%b"' % total.first_seen_at.encode(), b'"%b"' % total.last_seen_at.encode()
+        counts = (total.orders, total.touchpoints)
+    revenue = b"" if total is None else _revenue(total).encode()
+    parts = defined | {
+        "first_seen_at": b'"first_seen_at":' + first,
+        "last_seen_at": b'"last_seen_at":' + last,
+        "orders": b'"orders":%d' % counts[0],
+        "revenue": b'"revenue":{%b}' % revenue,
+        "touchpoints": b'"touchpoints":%d' % counts[1],
+    }
+    return b"{%b}" % b",".join([parts[name] for name in sorted(parts)])
+
+
+def _revenue(total: Sums) -> str:
+    if not total.revenue:
+        return ""
+    return ",".join(
+        f'"{currency}":"{amount_text(currency, total.revenue[currency])}"'
+        for currency in sorted(total.revenue)[:MAX_CURRENCIES]
     )
 
 

@@ -74,12 +74,12 @@ class RunnerUp(NamedTuple):
 
 
 class Provenance(NamedTuple):
-    """Where a trait's value comes from, and the rule by which it won over the next best. Without a
-    source no value survived, and the rule says why."""
+    """Where a trait's value comes from, and the rule by which it won over the next best. Where no
+    value survived it is None, of the one who spoke last, and the rule says why."""
 
     value: Any
-    source: str | None
-    observed_at: str | None
+    source: str
+    observed_at: str
     rule: str
     runners_up: tuple[RunnerUp, ...]
 

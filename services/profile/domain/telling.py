@@ -20,7 +20,9 @@ class MembershipCause(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True
     """Why an update was sent: a membership, the persona, traits or groups changed. `at` is when.
     `household` is the one now, `before` the one it had; `facts` are names.
 
-    `backfill`: by a definition or by history, not because of something that just happened.
+    `traits` are names, computed ones `computed.<name>`; `changed` has their values before, null for
+    none. `backfill`: by a definition or by history, not because of something that just
+    happened.
     `touchpoint_id` is the touchpoint that made the difference, if it was one.
     """
 
@@ -32,6 +34,7 @@ class MembershipCause(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True
     before: str | None = None
     reason: str | None = None
     traits: list[str] = []
+    changed: dict[str, msgspec.Raw] = {}
     household: str | None = None
     account: str | None = None
     linked: bool | None = None
@@ -75,7 +78,8 @@ def tell_memberships(
             persona=change.persona,
             before=change.before,
             reason=change.reason,
-            traits=list(change.traits),
+            traits=sorted(change.traits),
+            changed={name: msgspec.Raw(value) for name, value in change.traits.items()},
             household=change.household,
             account=change.account,
             linked=change.linked,

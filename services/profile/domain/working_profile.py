@@ -6,7 +6,7 @@ so that neither costs what the whole profile holds. None of it may depend on the
 that was stored and loaded in between must give the same bytes.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 
 from services.profile.domain import sums as totals
 from services.profile.domain.consent import most_restrictive
@@ -36,6 +36,7 @@ from services.profile.domain.profile import (
 from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH, Standing, unite
 from services.profile.domain.survivorship import (
     MAX_TRAITS,
+    REMOVED,
     Best,
     Corrections,
     Saying,
@@ -61,6 +62,7 @@ class WorkingProfile:
         "_survivors",
         "_tallies",
         "_total",
+        "defined",
         "due_before",
         "facts_stored",
         "groups",
@@ -100,6 +102,8 @@ class WorkingProfile:
         """Whether the stored facts of conditions in SQL are still right, but for the sums."""
         self.live: bytes | None = None
         """The part of the snapshot with segments, persona and event leaves; None as above."""
+        self.defined: dict[str, bytes] | None = None
+        """Computed traits that people defined, as a snapshot has them, by name; None as above."""
         self.time_may_tell = False
         """Whether the next instant at which time alone changes something has to be found anew."""
         self.due_before = None if stored.state.standing is None else stored.state.standing.due
@@ -334,7 +338,8 @@ class WorkingProfile:
         return overlaid(self.observed(), self.state)
 
     def forget_computed(self) -> None:
-        """A computed trait that people defined has another value: store it."""
+        """A computed trait that people defined has another value: show and store it."""
+        self.defined = None
         self.marked = True
 
     def forget_traits(self) -> None:
@@ -418,6 +423,14 @@ class WorkingProfile:
         self.tail = self._best = self._survivors = None
         self.facts_stored = False
 
+    def changed_by(self, said: Saying, names: Set[str]) -> Set[str]:
+        """Those of the names whose surviving value is not what is said of them anyway; to be asked
+        before it is observed. What says the same as the survivor can only take its place."""
+        best = self.observed()
+        if len(best) + len(said.values) > MAX_TRAITS:
+            return names
+        return {name for name in names if best.get(name, REMOVED) != said.values[name]}
+
     def absorb(self, loser: "WorkingProfile") -> None:
         """Take over everything the loser holds; the loser stays behind, empty and merged."""
         mine, theirs = self.state, loser.state
@@ -435,7 +448,8 @@ class WorkingProfile:
 
     def _join(self, loser: "WorkingProfile") -> None:
         """Join what is derived of both, by what the smaller one has."""
-        self.head = self.tail = self.live = self._survivors = self._corrected = None
+        self.head = self.tail = self.live = self.defined = None
+        self._survivors = self._corrected = None
         self.time_may_tell = True
         self.facts_stored = False
         self._total = totals.join(one for one in (self.total, loser.total) if one is not None)
@@ -464,7 +478,7 @@ class WorkingProfile:
 
     def forget_derived(self) -> None:
         """Compute everything that is derived from the state anew."""
-        self.head = self.tail = self.live = None
+        self.head = self.tail = self.live = self.defined = None
         self._total = None
         self._keys.forget()
         self._best = self._survivors = self._corrected = None

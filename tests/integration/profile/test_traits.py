@@ -45,16 +45,17 @@ async def values(worker: Worker, name: str) -> dict[str, Any]:
     return found
 
 
-async def told(worker: Worker) -> list[tuple[str, list[str], bool]]:
-    """User, traits and `backfill` of every update that only says that traits changed."""
+async def told(worker: Worker, who: str) -> list[tuple[dict[str, Any], bool]]:
+    """Traits with their values before, and `backfill`, of every update of a user that only says
+    that traits changed."""
     return [
         (
-            one["profile"]["identifiers"][0]["value"],
-            one["cause"]["traits"],
+            {name: one["cause"]["changed"][name] for name in one["cause"]["traits"]},
             one["cause"].get("backfill", False),
         )
         for one in await worker.updates()
         if one["cause"]["kind"] == "trait_changed"
+        and one["profile"]["identifiers"][0]["value"] == who
     ]
 
 
@@ -68,7 +69,9 @@ async def test_another_policy_reaches_everybody_from_history_and_is_told_as_back
     assert await values(worker, "tier") == {"u0": 5, "u1": "gold", "u2": 4}
     await definer.settle()
     assert await values(worker, "tier") == {"u0": 7, "u1": 9, "u2": 4}
-    assert sorted(await told(worker)) == [("u0", ["tier"], True), ("u1", ["tier"], True)]
+    assert await told(worker, "u0") == [({"tier": 5}, True)]
+    assert await told(worker, "u1") == [({"tier": "gold"}, True)]
+    assert await told(worker, "u2") == []
     job = await definer.job("trait", "tier")
     assert (job.status, job.examined, job.of, job.changed) == ("done", 3, 3, 2)
 
@@ -114,10 +117,8 @@ async def test_a_computed_trait_is_found_from_history_shown_and_asked_for(
     await definer.segment("rich", rich)
     await definer.settle()
     assert await values(worker, "computed.spent") == {"u0": b'"17.1"', "u1": b'"0.2"', "u2": b'"0"'}
-    assert sorted(await told(worker)) == [
-        ("u0", ["computed.spent"], True),
-        ("u1", ["computed.spent"], True),
-    ]
+    for who, told_to in (("u0", 1), ("u1", 1), ("u2", 0)):
+        assert await told(worker, who) == [({"computed.spent": None}, True)] * told_to
     await worker.absorb(touchpoint(20, user(1), type="Bought", properties={"total": 9.8}))
     assert {
         one.identifiers[0].value: list(one.standing.segments) for one in await worker.active()

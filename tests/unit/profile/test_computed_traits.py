@@ -124,7 +124,7 @@ def test_past_the_limit_of_a_window_the_value_is_unknown_and_known_again_later()
     leaves_first = NOW - int(10 * HOUR) + DAY
     assert profile.standing.due == leaves_first
     changes = look_at_all(profile, Look(world.look.definitions, leaves_first), at="")
-    assert changes[0].traits == ("computed.x",)
+    assert changes[0].traits == {"computed.x": b"null"}
     assert profile.standing.computed["x"] == b"1000"
 
 
@@ -157,6 +157,30 @@ def test_time_alone_changes_a_window_at_its_exact_instant_and_says_so() -> None:
     assert profile.standing.due is None
 
 
+def test_what_time_has_changed_is_not_forgotten_when_something_else_happens_first() -> None:
+    window = {"event": "Bought", "within": "P1D"}
+    other = {"event": "Viewed", "within": "P1D"}
+    definitions = look(
+        computed("x", "count", within="P1D"),
+        Segment("buyer", "", parse_condition(window, allow_event_leaves=True)),
+        Segment("viewer", "", parse_condition(other, allow_event_leaves=True)),
+    ).definitions
+    world = World(look=Look(definitions, NOW))
+    world.take(bought(1, 23))
+    late = NOW + 2 * HOUR
+    world.look = Look(definitions, late)
+    at = instant_text(late)
+    world.take({**touchpoint(2, USER, type="Viewed"), "occurred_at": at, "received_at": at})
+    (person,) = world.active()
+    profile = WorkingProfile(person, world.rules.traits)
+    assert profile.standing.due == NOW + HOUR
+    look_at_all(profile, world.look, at="")
+    note_due(profile, world.look)
+    assert list(profile.standing.segments) == ["viewer"]
+    assert profile.standing.computed["x"] == b"0"
+    assert profile.standing.due == late + DAY
+
+
 def test_days_since_changes_each_day() -> None:
     asked = computed("x", "days_since")
     world = World(look=look(asked))
@@ -185,7 +209,7 @@ def test_a_segment_on_a_computed_trait_enters_and_leaves() -> None:
     later = Look(world.look.definitions, profile.standing.due or 0)
     changes = look_at_all(profile, later, at="")
     assert [(one.kind, one.traits or one.segment) for one in changes] == [
-        ("trait_changed", ("computed.x",)),
+        ("trait_changed", {"computed.x": b'"3"'}),
         ("segment_left", "big"),
     ]
 

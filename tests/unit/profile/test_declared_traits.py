@@ -100,7 +100,7 @@ def test_with_no_value_of_the_type_there_is_none_and_provenance_says_why() -> No
     world.take(says(1, "1990-02-30"))
     assert shown(world) == {}
     found = why(world, tier)
-    assert (found.value, found.source, found.rule) == (None, None, "none_fits")
+    assert (found.value, found.source, found.rule) == (None, "shop", "none_fits")
     assert found.runners_up[0].refused.startswith("it is no date")
     world.take(says(2, "1990-02-28"))
     assert shown(world) == {"tier": "1990-02-28"}
@@ -199,7 +199,7 @@ def test_another_policy_stays_as_it_was_until_history_brought_it_and_then_is_tol
     bodies = [msgspec.json.encode(one) for one in said]
     recount(profile, lacks, [("user_id\0u", Happened.read(one)) for one in bodies])
     changes = look_at_all(profile, later, at="2026-11-21T12:00:00.000Z")
-    assert [(one.kind, one.traits) for one in changes] == [("trait_changed", ("tier",))]
+    assert [(one.kind, one.traits) for one in changes] == [("trait_changed", {"tier": b"1"})]
     assert profile.survivors()["tier"] == b"9"
 
 
@@ -210,9 +210,8 @@ def test_a_declaration_that_is_archived_leaves_what_was_observed() -> None:
     world.take(touchpoint(3, USER))
     assert shown(world) == {"tier": 1}
     causes = [one["cause"] for one in world.updates()]
-    assert [
-        (one["traits"], one["backfill"]) for one in causes if one["kind"] == "trait_changed"
-    ] == [(["tier"], True)]
+    told = [one for one in causes if one["kind"] == "trait_changed"]
+    assert [(one["changed"], one["backfill"]) for one in told] == [({"tier": 7}, True)]
 
 
 @pytest.mark.parametrize(
