@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Rules
-from services.profile.storage import privacy_requests
+from services.profile.storage import privacy_exports, privacy_requests
 from services.profile.use_cases.live_definitions import LiveDefinitions
 from services.profile.use_cases.read_profile import read_profile
 from services.profile.use_cases.rectify_traits import rectify_traits
@@ -143,7 +143,7 @@ async def download(tx: AsyncConnection, request_id: str, *, who: Who) -> bytes:
         raise NotFound(f"There is no document of a privacy request {request_id}.")
     if found.status != "completed":
         raise Conflict(f"The document of {request_id} is {found.status}.")
-    first = await privacy_requests.part(tx, request_id, 0)
+    first = await privacy_exports.read(tx, request_id, 0)
     if first is None:
         raise Gone(f"The document of {request_id} is not kept any more.")
     await audit.append(tx, who=who, kind=KIND, key=request_id, action="download")
