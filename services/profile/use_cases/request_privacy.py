@@ -106,12 +106,17 @@ async def rectify(
             topics=topics,
             counts=counts,
         )
+    return await _done(tx, stored.id, correction, who)
+
+
+async def _done(tx: AsyncConnection, profile_id: str, correction: Correction, who: Who) -> str:
+    """Keep a correction as a request that is finished already."""
     id_ = str(time_ordered_id())
     await privacy_requests.insert(
         tx,
         id_=id_,
         kind="rectification",
-        profiles=[stored.id],
+        profiles=[profile_id],
         suppress=False,
         who=who.id,
         who_name=who.name,
@@ -127,7 +132,7 @@ async def rectify(
         kind=KIND,
         key=id_,
         action="rectify",
-        after={"profile": stored.id, **receipt, "why": correction.reason},
+        after={"profile": profile_id, **receipt, "why": correction.reason},
     )
     return id_
 
