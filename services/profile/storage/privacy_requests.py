@@ -71,6 +71,7 @@ _OPEN_OF = text(
      LIMIT 1
     """
 )
+_SUPPRESS = text("UPDATE privacy_request SET suppress = true WHERE id = CAST(:id AS uuid)")
 _OPEN_BY = text(
     """
     SELECT EXISTS (SELECT FROM privacy_request WHERE finished_at IS NULL AND requested_by = :who)
@@ -159,6 +160,11 @@ async def open_of(tx: AsyncConnection, kind: str, profile_id: str) -> Request | 
     """The open request of this kind that names the profile."""
     values = {"kind": kind, "profiles": [profile_id]}
     return _request((await tx.execute(_OPEN_OF, values)).one_or_none())
+
+
+async def suppress(tx: AsyncConnection, id_: str) -> None:
+    """Let a request that has not begun suppress for ever."""
+    await tx.execute(_SUPPRESS, {"id": id_})
 
 
 async def is_open_by(tx: AsyncConnection, who: str) -> bool:

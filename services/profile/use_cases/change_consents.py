@@ -15,9 +15,10 @@ from services.profile.domain.telling import tell, tell_memberships
 from services.profile.domain.working_profile import WorkingProfile
 from services.profile.storage import deadlines, profiles
 from services.profile.use_cases.naming import change_id
+from services.profile.use_cases.read_profile import absent
 from shared.contracts.times import rfc3339
 from shared.contracts.topics import Topics
-from shared.errors import Infrastructure, NotFound, PreconditionFailed, Problem, Unprocessable
+from shared.errors import Infrastructure, PreconditionFailed, Problem, Unprocessable
 from shared.kafka.messages import OutboxBuffer
 
 TRIES = 3
@@ -83,7 +84,7 @@ async def change_consents(
 
 
 async def lock_active(tx: AsyncConnection, profile_id: str) -> StoredProfile:
-    """Lock the active profile that an id stands for. Raises NotFound.
+    """Lock the active profile that an id stands for. Raises NotFound, or Gone when it was erased.
 
     Should it be merged just now, nobody else waits for its old row.
     """
@@ -91,7 +92,7 @@ async def lock_active(tx: AsyncConnection, profile_id: str) -> StoredProfile:
     for _ in range(TRIES):
         now = await profiles.current(tx, [asked])
         if not now:
-            raise NotFound(f"there is no profile {profile_id}")
+            raise await absent(tx, profile_id)
         asked = next(iter(now.values()))
         stored = await profiles.read(tx, asked, for_update=True)
         if stored is not None and stored.status == "active":

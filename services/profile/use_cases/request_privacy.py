@@ -38,7 +38,8 @@ async def request(
     who: Who,
     can_erase: bool = True,
 ) -> str:
-    """The id of the request, which a sweeper will see to; that of the one that is open already.
+    """The id of the request, which a sweeper will see to; that of the one that is open already,
+    which learns that the person asked to be suppressed for ever.
 
     Raises NotFound, Gone for a profile that was erased, and Conflict when nobody can be erased
     because there is no key.
@@ -47,7 +48,11 @@ async def request(
     if kind == "erasure" and not can_erase:
         raise Conflict("nobody can be erased: CONCERT_SUPPRESSION_KEY_FILE is not set")
     known = await privacy_requests.open_of(tx, kind, stored.id)
-    if known is not None and known.suppress == suppress:
+    if known is not None:
+        if suppress and not known.suppress:
+            await privacy_requests.suppress(tx, known.id)
+            after = {"kind": kind, "profile": stored.id, "suppress": True}
+            await audit.append(tx, who=who, kind=KIND, key=known.id, action="request", after=after)
         return known.id
     id_ = str(time_ordered_id())
     await privacy_requests.insert(
