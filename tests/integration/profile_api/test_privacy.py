@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -154,7 +155,7 @@ async def test_erasure_from_request_to_receipt(
     assert (await admin.get("/v1/profiles/by/email/p1300@x.org")).status_code == 404
     answer = await admin.post(PATH, json={"kind": "erasure", "profile_id": id_})
     assert answer.status_code == httpx.codes.GONE
-    merge = await admin.post("/v1/profiles:merge", json={"profiles": [id_, id_[:-1] + "0"]})
+    merge = await admin.post("/v1/profiles:merge", json={"profiles": [id_, str(UUID(int=1))]})
     assert merge.status_code == httpx.codes.GONE
     consent = {"purpose": "marketing", "channel": "email", "status": "denied"}
     put = await admin.put(f"/v1/profiles/{id_}/consents", json={"consents": [consent]})
