@@ -129,14 +129,17 @@ def _farewell(stored: StoredProfile, rules: Rules, at: str) -> Told:
 
 
 async def stragglers(tx: AsyncConnection, request: Request, *, secret: bytes) -> Counts:
-    """Identifiers that came to the profiles at the very last, beyond what a profile keeps."""
+    """What came at the very last: identifiers beyond what a profile keeps, and suggested links of
+    a batch that was just being written."""
     late = await erasing.identifiers_of(tx, request.family)
     own = [key for key, shared in late.items() if not shared]
     subjects = [Subject(key, erased.random_name(random_id().hex), held=True) for key in own]
     await privacy_subjects.add(tx, request.id, subjects)
     if own and request.erased_at is not None:
         await suppression.put(tx, secret, own, at=request.erased_at, always=request.suppress)
-    return {"identifier": await erasing.remove_identifiers(tx, [*map(identifier_id, late)])}
+    done = await erasing.remove_rows(tx, profiles=request.family, identifiers=[])
+    done["identifier"] = await erasing.remove_identifiers(tx, [*map(identifier_id, late)])
+    return done
 
 
 class _RulesOfTheTime:
