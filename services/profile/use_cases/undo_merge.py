@@ -77,7 +77,8 @@ async def undo_merge(
         raise NotFound(f"there is no merge {merge_id}")
     locked = await profiles.lock(tx, profiles=[merge.winner, merge.loser])
     merge = await merges.read(tx, merge_id)
-    assert merge is not None  # noqa: S101 - rows of the log are never deleted
+    if merge is None:
+        raise NotFound(f"merge {merge_id} went when one of its profiles was erased")
     await _check(tx, merge, locked[merge.winner])
     winner = WorkingProfile(locked[merge.winner], rules.traits)
     loser = WorkingProfile(locked[merge.loser], rules.traits)
