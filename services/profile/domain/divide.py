@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from services.profile.domain.belonging import find_links
 from services.profile.domain.consent import Consents, most_restrictive
 from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.identity import IdentityRules
@@ -77,7 +78,7 @@ def divide(
     source.n_merges -= division.n_merges
     target.status, target.merged_into = "active", None
     for side in (source, target):
-        side.find_links()
+        find_links(side)
         side.look_again()
     for one, other in division.apart:
         keep_apart((source, target), one, other)

@@ -6,7 +6,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from services.profile.domain.absorbed import Merge
-from services.profile.domain.assess import Change, assess, regroup
+from services.profile.domain.assess import Change, assess
+from services.profile.domain.belonging import regroup
 from services.profile.domain.consent import consent_list
 from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.identity import IdentityRules

@@ -9,10 +9,10 @@ from services.profile.domain.absorb import Rules
 from services.profile.domain.assess import (
     Change,
     epoch_of,
-    hear_of_group,
     look_at_all,
     note_due,
 )
+from services.profile.domain.belonging import hear_of_group, lacking
 from services.profile.domain.definitions import Look
 from services.profile.domain.groups import facts_of_group
 from services.profile.domain.history import Happened, forget, recount
@@ -66,13 +66,13 @@ async def _hear_of_groups(
     tx: AsyncConnection, locked: Sequence[WorkingProfile], look: Look
 ) -> dict[str, list[Change]]:
     """Let those who came to a group hear of it before they are decided; what changed by that."""
-    lacking = {id_ for profile in locked for id_ in profile.lacking()}
-    if not lacking:
+    unheard = {id_ for profile in locked for id_ in lacking(profile)}
+    if not unheard:
         return {}
-    found = await groups.read_many(tx, lacking)
+    found = await groups.read_many(tx, unheard)
     changes: dict[str, list[Change]] = {}
     for profile in locked:
-        for id_ in sorted(profile.lacking() & found.keys()):
+        for id_ in sorted(lacking(profile) & found.keys()):
             group = found[id_]
             facts = facts_of_group(id_, group.size, group.traits)
             news, _ = hear_of_group(profile, group.kind, facts, look.definitions)
@@ -89,7 +89,7 @@ async def write(tx: AsyncConnection, looked_at: Sequence[WorkingProfile]) -> Non
 
 async def read_history(tx: AsyncConnection, locked: Sequence[WorkingProfile], look: Look) -> None:
     """Count again what happened in the streams that a profile lacks."""
-    lacking = {
+    missing = {
         profile.id: [
             stream
             for stream in look.definitions.streams.values()
@@ -100,17 +100,17 @@ async def read_history(tx: AsyncConnection, locked: Sequence[WorkingProfile], lo
     anchors = {
         identifier_id(key): (profile, key)
         for profile in locked
-        if lacking[profile.id]
+        if missing[profile.id]
         for key, held in profile.state.held.items()
         if held.sums is not None
     }
     for profile in locked:
-        forget(profile, lacking[profile.id])
+        forget(profile, missing[profile.id])
     if not anchors:
         return
-    types = {stream.leaf.event for streams in lacking.values() for stream in streams}
+    types = {stream.leaf.event for streams in missing.values() for stream in streams}
     async for anchor, body in touchpoints.history(tx, list(anchors)):
         profile, key = anchors[anchor]
         happened = Happened.read(body)
         if happened.type in types:
-            recount(profile, lacking[profile.id], [(key, happened)])
+            recount(profile, missing[profile.id], [(key, happened)])
