@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from services.profile.domain.assess import epoch_of
+from services.profile.domain.belonging import find_links
 from services.profile.domain.consent import ConsentRecord, Consents, most_restrictive
 from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.derive import derive_all
@@ -80,7 +81,7 @@ def divide(
     source.n_merges -= division.n_merges
     target.status, target.merged_into = "active", None
     for side in (source, target):
-        side.find_links()
+        find_links(side)
         side.standing.computed, side.standing.traits = {}, {}
         derive_all(side, look, epoch)
         side.look_again()

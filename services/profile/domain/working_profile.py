@@ -10,19 +10,9 @@ from collections.abc import Collection, Iterable, Mapping, Set
 
 from services.profile.domain import sums as totals
 from services.profile.domain.consent import most_restrictive
-from services.profile.domain.groups import (
-    KINDS,
-    Group,
-    Links,
-    accounts_of,
-    household_of,
-    id_of_facts,
-    lists_of,
-    say,
-)
+from services.profile.domain.groups import Group
 from services.profile.domain.held_keys import HeldKeys
 from services.profile.domain.identity import IdentityRules
-from services.profile.domain.linked import LinkedTo, linked_to
 from services.profile.domain.profile import (
     Held,
     Marks,
@@ -33,7 +23,7 @@ from services.profile.domain.profile import (
     overlaid,
     sums,
 )
-from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH, Standing, unite
+from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH, Standing, linked_to, unite
 from services.profile.domain.survivorship import (
     MAX_TRAITS,
     REMOVED,
@@ -204,70 +194,9 @@ class WorkingProfile:
         self.facts_stored = False
         self.time_may_tell = True
 
-    def links_of(self, anchor: str) -> Links:
-        """What was said of groups and lists with an identifier it holds, to be added to."""
-        held = self.state.held[anchor]
-        if held.links is None:
-            held.links = Links()
-        return held.links
-
-    def all_links(self) -> list[Links]:
-        """The same of every identifier, as far as there is any."""
-        return [held.links for held in self.state.held.values() if held.links is not None]
-
-    def link(self, anchor: str, groups: Iterable[Group], at: str) -> bool:
-        """Hang what a touchpoint of instant `at` said of its groups on its anchor; whether it may
-        belong to others now: `find_links` says so."""
-        links, news = self.links_of(anchor), False
-        for group in groups:
-            news |= say(links, group, at)
-        return news
-
-    def find_links(self) -> LinkedTo:
-        """Find out anew what groups it belongs to and what lists it is on; as it was before."""
-        before = linked_to(self.state.standing)
-        standing, links = self.standing, self.all_links()
-        household, accounts = household_of(links), accounts_of(links)
-        now = LinkedTo(
-            None if household is None else household.id,
-            tuple(one.id for one in accounts),
-            tuple(lists_of(links)),
-        )
-        self.groups = {one.id: one for one in [*accounts, *([household] if household else [])]}
-        if now != before:
-            standing.household = now.household
-            standing.accounts, standing.lists = list(now.accounts), list(now.lists)
-            known = [*standing.group_facts.values(), *self.spare_facts]
-            standing.group_facts = {
-                kind: facts
-                for kind in sorted(KINDS)
-                for facts in known
-                if (id_ := now.group(kind)) is not None and id_of_facts(facts) == id_
-            }
-            self.unheard = self.lacking()
-            self.head = None
-            self.facts_stored = False
-        return before
-
-    def lacking(self) -> set[str]:
-        """The groups that conditions read and of which nothing is known yet."""
-        standing = self.standing
-        ids = {kind: standing.group(kind) for kind in KINDS if kind not in standing.group_facts}
-        return {id_ for id_ in ids.values() if id_ is not None}
-
-    @property
-    def links_now(self) -> LinkedTo:
-        """What groups it belongs to and what lists it is on."""
-        return linked_to(self.state.standing)
-
     def look_again(self) -> None:
         """Let the sweeper decide its memberships anew, with the history: at once."""
         self.standing.epoch, self.standing.due = UNKNOWN_EPOCH, AT_ONCE
-
-    def forget_group_facts(self) -> None:
-        """What is known of a group changed: show it anew."""
-        self.head = None
-        self.facts_stored = False
 
     def forget_standing(self) -> None:
         """The standing changed: show it anew."""

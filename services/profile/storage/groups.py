@@ -23,6 +23,7 @@ from services.profile.domain.groups import (
     encode_traits,
     observe_group,
 )
+from services.profile.domain.standing import linked_to
 from services.profile.domain.working_profile import WorkingProfile
 
 _CREATE = text(
@@ -70,7 +71,7 @@ Pairs = list[tuple[str, str]]
 
 async def write(tx: AsyncConnection, profiles: Sequence[WorkingProfile]) -> None:
     """Note what profiles that are locked, or new, joined and left."""
-    moved = [one for one in profiles if one.links_now != one.links_before]
+    moved = [one for one in profiles if linked_to(one.state.standing) != one.links_before]
     if not moved:
         return
     created: set[Group] = set()
@@ -80,7 +81,7 @@ async def write(tx: AsyncConnection, profiles: Sequence[WorkingProfile]) -> None
     put_on: Pairs = []
     taken_off: Pairs = []
     for one in moved:
-        before, now = one.links_before, one.links_now
+        before, now = one.links_before, linked_to(one.state.standing)
         new, gone = now.groups - before.groups, before.groups - now.groups
         created.update(one.groups[id_] for id_ in new)
         news |= new | gone | one.unheard

@@ -9,10 +9,10 @@ from services.profile.domain.absorb import Rules
 from services.profile.domain.assess import (
     Change,
     epoch_of,
-    hear_of_group,
     look_at_all,
     note_due,
 )
+from services.profile.domain.belonging import hear_of_group, unheard_groups
 from services.profile.domain.definitions import Look
 from services.profile.domain.groups import facts_of_group
 from services.profile.domain.history import Happened, forget, lacking, recount
@@ -66,13 +66,13 @@ async def _hear_of_groups(
     tx: AsyncConnection, locked: Sequence[WorkingProfile], look: Look
 ) -> dict[str, list[Change]]:
     """Let those who came to a group hear of it before they are decided; what changed by that."""
-    lacking = {id_ for profile in locked for id_ in profile.lacking()}
-    if not lacking:
+    unheard = {id_ for profile in locked for id_ in unheard_groups(profile)}
+    if not unheard:
         return {}
-    found = await groups.read_many(tx, lacking)
+    found = await groups.read_many(tx, unheard)
     changes: dict[str, list[Change]] = {}
     for profile in locked:
-        for id_ in sorted(profile.lacking() & found.keys()):
+        for id_ in sorted(unheard_groups(profile) & found.keys()):
             group = found[id_]
             facts = facts_of_group(id_, group.size, group.traits)
             news, _ = hear_of_group(profile, group.kind, facts, look.definitions)
