@@ -21,6 +21,7 @@ from shared.observability.health import Health
 from shared.runtime.breaker import Breaker
 from shared.runtime.commit import Epochs
 from shared.runtime.crash import crash_point
+from shared.runtime.halving import halves
 from shared.runtime.leases import TICK_SECONDS, LeaseKeeper
 from shared.runtime.turns import Turn, Turns
 from shared.runtime.waiting import wait
@@ -223,7 +224,7 @@ class StreamWorker:
             if failure is None:
                 break
             if count > 1:
-                for half in _halves(spans):
+                for half in halves(spans):
                     await self._apply(half)
                 return
         if failure is not None:
@@ -314,17 +315,3 @@ class StreamWorker:
         except Infrastructure as error:
             logger.warning("%s: left without a good-bye: %s", self._keeper.group, error)
         await self._consumer.stop()
-
-
-def _halves(spans: list[Span]) -> tuple[list[Span], list[Span]]:
-    """Two parts with all the records, in order; partitions first, then records of one."""
-    if len(spans) > 1:
-        middle = len(spans) // 2
-        return spans[:middle], spans[middle:]
-    span = spans[0]
-    middle = len(span.records) // 2
-    cut = span.records[middle].offset
-    return (
-        [Span(span.place, span.start, cut, span.records[:middle])],
-        [Span(span.place, cut, span.end, span.records[middle:])],
-    )

@@ -53,6 +53,7 @@ def definition_router(kind: Kind, path: str) -> APIRouter:
     router = api_router(tags=[f"{kind}s"])
     add_reading(router, kind, path, named=kind)
     _add_writing(router, kind, path)
+    _add_archiving(router, kind, path)
     _add_progress(router, kind, path)
     return router
 
@@ -106,6 +107,8 @@ def _add_writing(router: APIRouter, kind: Kind, path: str) -> None:
         )
         return draft_view(draft, response)
 
+
+def _add_archiving(router: APIRouter, kind: Kind, path: str) -> None:
     @router.post(path + "/{key}:archive", name=f"archive_{kind}")
     async def archive(
         key: Key,

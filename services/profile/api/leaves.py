@@ -6,7 +6,7 @@ from services.profile.api.definition_schemas import LeafView, LeavesBody
 from services.profile.api.profiles import Reader
 from services.profile.domain.segment import read_profile_condition
 from services.profile.storage import definitions
-from services.profile.use_cases import define
+from services.profile.use_cases.register_leaves import register_leaves
 from shared.access import Permission
 from shared.conditions.tree import EventCount
 from shared.errors import Problem, Unprocessable
@@ -33,7 +33,7 @@ async def register(body: LeavesBody, engine: Engine, principal: Registrar) -> li
             problems.append(Problem(f"leaves[{place}]", "event_leaf", "is no event leaf"))
     if problems:
         raise Unprocessable("these are no event leaves", problems)
-    hashes = await define.register_leaves(engine, leaves, who=principal.who)
+    hashes = await register_leaves(engine, leaves, who=principal.who)
     listed = {one.hash: one for one in await _listed(engine)}
     return [listed[hash_] for hash_ in dict.fromkeys(hashes)]
 

@@ -18,9 +18,8 @@ from services.profile.domain.absorbed import (
     MergeCause,
     Naming,
 )
-from services.profile.domain.assess import Change, assess, concerned, epoch_of, note_due
+from services.profile.domain.assess import Change, assess, note_due
 from services.profile.domain.consent_rules import ConsentRules
-from services.profile.domain.derive import note_traits
 from services.profile.domain.evidence import note_of
 from services.profile.domain.group_call import KIND as GROUP
 from services.profile.domain.group_call import group_call
@@ -32,16 +31,12 @@ from services.profile.domain.profile import (
     StoredProfile,
     identifier_of,
 )
-from services.profile.domain.reported_zone import zone_of
 from services.profile.domain.resolve import Resolution, resolve
 from services.profile.domain.standing import Standing
+from services.profile.domain.stated_traits import hang_traits
 from services.profile.domain.sums import ORDER_TYPES, revenue_of
 from services.profile.domain.survivorship import (
-    CONTEXT_TIMEZONE,
-    RECTIFICATION,
-    Saying,
     TraitPolicy,
-    usable_values,
 )
 from services.profile.domain.telling import tell
 from services.profile.domain.trait import TraitsInForce
@@ -290,8 +285,11 @@ class Fold:
         order = touchpoint.type in ORDER_TYPES
         revenue = revenue_of(touchpoint.properties) if order else None
         profile.count(anchor, occurred_at, order, revenue)
-        mask = self._observe(profile, anchor, touchpoint)
-        mask |= self.members.note(profile, anchor, touchpoint)
+        is_new = profile.id in self.members.created
+        stated = hang_traits(profile, anchor, touchpoint, self.look, is_new=is_new)
+        if stated.dropped:
+            self.result.outcomes["trait_dropped"] += stated.dropped
+        mask = stated.mask | self.members.note(profile, anchor, touchpoint)
         heard = None
         if touchpoint.type in self.rules.consents.events:
             heard = self.listener.hear(profile, anchor, touchpoint)
@@ -309,29 +307,3 @@ class Fold:
             self.listener.tell(profile, heard, touchpoint)
         if changes:
             self.members.tell(profile, changes, touchpoint)
-
-    def _observe(self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope) -> int:
-        """Hang what it says of traits on its anchor; which nodes that can concern."""
-        values = {} if touchpoint.source == RECTIFICATION else usable_values(touchpoint.traits)
-        if len(values) < len(touchpoint.traits):
-            self.result.outcomes["trait_dropped"] += len(touchpoint.traits) - len(values)
-        if b'"timezone"' in bytes(touchpoint.context):
-            zone = zone_of(touchpoint.context)
-            if zone is not None:
-                values[CONTEXT_TIMEZONE] = zone
-        if not values:
-            return 0
-        definitions = self.look.definitions
-        source = touchpoint.source
-        verified = source in self.rules.traits.verified_sources
-        said = Saying(source, touchpoint.occurred_at, touchpoint.id, verified, values)
-        asked = definitions.by_trait.keys() & values.keys() if definitions.by_trait else NOTHING
-        if asked and profile.id not in self.members.created:
-            asked = profile.changed_by(said, asked)
-        profile.observe(anchor, said)
-        declared = definitions.declared and definitions.declared.keys() & values.keys()
-        if not declared:
-            return concerned(asked, definitions)
-        epoch = epoch_of(profile, definitions)
-        mask = note_traits(profile, anchor, said, sorted(declared), self.look, epoch)
-        return mask | concerned(asked - declared, definitions)

@@ -223,13 +223,13 @@ def _due_at(profile: WorkingProfile, definitions: Definitions, now: int) -> int 
     expiry = next_expiry(profile.state.consents)
     first: int | None = None if expiry is None else instant_in(expiry)
     for use in definitions.uses:
-        tally = profile.tally(use.stream, definitions.streams[use.stream].keep)
+        tally = profile.tallies.of(use.stream, definitions.streams[use.stream].keep)
         if tally is not None:
             found = next_change(tally.recent, use.within, use.op, use.bound, now)
             if found is not None and (first is None or found < first):
                 first = found
     for trait, stream, _ in definitions.computed:
-        found = until(trait, profile.tally(stream, definitions.streams[stream].keep), now)
+        found = until(trait, profile.tallies.of(stream, definitions.streams[stream].keep), now)
         if found is not None and (first is None or found < first):
             first = found
     return first
@@ -253,7 +253,7 @@ def facts_of(profile: WorkingProfile, definitions: Definitions, now: int) -> Fac
         counted = definitions.counted_by_name.get(name)
         if counted is None:
             return None
-        tally = profile.tally(counted.stream, definitions.streams[counted.stream].keep)
+        tally = profile.tallies.of(counted.stream, definitions.streams[counted.stream].keep)
         if tally is None:
             return {"count": 0}
         if counted.within is None:

@@ -70,10 +70,7 @@ def compile_definitions(
         for one in listed
         if isinstance(one.definition, Segment)
     }
-    personas = sorted(
-        (one.definition for one in listed if isinstance(one.definition, Persona)),
-        key=lambda persona: (persona.order, persona.key),
-    )
+    personas = _personas(listed)
     since = {one.definition.key: one.since for one in listed if isinstance(one.definition, Segment)}
     asked: dict[str, list[Condition]] = {key: [one] for key, one in conditions.items()}
     if personas or personas_since:
@@ -113,12 +110,20 @@ def compile_definitions(
         computed=computed,
         declared=_declared(listed, streams_since, epoch),
         by_computed=dict(masks.by_computed),
-        lists=frozenset(
-            one.definition.key
-            for one in listed
-            if isinstance(one.definition, Segment) and one.definition.static
-        ),
+        lists=_lists(listed),
     )
+
+
+def _lists(in_force: Iterable[InForce]) -> frozenset[str]:
+    """The keys of static lists."""
+    segments = (one for one, _ in in_force if isinstance(one, Segment))
+    return frozenset(one.key for one in segments if one.static)
+
+
+def _personas(in_force: Iterable[InForce]) -> list[Persona]:
+    """The personas in the order in which they are asked."""
+    personas = (one for one, _ in in_force if isinstance(one, Persona))
+    return sorted(personas, key=lambda persona: (persona.order, persona.key))
 
 
 def _computed(in_force: Iterable[InForce]) -> Iterable[Computed]:

@@ -68,7 +68,7 @@ def derive_computed(profile: WorkingProfile, traits: Iterable[Computed], look: L
     mask, changed = 0, dict[str, bytes]()
     standing = profile.standing
     for trait, stream, _ in traits:
-        tally = profile.tally(stream, definitions.streams[stream].keep)
+        tally = profile.tallies.of(stream, definitions.streams[stream].keep)
         value = value_of(trait, tally, now)
         before = standing.computed.get(trait.name)
         if value == before:
@@ -90,12 +90,12 @@ def derive_declared(
     """Find the surviving values of declared traits."""
     mask, changed = 0, dict[str, bytes]()
     for one in traits:
-        name, correction = one.trait.name, profile.corrections().get(one.trait.name)
+        name, correction = one.trait.name, profile.traits.corrections().get(one.trait.name)
         if correction is None:
-            value = _surviving(profile.tally(one.stream, 0), one)
+            value = _surviving(profile.tallies.of(one.stream, 0), one)
         else:
             value = correction.value
-        if value is None and name not in profile.observed():
+        if value is None and name not in profile.traits.survivors():
             continue
         value = REMOVED if value is None else value
         if profile.standing.traits.get(name) == value:
@@ -130,7 +130,7 @@ def add_to_declared(profile: WorkingProfile, anchor: str, one: Declared, told: T
     """Keep what was said, if it is of the declared type."""
     if misfit(told.value.encode(), one.trait.type) is not None:
         return
-    tally = profile.tally_of(anchor, one.stream)
+    tally = profile.tallies.on(anchor, one.stream)
     tally.count += 1
     tally.kept = forms.add_trait(tally.kept, one.trait, told)
     profile.forget_tally(one.stream)

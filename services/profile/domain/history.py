@@ -91,7 +91,7 @@ def _recount_traits(
         touchpoint.source in profile.policy.verified_sources,
         usable_values(touchpoint.traits),
     )
-    corrections = profile.corrections()
+    corrections = profile.traits.corrections()
     for one in declared:
         correction = corrections.get(one.trait.name)
         if correction is not None and correction.covers(said.occurred_at):

@@ -266,7 +266,7 @@ def shown_leaves(profile: WorkingProfile, look: Look) -> Iterator[tuple[str, int
     """The registered event leaves: hash, count, and when it changes by time alone."""
     for name, stream, within, shown in look.definitions.counted:
         if shown:
-            tally = profile.tally(stream, look.definitions.streams[stream].keep)
+            tally = profile.tallies.of(stream, look.definitions.streams[stream].keep)
             if tally is None or within is None:
                 yield name, 0 if tally is None else tally.count, None
             else:

@@ -37,7 +37,7 @@ def stored_facts(profile: WorkingProfile) -> str | None:
             **_linked(profile),
             "events": {
                 key: {"n": tally.count, "t": tally.recent}
-                for key, tally in profile.all_tallies().items()
+                for key, tally in profile.tallies.all_instants().items()
             },
         }
     )

@@ -149,7 +149,7 @@ def _add_value(
             if found is None:
                 return False
             text = found
-    tally = profile.tally_of(anchor, stream.key)
+    tally = profile.tallies.on(anchor, stream.key)
     tally.count += 1
     tally.kept = forms.add(tally.kept, stream.holds, at, text, number)
     return True

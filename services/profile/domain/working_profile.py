@@ -6,12 +6,14 @@ so that neither costs what the whole profile holds. None of it may depend on the
 that was stored and loaded in between must give the same bytes.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping
 
 from services.profile.domain import sums as totals
 from services.profile.domain.consent import most_restrictive
 from services.profile.domain.groups import Group
 from services.profile.domain.held_keys import HeldKeys
+from services.profile.domain.held_tallies import HeldTallies
+from services.profile.domain.held_traits import HeldTraits
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.profile import (
     Held,
@@ -19,38 +21,18 @@ from services.profile.domain.profile import (
     ProfileState,
     Status,
     StoredProfile,
-    observations,
     overlaid,
     sums,
 )
 from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH, Standing, linked_to, unite
-from services.profile.domain.survivorship import (
-    MAX_TRAITS,
-    REMOVED,
-    Best,
-    Corrections,
-    Saying,
-    TraitPolicy,
-    challenge,
-    contest,
-    corrected,
-    observe,
-    survivors,
-    values_of,
-    withdraw,
-)
-from services.profile.domain.tally import Tally, add, join
+from services.profile.domain.survivorship import Saying, TraitPolicy
 
 
 class WorkingProfile:
     """One profile of a fold. `status`, `seq`, `n_merges` and `state` are what will be stored."""
 
     __slots__ = (
-        "_best",
-        "_corrected",
         "_keys",
-        "_survivors",
-        "_tallies",
         "_total",
         "defined",
         "due_before",
@@ -70,7 +52,9 @@ class WorkingProfile:
         "state",
         "status",
         "tail",
+        "tallies",
         "time_may_tell",
+        "traits",
         "unheard",
     )
 
@@ -106,14 +90,9 @@ class WorkingProfile:
         self.unheard: set[str] = set()
         """Those of them of which nothing is known yet that conditions read."""
         self._total: totals.Sums | None = None
-        self._tallies: dict[str, tuple[int, Tally | None]] = {}
-        """By stream: how many instants are kept, and the tally over all anchors."""
         self._keys = HeldKeys(stored.state)
-        self._corrected: Corrections | None = None
-        """What was rectified; None: not asked yet."""
-        self._best: Best | None = None
-        """The surviving traits with what they won by, for the next merge; None: not asked yet."""
-        self._survivors: Mapping[str, bytes] | None = None
+        self.tallies = HeldTallies(stored.state)
+        self.traits = HeldTraits(stored.state, policy)
 
     @property
     def changed(self) -> bool:
@@ -133,54 +112,14 @@ class WorkingProfile:
             self.state.standing = Standing()
         return self.state.standing
 
-    def tally(self, stream: str, keep: int) -> Tally | None:
-        """The tally of a stream over all anchors; None where nothing was ever counted."""
-        known = self._tallies.get(stream)
-        if known is None:
-            hung = [
-                held.events[stream]
-                for held in self.state.held.values()
-                if held.events is not None and stream in held.events
-            ]
-            known = self._tallies[stream] = keep, join(hung, keep) if hung else None
-        return known[1]
-
-    def all_tallies(self) -> dict[str, Tally]:
-        """Every tally of instants over all anchors, by stream; all that are held."""
-        streams: dict[str, list[Tally]] = {}
-        for held in self.state.held.values():
-            for stream, tally in (held.events or {}).items():
-                if tally.kept is not None:
-                    continue
-                streams.setdefault(stream, []).append(tally)
-        return {
-            stream: join(hung, sum(len(one.recent) for one in hung))
-            for stream, hung in sorted(streams.items())
-        }
-
     def count_event(self, anchor: str, stream: str, at: int, keep: int) -> None:
         """Count a touchpoint of an instant (milliseconds since 1970) in a stream, on its anchor."""
-        add(self.tally_of(anchor, stream), at, keep)
-        known = self._tallies.get(stream)
-        if known is not None and known[1] is not None:
-            add(known[1], at, known[0])
-            self._tell_tallies()
-        else:
-            self.forget_tally(stream)
-
-    def tally_of(self, anchor: str, stream: str) -> Tally:
-        """The tally of a stream on one anchor, to be added to; see `forget_tally`."""
-        held = self.state.held[anchor]
-        if held.events is None:
-            held.events = {}
-        tally = held.events.get(stream)
-        if tally is None:
-            tally = held.events[stream] = Tally(0, [])
-        return tally
+        self.tallies.count(anchor, stream, at, keep)
+        self._tell_tallies()
 
     def forget_tally(self, stream: str) -> None:
         """The tallies of the stream are others now: join them anew."""
-        self._tallies.pop(stream, None)
+        self.tallies.forget(stream)
         self._tell_tallies()
 
     def _tell_tallies(self) -> None:
@@ -253,18 +192,9 @@ class WorkingProfile:
         standing = self.state.standing
         return standing is not None and bool(standing.computed or standing.traits)
 
-    def observed(self) -> Mapping[str, bytes]:
-        """The surviving value of each trait over all anchors, if none was declared."""
-        if self._survivors is None:
-            if self._best is None:
-                self._survivors = survivors(observations(self.state), self.policy)
-            else:
-                self._survivors = values_of(self._best)
-        return self._survivors
-
     def survivors(self) -> Mapping[str, bytes]:
         """The surviving value of each trait over all anchors."""
-        return overlaid(self.observed(), self.state)
+        return overlaid(self.traits.survivors(), self.state)
 
     def forget_computed(self) -> None:
         """A computed trait that people defined has another value: show and store it."""
@@ -313,52 +243,19 @@ class WorkingProfile:
 
     def observe(self, anchor: str, said: Saying) -> None:
         """Hang what a touchpoint said about traits on its anchor."""
-        held = self.state.held[anchor]
-        if held.traits is None:
-            held.traits = []
-        corrections = self.corrections()
-        for name in corrections.keys() & said.values.keys():
-            if corrections[name].covers(said.occurred_at):
-                del said.values[name]
-        if observe(held.traits, said):
-            self.tail = self._survivors = None
+        if self.traits.observe(anchor, said):
+            self.tail = None
             self.facts_stored = False
-            if self._best is not None:
-                if sum(len(one.values) for one in held.traits) < MAX_TRAITS:
-                    contest(self._best, [said], self.policy)
-                else:  # what came later by name may be gone
-                    self._best = None
-
-    def corrections(self) -> Corrections:
-        """The traits that were rectified, over all anchors."""
-        if self._corrected is None:
-            self._corrected = corrected(observations(self.state))
-        return self._corrected
 
     def rectify(self, anchor: str, said: Saying, streams: Iterable[str]) -> None:
         """Forget what was ever said of these traits, also in the streams of those that are
         declared, and hang what is right on an identifier."""
-        for held in self.state.held.values():
-            if held.traits is not None:
-                withdraw(held.traits, said.values)
-            for stream in streams:
-                if held.events is not None and held.events.pop(stream, None) is not None:
-                    self.forget_tally(stream)
-        self._corrected = None
-        held = self.state.held[anchor]
-        if held.traits is None:
-            held.traits = []
-        observe(held.traits, said)
-        self.tail = self._best = self._survivors = None
+        self.traits.rectify(anchor, said)
+        for stream in streams:
+            self.tallies.drop(stream)
+            self._tell_tallies()
+        self.tail = None
         self.facts_stored = False
-
-    def changed_by(self, said: Saying, names: Set[str]) -> Set[str]:
-        """Those of the names whose surviving value is not what is said of them anyway; to be asked
-        before it is observed. What says the same as the survivor can only take its place."""
-        best = self.observed()
-        if len(best) + len(said.values) > MAX_TRAITS:
-            return names
-        return {name for name in names if best.get(name, REMOVED) != said.values[name]}
 
     def absorb(self, loser: "WorkingProfile") -> None:
         """Take over everything the loser holds; the loser stays behind, empty and merged."""
@@ -378,19 +275,12 @@ class WorkingProfile:
     def _join(self, loser: "WorkingProfile") -> None:
         """Join what is derived of both, by what the smaller one has."""
         self.head = self.tail = self.live = self.defined = None
-        self._survivors = self._corrected = None
         self.time_may_tell = True
         self.facts_stored = False
         self._total = totals.join(one for one in (self.total, loser.total) if one is not None)
         self._keys.join(loser._keys)  # noqa: SLF001 - another one of these
-        mine, theirs = self._best_known(), loser._best_known()  # noqa: SLF001 - as above
-        large, small = (mine, theirs) if len(mine) >= len(theirs) else (theirs, mine)
-        challenge(large, small)
-        self._best = large
-        for stream, (keep, tally) in self._tallies.items():
-            other = loser.tally(stream, keep)
-            both = [one for one in (tally, other) if one is not None]
-            self._tallies[stream] = keep, join(both, keep) if both else None
+        self.traits.join(loser.traits)
+        self.tallies.join(loser.tallies)
 
     def give(self, other: "WorkingProfile", keys: Iterable[str]) -> None:
         """Hand identifiers over to another profile, with every fact that hangs on them.
@@ -410,18 +300,10 @@ class WorkingProfile:
         self.head = self.tail = self.live = self.defined = None
         self._total = None
         self._keys.forget()
-        self._best = self._survivors = self._corrected = None
-        self._tallies = {}
+        self.traits.forget()
+        self.tallies.forget()
         self.time_may_tell = True
         self.facts_stored = False
-
-    def _best_known(self) -> Best:
-        if self._best is None:
-            self._best = {}
-            newest_first = reversed(self.state.held.values())
-            heard = (said for held in newest_first if held.traits for said in held.traits)
-            contest(self._best, heard, self.policy)
-        return self._best
 
 
 def _last_seen_at(held: Held) -> str:

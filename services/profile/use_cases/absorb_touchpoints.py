@@ -8,21 +8,19 @@ The counters of the sources come last, on the shard of a partition whose lease t
 """
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Fold, Rules
 from services.profile.domain.absorbed import NO_IDENTITY, Absorbed, Arrival, Known
 from services.profile.domain.definitions import Look
 from services.profile.domain.evidence import encode_notes
-from services.profile.domain.identity import stand_in, usable
+from services.profile.domain.identity import stand_in
 from services.profile.storage import (
     consent_history,
     counters,
@@ -38,17 +36,17 @@ from services.profile.storage.suppression import Erasures
 from services.profile.use_cases.keep_for_sweeper import keep_for_sweeper
 from services.profile.use_cases.live_definitions import LiveDefinitions
 from services.profile.use_cases.naming import NAMING
+from services.profile.use_cases.read_record import Incoming, read_record
 from services.profile.use_cases.report_absorbed import report_absorbed
 from services.profile.use_cases.suppress_late import suppress_late
 from shared import clock
 from shared.contracts.topics import Topics
 from shared.contracts.touchpoint import (
     TouchpointEnvelope,
-    envelope_decoder,
 )
-from shared.errors import Infrastructure, PartitionStopped
+from shared.errors import Infrastructure
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
-from shared.kafka.records import Place, Record
+from shared.kafka.records import Record
 from shared.runtime.crash import crash_point
 from shared.runtime.records import Handled
 
@@ -66,17 +64,6 @@ BREATH_SECONDS = 0.002
 
 TRIES = 3
 """How often another worker may meet the same people first, before the batch starts over."""
-
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
-_INSTANTS = re.compile(f"{_INSTANT} {_INSTANT}", re.ASCII)
-
-
-class _Incoming(NamedTuple):
-    """A record and the touchpoint in it."""
-
-    record: Record
-    arrival: Arrival
 
 
 class _Locked(NamedTuple):
@@ -125,7 +112,7 @@ class AbsorbTouchpoints:
         """
         rules = self._rules()
         handled = Handled(OutboxBuffer(self._counts))
-        incoming = [_read(record, rules) for record in records]
+        incoming = [read_record(record, rules) for record in records]
         crash_point("profile.decoded")
         ids = _Ids({})
         batch, fresh, duplicate = await _drop_seen(tx, incoming, ids, handled)
@@ -185,23 +172,6 @@ class AbsorbTouchpoints:
         raise Infrastructure("postgres", "other workers keep changing the same profiles")
 
 
-def _read(record: Record, rules: Rules) -> _Incoming:
-    body = record.value
-    if body is None:
-        raise _corrupt(record, "it is empty")
-    try:
-        touchpoint = envelope_decoder.decode(body)
-    except msgspec.MsgspecError as error:
-        raise _corrupt(record, str(error)) from error
-    if not _ID.fullmatch(touchpoint.id):
-        raise _corrupt(record, f"{touchpoint.id!r} is no id")
-    instants = f"{touchpoint.occurred_at} {touchpoint.received_at}"
-    if not _INSTANTS.fullmatch(instants):
-        raise _corrupt(record, f"{instants!r} are no instants with milliseconds in UTC")
-    named = usable(touchpoint.identifiers, rules.identity)
-    return _Incoming(record, Arrival(touchpoint, body, named))
-
-
 async def _fold(fresh: Sequence[Arrival], known: Known, rules: Rules) -> Absorbed:
     """Fold, and let the other partitions of this process have their turn now and then: a storm of
     merges, or a crowd around one large profile, must not hold them up."""
@@ -216,7 +186,7 @@ async def _fold(fresh: Sequence[Arrival], known: Known, rules: Rules) -> Absorbe
 
 
 async def _drop_seen(
-    tx: AsyncConnection, incoming: Sequence[_Incoming], ids: _Ids, handled: Handled
+    tx: AsyncConnection, incoming: Sequence[Incoming], ids: _Ids, handled: Handled
 ) -> tuple[int, list[Arrival], Counter[str]]:
     """Store the touchpoints as a batch, and return its number, those that had not been stored
     before, and how many duplicates each source sent.
@@ -224,7 +194,7 @@ async def _drop_seen(
     The same raw position again is our own redelivery; another one is a client's duplicate, which
     is noted.
     """
-    first: dict[str, _Incoming] = {}
+    first: dict[str, Incoming] = {}
     again = [one for one in incoming if first.setdefault(one.arrival.touchpoint.id, one) is not one]
     batch, seen = await touchpoints.insert(tx, [_row(one.arrival, ids) for one in first.values()])
     if not seen and not again:
@@ -318,8 +288,3 @@ def _duplicate(touchpoint: TouchpointEnvelope) -> touchpoints.Duplicate:
     return touchpoints.Duplicate(
         touchpoint.id, raw.topic, raw.partition, raw.offset, touchpoint.source
     )
-
-
-def _corrupt(record: Record, problem: str) -> PartitionStopped:
-    place = Place(record.topic, record.partition)
-    return PartitionStopped(str(place), f"offset {record.offset} is no touchpoint: {problem}")

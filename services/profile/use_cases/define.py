@@ -1,30 +1,29 @@
-"""Save, check, publish and archive segments, personas and traits, and register event leaves.
+"""Save, check, publish and archive segments, personas and traits.
 
 Publishing puts a definition in force for every worker at once: it waits for the batches that are
 under way, and every later one decides by it. Those who are looked at already follow in the
 background.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.profile.domain.compile_definitions import CircleError, computed_in
 from services.profile.domain.condition_types import check_traits
 from services.profile.domain.definitions import Definitions
 from services.profile.domain.segment import Persona, Segment, is_static
-from services.profile.domain.streams import key_of_declared, needed_streams
-from services.profile.domain.trait import ComputedTrait, DeclaredTrait, Trait, TraitsInForce
+from services.profile.domain.trait import ComputedTrait, Trait, TraitsInForce
 from services.profile.storage import definition_jobs, definitions
 from services.profile.storage.definition_kind import Kind
-from services.profile.storage.definitions import LeafRow, Row, State, Stored, StreamRow
+from services.profile.storage.definitions import Row, State, Stored
+from services.profile.use_cases.keep_streams import put_streams
 from services.profile.use_cases.live_definitions import compiled, parse_definition, traits_of
 from shared import clock
-from shared.conditions.leaves import leaf_hash, leaves_of
+from shared.conditions.leaves import leaves_of
 from shared.conditions.mistakes import did_you_mean
-from shared.conditions.parse import parse_condition
-from shared.conditions.tree import Condition, EventCount, InSegment, IsPersona, to_json
+from shared.conditions.tree import Condition, InSegment, IsPersona
 from shared.errors import Conflict, NotFound, Problem, Unprocessable
 from shared.postgres import audit, drafts
 from shared.postgres.documents import publish_document, save_document
@@ -33,11 +32,9 @@ from shared.postgres.epochs import bump_epoch
 from shared.postgres.transaction import transaction
 
 MAX_IN_FORCE = 1_000
-"""Segments, personas and traits together, and event leaves beside them."""
+"""Segments, personas and traits together."""
 MAX_COMPUTED = 50
 MAX_DECLARED = 200
-LEAVES = "leaves"
-
 
 Definition = Segment | Persona | Trait
 
@@ -114,7 +111,7 @@ async def publish(
         _check(state, after, kind, definition)
         epoch = await definitions.bump(tx)
         await definitions.put(tx, kind, key, draft.body, since=epoch)
-        await _put_streams(tx, after, stored, epoch)
+        await put_streams(tx, after, stored, epoch)
         await definition_jobs.insert(tx, epoch=epoch, kind=kind, key=key)
         if kind is Kind.TRAIT:
             await bump_epoch(tx)
@@ -162,52 +159,11 @@ async def archive(
             raise Conflict(f"{kind} {key} is used by {', '.join(sorted(users)[:10])}.")
         epoch = await definitions.bump(tx)
         await definitions.put(tx, kind, key, None, since=epoch)
-        await _put_streams(tx, after, stored, epoch)
+        await put_streams(tx, after, stored, epoch)
         await definition_jobs.insert(tx, epoch=epoch, kind=kind, key=key)
         if kind is Kind.TRAIT:
             await bump_epoch(tx)
         return archived
-
-
-async def register_leaves(
-    engine: AsyncEngine, leaves: Sequence[EventCount], *, who: audit.Who
-) -> list[str]:
-    """The hashes of event leaves, which snapshots carry from now on; registering again is free.
-
-    A larger count of a leaf that is there makes it remember more.
-    """
-    async with transaction(engine) as tx:
-        await definitions.exclude(tx)
-        stored = await definitions.load(tx)
-        known = {row.hash: _event_leaf(row.body) for row in stored.leaves}
-        new: dict[str, EventCount] = {}
-        for leaf in leaves:
-            name = leaf_hash(leaf)
-            there = new.get(name) or known.get(name)
-            if there is None or there.count < leaf.count:
-                new[name] = leaf
-        if new:
-            if len(known | new) > MAX_IN_FORCE:
-                rule = Problem("leaves", "too_many", f"at most {MAX_IN_FORCE} are kept")
-                raise Unprocessable("too many event leaves", [rule])
-            epoch = await definitions.bump(tx)
-            rows = [row for row in stored.leaves if row.hash not in new]
-            for name, leaf in sorted(new.items()):
-                await definitions.put_leaf(tx, name, to_json(leaf), since=epoch)
-                rows.append(LeafRow(name, epoch, to_json(leaf)))
-            after = Stored(stored.rows, rows, stored.streams)
-            await _put_streams(tx, after, stored, epoch)
-            await definition_jobs.insert(tx, epoch=epoch, kind=LEAVES, key="")
-            await audit.append(
-                tx,
-                who=who,
-                kind=LEAVES,
-                key=",".join(sorted(new))[:200],
-                action="register",
-                before=None,
-                after={name: to_json(leaf) for name, leaf in new.items()},
-            )
-        return [leaf_hash(leaf) for leaf in leaves]
 
 
 def _stays_what_it_is(stored: Stored, definition: Segment | Persona | Trait) -> None:
@@ -307,32 +263,3 @@ def _named(condition: Condition, kind: Kind) -> set[str]:
     if kind is Kind.SEGMENT:
         return {leaf.segment for leaf in leaves_of(condition) if isinstance(leaf, InSegment)}
     return {leaf.persona for leaf in leaves_of(condition) if isinstance(leaf, IsPersona)}
-
-
-async def _put_streams(tx: AsyncConnection, after: Stored, before: Stored, epoch: int) -> None:
-    """A stream that is new, or has to keep more, is of this epoch: its history is read again."""
-    parsed = [parse(Kind(row.kind), row.key, row.body) for row in after.rows]
-    needed = needed_streams(
-        [
-            *(one.condition for one in parsed if isinstance(one, Segment | Persona)),
-            *(_event_leaf(row.body) for row in after.leaves),
-        ],
-        [one for one in parsed if isinstance(one, ComputedTrait)],
-    )
-    keep = {key: one.keep for key, one in needed.items()}
-    keep |= {key_of_declared(one): 0 for one in parsed if isinstance(one, DeclaredTrait)}
-    await definitions.replace_streams(
-        tx, {key: _stream(before.streams.get(key), many, epoch) for key, many in keep.items()}
-    )
-
-
-def _stream(before: StreamRow | None, keep: int, epoch: int) -> StreamRow:
-    if before is None or before.keep < keep:
-        return StreamRow(keep, epoch)
-    return StreamRow(keep, before.since)
-
-
-def _event_leaf(document: Body) -> EventCount:
-    leaf = parse_condition(document, allow_event_leaves=True)
-    assert isinstance(leaf, EventCount)  # noqa: S101 - it was one when it was registered
-    return leaf

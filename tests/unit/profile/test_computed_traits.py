@@ -187,7 +187,7 @@ def test_days_since_changes_each_day() -> None:
     world.take(bought(1, 30))
     assert shown(world) == {"x": 1}
     (person,) = world.active()
-    tally = WorkingProfile(person, world.rules.traits).tally(key_of_computed(asked), 1)
+    tally = WorkingProfile(person, world.rules.traits).tallies.of(key_of_computed(asked), 1)
     assert until(asked, tally, NOW) == NOW - 30 * HOUR + 2 * DAY
     ahead = NOW - 40 * HOUR
     assert value_of(asked, tally, ahead) == b"0"
