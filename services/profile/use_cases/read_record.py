@@ -1,4 +1,4 @@
-"""Reads a record of topic `touchpoints`, which is our own: what is no touchpoint there is a fault."""
+"""Reads a record of topic `touchpoints`, which is our own: anything else there is a fault."""
 
 import re
 from typing import NamedTuple
