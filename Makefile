@@ -81,6 +81,10 @@ fuzz: $(VENV)/dev.txt ## Every operation of the collector's OpenAPI document, wi
 bench: $(VENV)/dev.txt ## Measure throughput and latency beside the floor; writes docs/benchmarks.md
 	$(BIN)/python -m bench
 
+.PHONY: scale
+scale: $(VENV)/dev.txt ## A million profiles: how fast they are read, searched and counted (PROFILES=N)
+	$(BIN)/python -m bench.scale $(if $(PROFILES),--profiles $(PROFILES))
+
 .PHONY: lint
 lint: $(VENV)/dev.txt ## Style: ruff's rules and its format
 	$(BIN)/ruff check .

@@ -16,6 +16,10 @@ EXPLAIN_BELOW = 15_000
 PERCENTILES = (0.5, 0.9, 0.95, 0.99, 1.0)
 LEARNED = Path(__file__).with_name("learned.md")
 """What earlier measurements taught; it ends the page."""
+LEARNED_TITLE = "## What was learned"
+SCALE = Path(__file__).with_name("scale.md")
+"""What `make scale` measured last, if it did."""
+SCALE_BEGINS, SCALE_ENDS = "<!-- make scale -->\n", "<!-- end of make scale -->\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +104,15 @@ def render(figures: Figures) -> str:
             *_latency(figures),
             *_collecting(figures),
             *_method(figures),
+            *([scale_section(SCALE.read_text(encoding="utf-8"))] if SCALE.exists() else []),
             LEARNED.read_text(encoding="utf-8"),
         ]
     )
+
+
+def scale_section(text: str) -> str:
+    """The figures of `make scale` between the marks by which they are found again."""
+    return f"{SCALE_BEGINS}{text}{SCALE_ENDS}"
 
 
 def _budget(figures: Figures) -> list[str]:
@@ -110,7 +120,8 @@ def _budget(figures: Figures) -> list[str]:
     return [
         "| budget | must | aim | measured |",
         "|---|---|---|---|",
-        f"| events/s, channel topic to decision, three services, {load.RULES} rules live | "
+        f"| events/s, channel topic to decision, three services, {load.RULES} rules and "
+        f"{load.SEGMENTS} segments live | "
         f"{MUST} × floor | {AIM} × floor | **{figures.ratio:.2f} × floor** "
         f"({figures.pipeline.rate:,.0f}/s) |",
         f"| event → action at half of that load ({MUST} × floor), p99 | {MUST_MS} ms | "

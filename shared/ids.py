@@ -22,6 +22,15 @@ def random_id() -> UUID:
     return uuid.uuid4()  # noqa: TID251 - this is the one place that may
 
 
+def is_uuid(text: str) -> bool:
+    """Whether the text is a UUID in any of its forms."""
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
 def time_ordered_id() -> UUID:
     """A new id that sorts after those of earlier milliseconds (UUIDv7, RFC 9562 section 5.7)."""
     return _version_7(clock.unix_milliseconds(), secrets.randbits(74))

@@ -85,8 +85,17 @@ class Deployment:
             # On one's own machine anything may publish; a real deployment registers its sources.
             "CONCERT_ALLOW_UNREGISTERED_SOURCES": "true",
             "PYTHONUNBUFFERED": "1",
+            **self._own(service),
             **extra,
         }
+
+    def _own(self, service: str) -> dict[str, str]:
+        """What is a secret of one service alone."""
+        if service != "profile":
+            return {}
+        key = self.home.credentials / "consent-key"
+        secret(key)
+        return {"CONCERT_CONSENT_KEY_FILE": str(key)}
 
     def role_command(
         self,

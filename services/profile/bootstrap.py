@@ -9,19 +9,24 @@ from functools import partial
 from services.profile.api.app import create_app
 from services.profile.api.peers import peers_at
 from services.profile.domain.absorb import Rules
+from services.profile.domain.consent_links import MIN_KEY
 from services.profile.domain.retention import touchpoint_retention
 from services.profile.settings import ProfileSettings
 from services.profile.storage.link_engine import require_engine
 from services.profile.storage.tables import MIGRATIONS, SCHEMA
 from services.profile.use_cases.absorb_touchpoints import AbsorbTouchpoints
 from services.profile.use_cases.backfill_definitions import BackfillDefinitions
+from services.profile.use_cases.consent_links import LinkKeys
+from services.profile.use_cases.export_profiles import ExportProfiles
 from services.profile.use_cases.fan_out import FanOut, measure
+from services.profile.use_cases.fill_lists import FillLists
 from services.profile.use_cases.find_links import Linker
 from services.profile.use_cases.load_rules import live_rules
 from services.profile.use_cases.peers import Peers
 from services.profile.use_cases.retain import Kept, Retain
 from services.profile.use_cases.sweep_deadlines import SweepDeadlines
 from services.profile.use_cases.sweep_deadlines import measure as measure_deadlines
+from services.profile.use_cases.take_to_members import TakeToMembers
 from services.profile.use_cases.verify_identity import Verified, verify_identity
 from services.profile.use_cases.work_privacy import Means, WorkPrivacy
 from services.profile.use_cases.work_privacy import measure as measure_privacy
@@ -105,6 +110,9 @@ async def _sweeper(settings: ProfileSettings) -> Role:
     backfill = BackfillDefinitions(
         built.engine, topics=built.topics, counts=built.counts, rules=rules
     )
+    exports = ExportProfiles(built.engine)
+    lists = FillLists(built.engine, topics=built.topics, counts=built.counts, rules=rules)
+    members = TakeToMembers(built.engine, topics=built.topics, counts=built.counts, rules=rules)
     privacy = WorkPrivacy(built.engine, _means(settings, built, rules, peers))
     retain = Retain(built.engine, _kept(settings), rules)
     return Role(
@@ -116,6 +124,9 @@ async def _sweeper(settings: ProfileSettings) -> Role:
                 "definitions": partial(
                     poll, backfill.advance, backfill.give_up, what="definitions"
                 ),
+                "exports": partial(poll, exports.advance, exports.give_up, what="exports"),
+                "groups": partial(poll, members.advance, members.give_up, what="groups"),
+                "lists": partial(poll, lists.advance, lists.give_up, what="lists"),
                 "privacy": partial(poll, privacy.advance, privacy.give_up, what="privacy"),
             },
             {
@@ -141,9 +152,20 @@ async def _api(settings: ProfileSettings) -> Role:
         topics=built.topics,
         counts=built.counts,
         rules=rules,
+        keys=_link_keys(settings),
         can_erase=settings.suppression_key_file is not None,
     )
     return api_role(built, health=health, app=app, also={"rules": rules.run})
+
+
+def _link_keys(settings: ProfileSettings) -> LinkKeys | None:
+    if settings.consent_key_file is None:
+        return None
+    keys = read_secret_file(settings.consent_key_file).split()
+    if any(len(key) < MIN_KEY for key in keys):
+        raise Misconfigured([f"{settings.consent_key_file}: a key needs {MIN_KEY} characters"])
+    url = settings.public_url or settings.profile_url
+    return LinkKeys(tuple(key.encode() for key in keys), url)
 
 
 async def _linker(settings: ProfileSettings) -> Role:

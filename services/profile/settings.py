@@ -10,6 +10,14 @@ from shared.settings import Settings
 class ProfileSettings(Settings):
     """The settings of all roles of the profile service."""
 
+    consent_key_file: Path | None = Field(
+        None,
+        description="File with the keys of links to preferences, a line each: the first signs, all"
+        " verify. Without it there are no such links.",
+    )
+    public_url: str = Field(
+        "", description="Where customers reach the profile API; else where services do."
+    )
     link_max_pairs: int = Field(
         20_000_000, ge=1, description="Pairs of profiles above which the linker refuses a batch."
     )

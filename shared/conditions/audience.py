@@ -1,14 +1,15 @@
 """Who is meant by an event that names no person: a condition that a profile alone can answer.
 
 The event goes to everybody for whom the condition holds when their profile is looked at. So it may
-not ask for what only an event knows (`event.*`, `context.*`, `changed_to`), nor for what no profile
-holds yet (counts of past events, segments, personas): nothing is known of these, and a negation of
-them would mean everybody.
+not ask for what only an event knows (`event.*`, `context.*`, `changed_to`), nor count past events:
+a segment does that. Whether a segment or persona that it names is in force is known only where the
+profiles are: the job asks again, for a negation of one that is not there would mean everybody.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
+from shared.conditions.facts import of_profile
 from shared.conditions.parse import read_condition
 from shared.conditions.tree import Condition
 from shared.errors import Problem
@@ -40,13 +41,9 @@ def _unanswerable(node: Any, path: str) -> Iterator[tuple[str, str]]:
                 yield from _unanswerable(part, f"{path}.{kind}[{place}]")
         case {"not": part}:
             yield from _unanswerable(part, f"{path}.not")
-        case {"attr": attr} if not attr.startswith("profile."):
-            yield f"{path}.attr", "an audience is asked about profile.* and consents alone"
+        case {"attr": attr} if not of_profile(attr):
+            yield f"{path}.attr", "an audience is asked about profiles: there is no event of theirs"
         case {"op": "changed_to"}:
             yield f"{path}.op", "nothing changes while an audience is asked"
-        case {"segment": _}:
-            yield f"{path}.segment", "nobody is in a segment yet"
-        case {"persona": _}:
-            yield f"{path}.persona", "nobody has a persona yet"
         case _:
             pass

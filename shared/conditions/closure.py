@@ -9,7 +9,7 @@ import operator
 from collections.abc import Callable
 from typing import assert_never
 
-from shared.conditions.facts import Facts, Location, follow, locate, reader
+from shared.conditions.facts import Facts, Location, consent_in, follow, locate, reader
 from shared.conditions.leaves import leaf_hash
 from shared.conditions.normal import normal_form
 from shared.conditions.tree import (
@@ -99,8 +99,7 @@ def _leaf(leaf: Leaf, *, wanted: bool) -> Holds:
         case IsPersona(persona):
             return lambda facts: facts.persona is not None and (facts.persona == persona) is wanted
         case HasConsent(purpose, channel):
-            key = (purpose, channel)
-            return lambda facts: (facts.consents.get(key) == "granted") is wanted
+            return lambda facts: (consent_in(facts, purpose, channel) == "granted") is wanted
         case _:
             assert_never(leaf)
 

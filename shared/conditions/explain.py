@@ -7,7 +7,7 @@ and lists are cut, so that a decision record stays bounded.
 import msgspec
 
 from shared.conditions.closure import Holds, compile_normal
-from shared.conditions.facts import Facts, reader
+from shared.conditions.facts import Facts, consent_in, reader
 from shared.conditions.leaves import leaf_hash
 from shared.conditions.normal import normal_form
 from shared.conditions.sentence import sentence
@@ -131,7 +131,7 @@ def _seen(leaf: Leaf, facts: Facts) -> object:
         case IsPersona():
             return facts.persona
         case HasConsent(purpose, channel):
-            return facts.consents.get((purpose, channel))
+            return consent_in(facts, purpose, channel)
 
 
 def _bounded(value: object) -> object:

@@ -10,7 +10,21 @@ from typing import Literal
 
 import msgspec
 
-Root = Literal["profile", "computed", "event", "context", "type", "channel", "source"]
+Root = Literal[
+    "profile",
+    "computed",
+    "event",
+    "context",
+    "type",
+    "channel",
+    "source",
+    "household",
+    "account",
+    "links",
+]
+EVERY_CHANNEL = "*"
+GRANTED_UNTIL = "granted until "
+"""How a stored row says that a grant ends: followed by the instant."""
 Read = Callable[["Facts"], object]
 
 
@@ -18,9 +32,12 @@ class Facts(msgspec.Struct, kw_only=True, eq=False, gc=False):
     """Everything one evaluation may read. What is left out is missing.
 
     `profile` holds the traits, `computed` the computed traits, `event` the properties of the
-    event. `consents` maps (purpose, channel) to `granted` or `denied`. `leaves` maps the hash of
+    event. `consents` maps (purpose, channel) to what holds there, such as `granted` or `denied`; a
+    channel that is not named is as channel `*`. `leaves` maps the hash of
     an event leaf to `{"count": int, "until": ...}`. `changed` maps a trait that has just changed
     to the value it had before (None when it had none); computed traits are `computed.<name>`.
+    `household` and `account` hold what is known of those groups, with `id` and `size`; `links` has
+    the ids of all `accounts` and the keys of the static `lists`.
     """
 
     profile: Mapping[str, object] = {}
@@ -35,6 +52,9 @@ class Facts(msgspec.Struct, kw_only=True, eq=False, gc=False):
     consents: Mapping[tuple[str, str], str] = {}
     leaves: Mapping[str, Mapping[str, object]] = {}
     changed: Mapping[str, object] = {}
+    household: Mapping[str, object] = {}
+    account: Mapping[str, object] = {}
+    links: Mapping[str, object] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +65,38 @@ class Location:
     path: tuple[str, ...]
 
 
+def consent_in(facts: Facts, purpose: str, channel: str) -> str | None:
+    """What holds for a purpose on a channel; None where nothing is on record."""
+    exact = facts.consents.get((purpose, channel))
+    return facts.consents.get((purpose, EVERY_CHANNEL)) if exact is None else exact
+
+
+_LINKS = {
+    "household": Location("household", ("id",)),
+    "account": Location("account", ("id",)),
+    "accounts": Location("links", ("accounts",)),
+    "lists": Location("links", ("lists",)),
+}
+"""What a profile is linked to; these hide traits of the same names."""
+
+
+def of_profile(attr: str) -> bool:
+    """Whether a profile alone can answer for an attribute, without an event at hand."""
+    return attr.startswith(("profile.", "household.", "account."))
+
+
 def locate(attr: str) -> Location:
     """Where the attribute lives. Raises ValueError, with a sentence, when it names nothing."""
     first, *path = attr.split(".")
     if not path or not all(path):
         raise ValueError("an attribute is a root and a name: profile.<trait>, event.<property>, …")
     match first:
+        case "profile" if path[0] in _LINKS:
+            if len(path) > 1:
+                raise ValueError("traits of a group are household.<trait> and account.<trait>")
+            return _LINKS[path[0]]
+        case "household" | "account":
+            return Location(first, tuple(path))
         case "profile" if path[0] != "computed":
             return Location("profile", tuple(path))
         case "profile" if len(path) > 1:
@@ -65,7 +111,9 @@ def locate(attr: str) -> Location:
         case "context":
             return Location("context", tuple(path))
         case _:
-            raise ValueError("an attribute starts with profile, event or context")
+            raise ValueError(
+                "an attribute starts with profile, event, context, household or account"
+            )
 
 
 def reader(attr: str) -> Read:
@@ -102,6 +150,12 @@ def _first_key_reader(root: Root, key: str) -> Read:
             return lambda facts: facts.computed.get(key)
         case "event":
             return lambda facts: facts.event.get(key)
+        case "household":
+            return lambda facts: facts.household.get(key)
+        case "account":
+            return lambda facts: facts.account.get(key)
+        case "links":
+            return lambda facts: facts.links.get(key)
         case _:
             return lambda facts: facts.context.get(key)
 

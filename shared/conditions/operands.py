@@ -17,6 +17,7 @@ MAX_LIST = 1_000
 MAX_INTEGER = 2**63 - 1
 
 _ORDERED = ("gt", "gte", "lt", "lte")
+_ROOTS = ("profile", "event", "context", "household", "account")
 _ENVELOPE = ("event.type", "event.channel", "event.source")
 _SYMBOLS = {
     "=": "eq",
@@ -36,6 +37,7 @@ _ELSEWHERE = {
     "profile.segments": 'Write {"segment": "<key>"}.',
     "profile.persona": 'Write {"persona": "<key>"}.',
     "profile.consents": 'Write {"consent": {"purpose": …, "channel": …}}.',
+    "profile.lists": 'Write {"segment": "<key>"}: a static list is a segment.',
     "event.properties": "Properties follow directly: event.<property>.",
 }
 
@@ -72,8 +74,8 @@ def read_attribute(mistakes: Mistakes, path: str, value: object) -> str | None:
         locate(attr)
     except ValueError as error:
         root, _, rest = attr.partition(".")
-        hint = did_you_mean(root, ("profile", "event", "context"))
-        if rest and hint and root not in ("profile", "event", "context"):
+        hint = did_you_mean(root, _ROOTS)
+        if rest and hint and root not in _ROOTS:
             hint = hint.replace('"?', f'.{shown(rest)[1:-1]}"?')
         mistakes.add(path, "unknown_attribute", f"{error}; got {shown(attr)}.{hint}")
         return None
@@ -111,7 +113,7 @@ def read_value(
         operand = _read_single(mistakes, path, op, value)
     if operand is None or attr is None:
         return operand
-    if op == "changed_to" and not attr.startswith("profile."):
+    if op == "changed_to" and locate(attr).root not in ("profile", "computed"):
         mistakes.add(path, "value_type", f'"changed_to" needs a profile attribute, not {attr}')
         return None
     if op != "exists" and attr in _ENVELOPE and kind_of(operand) not in ("text", "time"):

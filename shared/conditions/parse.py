@@ -8,6 +8,7 @@ segment exists is checked by whoever has the catalogue (`leaves.references` list
 from typing import cast
 
 from shared.conditions.duration import parse_duration
+from shared.conditions.facts import of_profile
 from shared.conditions.mistakes import Mistakes, did_you_mean, shown
 from shared.conditions.operands import read_attribute, read_op, read_string, read_value
 from shared.conditions.tree import (
@@ -167,7 +168,7 @@ class _Reading:
 
     def _compare(self, document: dict[str, object], path: str, in_event: bool) -> Condition | None:
         attr = read_attribute(self._mistakes, f"{path}.attr", document["attr"])
-        if in_event and attr is not None and attr.startswith("profile."):
+        if in_event and attr is not None and of_profile(attr):
             self._add(f"{path}.attr", "event_where", "a past event knows only event and context")
         if "op" not in document:
             self._add(f"{path}.op", "required", "is missing")

@@ -135,6 +135,12 @@ def _subject(attr: str) -> str:
             return f"the profile's computed {name}"
         case "event":
             return f"the event's {name}"
+        case "household" | "account" if name == "id":
+            return f"the profile's {location.root}"
+        case "household" | "account":
+            return f"the {location.root}'s {name}"
+        case "links":
+            return f"the list of the profile's {name}"
         case "context":
             return f"the context's {name}"
         case _:

@@ -11,9 +11,21 @@ from dataclasses import dataclass, field
 from typing import Any as AnyType
 from typing import assert_never
 
-from sqlalchemy import Boolean, ColumnElement, Text, and_, cast, func, literal, not_, null, or_
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Text,
+    and_,
+    cast,
+    collate,
+    func,
+    literal,
+    not_,
+    null,
+    or_,
+)
 
-from shared.conditions.facts import Root, locate
+from shared.conditions.facts import EVERY_CHANNEL, GRANTED_UNTIL, Root, locate
 from shared.conditions.sql_values import comparison, plain_text, step, value_or_null
 from shared.conditions.tree import (
     All,
@@ -51,8 +63,9 @@ class SqlFacts:
 
     `roots` maps `profile`, `computed`, `event`, `context`, `type`, `channel` and `source` to
     `jsonb` values. `segments` is a `jsonb` list, `persona` a `text`, `consents` a `jsonb` object
-    `{purpose: {channel: status}}`. `count` gives the number of an event leaf's touchpoints, NULL
-    where it is not known.
+    `{purpose: {channel: status}}`; a status `granted until <instant>` is a grant before that
+    instant, by `now` (both as RFC 3339 text). `count` gives the number of an event leaf's
+    touchpoints, NULL where it is not known.
     """
 
     roots: Mapping[Root, Json]
@@ -60,6 +73,7 @@ class SqlFacts:
     persona: ColumnElement[AnyType]
     consents: Json
     count: Callable[[EventCount], ColumnElement[AnyType]] = field(default=_no_history)
+    now: ColumnElement[AnyType] | None = None
 
 
 def sql_condition(condition: Condition, facts: SqlFacts) -> Truth:
@@ -85,10 +99,18 @@ def sql_condition(condition: Condition, facts: SqlFacts) -> Truth:
         case IsPersona(persona):
             return facts.persona == literal(persona, Text)
         case HasConsent(purpose, channel):
-            status = plain_text(step(step(facts.consents, purpose), channel))
-            return func.coalesce(status == "granted", False)
+            held = step(facts.consents, purpose)
+            exact, rest = plain_text(step(held, channel)), plain_text(step(held, EVERY_CHANNEL))
+            return func.coalesce(_granted(func.coalesce(exact, rest), facts), False)
         case _:
             assert_never(condition)
+
+
+def _granted(status: ColumnElement[AnyType], facts: SqlFacts) -> Truth:
+    if facts.now is None:
+        return status == "granted"
+    ends = collate(status, "C") > literal(GRANTED_UNTIL, Text).concat(facts.now)
+    return or_(status == "granted", and_(status.startswith(GRANTED_UNTIL), ends))
 
 
 def _compare(leaf: Compare, facts: SqlFacts) -> Truth:

@@ -12,6 +12,11 @@ false and keeps unknown. So the negation of an unknown comparison is not true ei
 
 Attributes. `profile.<trait>`, `profile.computed.<name>`, `event.<property>`, `context.<key>`, and
 the envelope `event.type`, `event.channel`, `event.source` (they hide properties of those names).
+`profile.household` and `profile.account` are the ids of the household and of the account linked
+last, `profile.accounts` the list of all accounts' ids (they hide traits of those names).
+`household.<trait>` and `account.<trait>` are what is known of these two groups; `id` and `size`
+hide traits of those names. `profile.lists`, the static lists' keys, is not for people: a static
+list is a segment.
 Further dots step into objects (`event.address.city`); a step into anything but an object finds
 nothing. Elements of lists have no path. A value that is absent or `null` is *missing*.
 
@@ -38,13 +43,14 @@ Comparisons.
                      The fact and the operand are strings: the operand is a part of the fact.
   starts_with        the fact is a string that begins with the operand, letter by letter.
   exists             true or false: is there a value? Never unknown. The empty string exists.
-  changed_to         only for profile attributes. False when the trait is not among the changed.
-                     Otherwise the value must now equal the operand (unknown as in `eq`), and must
-                     not have equalled it before.
+  changed_to         only for traits and computed traits. False when the trait is not among the
+                     changed. Otherwise the value must now equal the operand (unknown as in `eq`),
+                     and must not have equalled it before.
 
 Other leaves. `segment`: is the profile a member; never unknown. `persona`: is it this one; unknown
-while the profile has none. `consent`: is a grant on record for the purpose and channel; never
-unknown, because without a record nothing is granted. `event`: how many touchpoints of the type,
+while the profile has none. `consent`: does a grant hold for the purpose and channel, and no refusal
+that covers it (`shared.contracts.consents`); never unknown, because without a record nothing is
+granted. `event`: how many touchpoints of the type,
 where `where` holds for them, lie within the window (default: at least one, ever); the count comes
 from the facts, and without it the leaf is unknown.
 """

@@ -16,7 +16,13 @@ MAX_PER_TOUCHPOINT = 100
 """Most identifiers of one touchpoint that are looked at."""
 
 DEFAULT_PRIORITY = 5
-PRIORITIES: Mapping[str, int] = {"user_id": 1, "anonymous_id": 100, "device_id": 100}
+PRIORITIES: Mapping[str, int] = {
+    "user_id": 1,
+    "anonymous_id": 100,
+    "device_id": 100,
+    "household_id": 200,
+    "group_id": 200,
+}
 """How strong a type is if nobody says otherwise: the smallest is the strongest; the others have
 DEFAULT_PRIORITY."""
 

@@ -17,17 +17,28 @@ MAX_SNAPSHOT_IDENTIFIERS = 100
 
 
 class Consent(msgspec.Struct, omit_defaults=True, gc=False):
-    """What a profile allowed or refused: `status` is `granted` or `denied`."""
+    """What a profile allowed or refused: `status` is `granted`, `denied`, `pending` (asked for and
+    not confirmed yet) or `expired`. A grant holds before `expires_at` and not at it, whether or
+    not an update said so by then. `proof` names the entry in the history that it stands on,
+    `confirmed_at` is when it was confirmed."""
 
     purpose: str
     channel: str
     status: str
     basis: str | None = None
     at: str | None = None
+    text_version: str | None = None
+    expires_at: str | None = None
+    confirmed_at: str | None = None
+    proof: str | None = None
 
 
 class ProfileSnapshot(msgspec.Struct, gc=False, kw_only=True):
-    """The profile directly after its cause. `identifiers` holds at most 100 of `..._total`."""
+    """The profile directly after its cause. `identifiers` holds at most 100 of `..._total`.
+
+    `household` and `accounts` are ids of groups, of accounts the one linked last first; `groups`
+    is what was last heard of the household and of the first account, by `household` and `account`.
+    """
 
     id: str
     status: str
@@ -43,6 +54,16 @@ class ProfileSnapshot(msgspec.Struct, gc=False, kw_only=True):
     last_seen_at: str
     timezone: str | None = None
     leaves: dict[str, Any] = {}
+    accounts: list[str] = []
+    groups: dict[str, dict[str, Any]] = {}
+
+
+def group_facts(profile: ProfileSnapshot, kind: str) -> dict[str, Any]:
+    """What conditions may read of the household, or of the account linked last: at least its id."""
+    id_ = profile.household
+    if kind == "account":
+        id_ = profile.accounts[0] if profile.accounts else None
+    return {} if id_ is None else {**profile.groups.get(kind, {}), "id": id_}
 
 
 class ProfileUpdate(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):

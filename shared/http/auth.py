@@ -4,6 +4,7 @@ A route demands exactly one permission: `requires(Permission.EDIT)`. What was re
 kept for at most five seconds, so a revoked one is dead everywhere within that time.
 """
 
+import base64
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
 
@@ -79,9 +80,11 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Requires:
-    """The dependency of a route that demands a permission; it gives the Principal."""
+    """The dependency of a route that demands a permission; it gives the Principal. `basic`: the
+    token may also come as the user name of Basic authentication."""
 
     permission: Permission
+    basic: bool = False
 
     async def __call__(
         self,
@@ -89,7 +92,10 @@ class Requires:
         bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
     ) -> Principal:
         access: Access = request.app.state.access
-        principal = await access.principal(bearer.credentials if bearer else None)
+        token = bearer.credentials if bearer else None
+        if token is None and self.basic:
+            token = _basic_user(request.headers.get("authorization", ""))
+        principal = await access.principal(token)
         if is_allowed(principal.roles, self.permission):
             return principal
         AUTH_FAILURES_TOTAL.labels(reason="forbidden").inc()
@@ -100,6 +106,18 @@ class Requires:
         )
 
 
-def requires(permission: Permission) -> Any:
+def requires(permission: Permission, *, basic: bool = False) -> Any:
     """Put this on a route: `Annotated[Principal, requires(Permission.EDIT)]`."""
-    return Depends(Requires(permission))
+    return Depends(Requires(permission, basic))
+
+
+def _basic_user(header: str) -> str | None:
+    """The user name in an `Authorization: Basic` header, None without one."""
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user, _, _ = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return user or None

@@ -1,4 +1,5 @@
-"""Versions of what can be edited: `ETag` out, `If-Match` in, 412 when somebody was faster.
+"""Versions of what can be edited: `ETag` out, `If-Match` in, 412 when somebody was faster; and
+`If-None-Match` in, 304 when nothing is new.
 
 Strong tags only: a tag is the version number in quotes.
 """
@@ -13,6 +14,10 @@ MAX_HEADER = 500
 
 IfMatch = Annotated[str | None, Header(max_length=MAX_HEADER)]
 """A handler's parameter `if_match: IfMatch = None`."""
+
+
+IfNoneMatch = Annotated[str | None, Header(max_length=MAX_HEADER)]
+"""A handler's parameter `if_none_match: IfNoneMatch = None`."""
 
 
 def etag(version: int) -> str:
@@ -35,6 +40,14 @@ def check_if_match(header: str | None, version: int | None) -> None:
         raise Malformed("If-Match takes `*` or tags in quotes, as ETag gave them.")
     present = "nothing is there yet" if version is None else f"it is at version {version}"
     raise PreconditionFailed(f"If-Match is {header}, but {present}. Read it again, then write.")
+
+
+def is_known(header: str | None, version: int) -> bool:
+    """Whether the caller's `If-None-Match` names this version, so that 304 is the answer."""
+    if header is None:
+        return False
+    tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
+    return "*" in tags or etag(version) in tags
 
 
 def _is_tag(tag: str) -> bool:

@@ -81,16 +81,21 @@ def instant(value: Any) -> datetime:
     return found.astimezone(UTC)
 
 
-def _paging(
+def _paging(limit: int, cursor: str | None) -> Paging:
+    return Paging(min(limit, MAX_LIMIT), cursor)
+
+
+async def _asked(
     limit: Annotated[int, Query(ge=1, description=f"At most {MAX_LIMIT} are given.")] = (
         DEFAULT_LIMIT
     ),
     cursor: Annotated[str | None, Query(max_length=MAX_CURSOR)] = None,
 ) -> Paging:
-    return Paging(min(limit, MAX_LIMIT), cursor)
+    """Not a plain function: the framework would run that in a thread."""
+    return _paging(limit, cursor)
 
 
-Paged = Annotated[Paging, Depends(_paging)]
+Paged = Annotated[Paging, Depends(_asked)]
 """A handler's parameter `paging: Paged`."""
 
 
@@ -104,5 +109,9 @@ def split_page(
     if len(rows) <= paging.limit:
         return rows, None
     shown = rows[: paging.limit]
-    encoded = orjson.dumps(key(shown[-1]), default=str)
-    return shown, base64.urlsafe_b64encode(encoded).decode()
+    return shown, next_cursor(key(shown[-1]))
+
+
+def next_cursor(key: tuple[Any, ...]) -> str:
+    """The cursor of the page behind an item with this sort key."""
+    return base64.urlsafe_b64encode(orjson.dumps(key, default=str)).decode()

@@ -3,7 +3,7 @@
 Never put a secret or its hash into `before` or `after`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -36,6 +36,12 @@ class AuditEntry(NamedTuple):
 APPEND = text("""
 INSERT INTO audit_log (who, who_name, kind, key, action, before, after)
 VALUES (:who, :who_name, :kind, :key, :action, CAST(:before AS jsonb), CAST(:after AS jsonb))
+""")
+
+APPEND_EACH = text("""
+INSERT INTO audit_log (who, who_name, kind, key, action, after)
+SELECT :who, :who_name, :kind, key, :action, CAST(after AS jsonb)
+  FROM unnest(CAST(:keys AS text[]), CAST(:afters AS text[])) AS each (key, after)
 """)
 
 NEWEST_FIRST = text("""
@@ -72,6 +78,26 @@ async def append(
         "after": _json(after),
     }
     await connection.execute(APPEND, values)
+
+
+async def append_each(
+    connection: AsyncConnection,
+    *,
+    who: Who,
+    kind: str,
+    action: str,
+    after: Mapping[str, Any],
+) -> None:
+    """Record the same action on several things of one kind: one entry for each key of `after`."""
+    values = {
+        "who": who.id,
+        "who_name": who.name,
+        "kind": kind,
+        "action": action,
+        "keys": list(after),
+        "afters": [_json(value) for value in after.values()],
+    }
+    await connection.execute(APPEND_EACH, values)
 
 
 async def entries(

@@ -15,8 +15,10 @@ LOCK_TIMEOUT = "5s"
 """A migration that cannot have its lock soon gives up instead of queueing everybody behind it."""
 
 
-async def migrate(engine: AsyncEngine, *, folder: Path, schema: str) -> None:
-    """Bring `schema` to the newest revision of the Alembic scripts in `folder`.
+async def migrate(
+    engine: AsyncEngine, *, folder: Path, schema: str, revision: str = "head"
+) -> None:
+    """Bring `schema` to the newest revision of the Alembic scripts in `folder`, or to an older one.
 
     One migration runs at a time; a second caller waits for the first.
     """
@@ -26,7 +28,7 @@ async def migrate(engine: AsyncEngine, *, folder: Path, schema: str) -> None:
         config.set_main_option("script_location", str(folder))
         config.attributes["connection"] = connection
         config.attributes["schema"] = schema
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
     async with engine.begin() as connection:
         await connection.execute(

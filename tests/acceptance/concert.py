@@ -24,6 +24,8 @@ from tests.support.stack import Stack
 WORKERS = ("ingest-worker", "profile-worker", "orchestrator-worker")
 PATIENCE = 30.0
 AT_ONCE = 4_000
+WITHOUT_KAFKA = frozenset({"profile-linker"})
+"""It reads profiles from PostgreSQL and writes suggestions there: a broker is nothing to it."""
 
 
 @dataclass(slots=True)
@@ -46,6 +48,11 @@ class Concert:
             process = self.roles.start(role.service, role.name, extra=settings)
             self.running[role.label] = process
         await asyncio.gather(*(self.running[role.label].until_ready() for role in wanted))
+
+    def who_needs(self, server: str) -> dict[str, RoleProcess]:
+        """The roles that cannot work without `kafka` or `postgres`."""
+        without = WITHOUT_KAFKA if server == "kafka" else frozenset[str]()
+        return {label: role for label, role in self.running.items() if label not in without}
 
     def restart(self, label: str) -> None:
         """kill -9 a role and start it again under the same name, as a supervisor does."""

@@ -126,7 +126,7 @@ async def through(
     concert: Concert, sent: Sent, outage: AbstractAsyncContextManager[None], seconds: float
 ) -> None:
     """An outage that lasts so long; who is asked during it says so, and afterwards all go on."""
-    roles = list(concert.running.values())
+    roles = list(concert.who_needs("kafka").values())
 
     async def ready() -> set[bool]:
         return set(await asyncio.gather(*(role.is_ready() for role in roles)))

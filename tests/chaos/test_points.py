@@ -5,22 +5,27 @@ from pathlib import Path
 
 from services.ingest.load.load import CRASH_POINTS
 from services.orchestrator.use_cases import respond
-from services.profile.use_cases import fan_out, find_links, work_privacy
+from services.profile.use_cases import (
+    backfill_definitions,
+    fan_out,
+    find_links,
+    sweep_deadlines,
+    work_privacy,
+)
 from tests.chaos.cycles import POINTS_BY_ROLE
 
 ROOT = Path(__file__).parents[2]
 CALL = re.compile(r"""crash_point\(\s*["']([\w.]+)["']""")
 
 ELSEWHERE = {
-    *CRASH_POINTS,
-    *fan_out.CRASH_POINTS,
-    *find_links.POINTS,
-    *work_privacy.POINTS,
-    *respond.ERASURE_POINTS,
+    *(*CRASH_POINTS, *fan_out.CRASH_POINTS, *find_links.POINTS),
+    *(*backfill_definitions.CRASH_POINTS, *sweep_deadlines.CRASH_POINTS),
+    *(*work_privacy.POINTS, *respond.ERASURE_POINTS),
 }
 """The loader is no role, and the linker works only when it is asked: tests/integration
 (test_load.py, test_linker_process.py) kills them at each. No event of the flow has an audience;
-tests/acceptance/test_audience.py kills the sweeper at each. Nobody in the flow asks to be erased;
+tests/acceptance/test_audience.py kills the sweeper at each. Nor has the flow segments;
+test_sweeper.py kills it at each of theirs. Nobody in the flow asks to be erased;
 tests/acceptance/test_erasure.py kills at those points."""
 
 

@@ -7,12 +7,13 @@ names no more than a mailbox of two people.
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.unit.profile.world import touchpoint
 
+Value = tuple[str, str]
 CHANNELS = ("web", "app", "email", "pos", "call_centre")
 
 
@@ -33,9 +34,10 @@ class Customer:
 class Rates:
     """How often things go wrong: the first two of people, the others of touchpoints.
 
-    `known` of the people have an account. Without one nothing tells two people who share a mailbox,
-    a telephone or a browser apart: deterministic rules take them for one. So precision falls by
-    about the rate of these; with 0.002 of mailboxes and of telephones it is 0.997.
+    `known` of the people have an account. Where two people share a mailbox, a telephone or a
+    browser and not both have logged in with it, nothing tells them apart: deterministic rules take
+    them for one, and precision falls by about as much. What it is at other rates is in
+    docs/identity.md (`python -m tests.unit.profile.world_figures`).
     """
 
     shared_mailbox: float = 0.0002
@@ -161,23 +163,66 @@ class People:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """A touchpoint of a known person and where it ended; `island` are those of the person's
+    touchpoints that are connected with it by identifiers nobody else was seen with."""
+
+    who: int
+    island: int
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quality:
-    """How well touchpoints were put together, over all pairs of them of known people."""
+    """How well touchpoints were put together, over all pairs of them of known people.
+
+    `recall` is of all pairs of one person, `of_connected` of those that are on one island: the
+    others have nothing in common that could be seen.
+    """
 
     precision: float
     recall: float
+    of_connected: float
 
 
-def quality(whose: Iterator[tuple[int, str]]) -> Quality:
-    """`whose` has for each touchpoint the real person and the profile it belongs to."""
-    together: Counter[tuple[int, str]] = Counter(whose)
-    people: Counter[int] = Counter()
-    profiles: Counter[str] = Counter()
-    for (person, profile), count in together.items():
-        people[person] += count
-        profiles[profile] += count
+def quality(placed: Iterable[Placed]) -> Quality:
+    """Precision and recall, of what is where now."""
+    found = list(placed)
+    together = Counter((one.who, one.profile) for one in found)
     right = _pairs(together)
-    return Quality(right / _pairs(profiles), right / _pairs(people))
+    connected = Counter((one.who, one.island, one.profile) for one in found)
+    return Quality(
+        right / _pairs(Counter(one.profile for one in found)),
+        right / _pairs(Counter(one.who for one in found)),
+        _pairs(connected) / _pairs(Counter((one.who, one.island) for one in found)),
+    )
+
+
+def islands(happenings: Sequence[Happening]) -> list[int]:
+    """For each touchpoint the first one that identifiers of one person alone connect it with."""
+    users: dict[Value, set[int | None]] = {}
+    for one in happenings:
+        for value in _values(one):
+            users.setdefault(value, set()).add(one.who)
+    leads = list(range(len(happenings)))
+
+    def root(place: int) -> int:
+        while leads[place] != place:
+            leads[place] = leads[leads[place]]
+            place = leads[place]
+        return place
+
+    first: dict[Value, int] = {}
+    for place, one in enumerate(happenings):
+        for value in _values(one):
+            if len(users[value]) == 1:
+                ours, theirs = root(place), root(first.setdefault(value, place))
+                leads[max(ours, theirs)] = min(ours, theirs)
+    return [root(place) for place in range(len(happenings))]
+
+
+def _values(one: Happening) -> list[Value]:
+    return [(named["type"], named["value"]) for named in one.body["identifiers"]]
 
 
 def _pairs(counts: Counter[Any]) -> int:

@@ -126,6 +126,24 @@ LIVE_CHAT = (
     ),
 )
 
+CONSENT = (
+    SemanticName(
+        "Consent Changed",
+        "A customer allowed or refused something, in a form or by word of mouth.",
+        ("purpose", "channel", "status", "basis", "text_version", "expires_at", "consents"),
+    ),
+    SemanticName(
+        "Segment Consent Preference Updated",
+        "A consent manager reports a choice, in `context.consent`.",
+        (),
+    ),
+    SemanticName(
+        "Message Received",
+        "The customer wrote a message, such as an SMS; words such as STOP opt out.",
+        ("body", "message_id"),
+    ),
+)
+
 OFFLINE = (
     SemanticName("Store Visited", "Somebody who is known came into a store.", ("store_id",)),
     SemanticName(
@@ -169,6 +187,7 @@ GROUPS: dict[str, tuple[SemanticName, ...]] = {
     "E-mail": EMAIL,
     "Mobile": MOBILE,
     "Live chat": LIVE_CHAT,
+    "Consent": CONSENT,
     "Off line": OFFLINE,
 }
 
@@ -181,8 +200,9 @@ _INTRODUCTION = (
     "A touchpoint may have any `type`. These are the names that several channels share: a rule or a"
     " segment that is written with them covers every channel that uses them, on line and off line.",
     "The names of the online groups are those of Segment's specifications for e-commerce, e-mail,"
-    " mobile and live chat, so its SDKs send them already. The last group says in the same grammar"
-    " what happens in stores, on the telephone, at terminals and in surveys.",
+    " mobile and live chat, so its SDKs send them already. The last two say in the same grammar"
+    " what customers allow and refuse, and what happens in stores, on the telephone, at terminals"
+    " and in surveys.",
     "",
     "A property that is not listed is kept all the same. Money is `total` (or `price`) with"
     f" `currency` (ISO 4217). {REVENUE[0]} and {REVENUE[1]} are orders: their `total` is the"

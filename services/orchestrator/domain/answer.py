@@ -33,7 +33,7 @@ def answer(
     retracts: list[tuple[UUID, str]] = []
     # By id: the order must not depend on which batch an action was planned in.
     for _, action in sorted(history.in_flight.items()):
-        reason = ended(action, moment, history, ruleset, exits)
+        reason = ended(action, moment, history, ruleset, exits, situation.at)
         if reason is not None:
             retracts.append((action.action_id, reason))
             retract(
@@ -51,7 +51,7 @@ def answer(
         decision_id=decision_id,
         profile_id=moment.profile_id,
         profile_version=moment.seq,
-        touchpoint_id=moment.cause.id if moment.cause.type is not None else None,
+        touchpoint_id=moment.cause.touchpoint,
         at=situation.at,
         considered=considered,
         retracts=retracts,

@@ -1,14 +1,17 @@
 """What a profile's consents permit: marketing needs a grant, service must not have been refused.
 
-Transactional and legal messages need none. A consent for the channel `*` is about every channel.
+Transactional and legal messages need none. Which record decides is the same rule as everywhere:
+`shared.contracts.consents`.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
+from shared.contracts.consents import consents_at
 from shared.contracts.profile_update import Consent
+from shared.contracts.times import rfc3339
 
-EVERY_CHANNEL = ("*", "all", "any")
 NEEDS_NONE = ("transactional", "legal")
 
 
@@ -23,50 +26,27 @@ class Refusal:
 
 
 def refusal(
-    consents: Iterable[Consent], *, category: str, topic: str | None, channel: str
+    consents: Iterable[Consent],
+    *,
+    category: str,
+    topic: str | None,
+    channel: str,
+    at: datetime,
 ) -> Refusal | None:
-    """None when the action is permitted.
+    """None when the action is permitted at an instant.
 
     The category is the purpose that is asked about; a refusal of the rule's topic counts as well.
-    Of a consent for the channel and one for every channel the later decides; a refusal decides
-    when that cannot be told, so that a general "no" never loses against an older "yes".
+    What is pending or expired is no grant, and no refusal either.
     """
     if category in NEEDS_NONE:
         return None
-    held = list(consents)
-    status = _status(held, category, channel)
-    about = category
-    if topic is not None and status != "denied" and _status(held, topic, channel) == "denied":
+    held = consents_at(consents, rfc3339(at))
+    status, about = held.get((category, channel)), category
+    if topic is not None and status != "denied" and held.get((topic, channel)) == "denied":
         status, about = "denied", topic
-    if status == "granted" or (category == "service" and status is None):
+    if status == "granted" or (category == "service" and status != "denied"):
         return None
+    wanted = f"consent for {about} on {channel}"
     if status == "denied":
-        return Refusal(
-            "consent_denied", f"consent for {about} on {channel}", "not denied", "denied"
-        )
-    return Refusal("consent_missing", f"consent for {about} on {channel}", "granted", None)
-
-
-def _status(consents: list[Consent], purpose: str, channel: str) -> str | None:
-    exact = _latest(consents, purpose, (channel,))
-    general = _latest(consents, purpose, EVERY_CHANNEL)
-    if exact is None or general is None:
-        only = exact or general
-        return None if only is None else only.status
-    if exact.status == general.status:
-        return exact.status
-    if exact.at is None or general.at is None or exact.at == general.at:
-        return "denied"
-    return exact.status if exact.at > general.at else general.status
-
-
-def _latest(consents: list[Consent], purpose: str, channels: tuple[str, ...]) -> Consent | None:
-    """The consent that decides among those for these channels: the latest, then the strictest."""
-    fitting = [
-        consent
-        for consent in consents
-        if consent.purpose == purpose and consent.channel in channels
-    ]
-    return max(
-        fitting, key=lambda consent: (consent.at or "", consent.status == "denied"), default=None
-    )
+        return Refusal("consent_denied", wanted, "not denied", "denied")
+    return Refusal(f"consent_{status or 'missing'}", wanted, "granted", status)

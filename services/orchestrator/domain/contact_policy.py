@@ -49,6 +49,8 @@ class Cap:
     topic: str | None = None
     group: str | None = None
     rule: str | None = None
+    household: bool = False
+    """Whether it is about everybody of the household together, not about each person."""
 
     def covers(self, contact: Contact) -> bool:
         """Whether the contact is one of those the cap is about."""
@@ -65,7 +67,9 @@ class Cap:
         scope = [f"{name} {value}" for name in SCOPES if (value := getattr(self, name)) is not None]
         about = ", ".join(scope) or "all together"
         contacts = "contact" if self.limit == 1 else "contacts"
-        return f"at most {self.limit} {contacts} in any {duration_in_words(self.window)} ({about})"
+        whose = " with everybody of the household" if self.household else ""
+        window = duration_in_words(self.window)
+        return f"at most {self.limit} {contacts}{whose} in any {window} ({about})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +84,19 @@ class ContactPolicy:
     bypass: frozenset[str]
     bypass_counts: bool
 
-    def exceeded(self, contact: Contact, others: Iterable[Contact]) -> tuple[Cap, int] | None:
+    def exceeded(
+        self, contact: Contact, others: Iterable[Contact], kin: Sequence[Contact] = ()
+    ) -> tuple[Cap, int] | None:
         """The first cap that the contact would break, and how many contacts its busiest window
-        would hold; None when it may be made. `others` are the other contacts of the profile."""
+        would hold; None when it may be made. `others` are the other contacts of the profile, `kin`
+        those of the rest of its household."""
         if contact.category in self.bypass:
             return None
-        known = others if isinstance(others, Sequence) else list(others)
+        own = others if isinstance(others, Sequence) else list(others)
         for cap in self.caps:
             if not cap.covers(contact):
                 continue
+            known = [*own, *kin] if cap.household else own
             instants = [
                 other.at
                 for other in known
@@ -103,6 +111,11 @@ class ContactPolicy:
     def longest_window(self) -> timedelta:
         """No contact further away than this from a planned one matters; zero without caps."""
         return max((cap.window for cap in self.caps), default=NO_WINDOW)
+
+    @property
+    def household_window(self) -> timedelta:
+        """The same of what the rest of the household has to do with; zero where nothing."""
+        return max((cap.window for cap in self.caps if cap.household), default=NO_WINDOW)
 
 
 DEFAULT_POLICY = ContactPolicy(
@@ -148,7 +161,7 @@ def parse_policy(document: object, *, key: str, version: int) -> ContactPolicy:
 
 
 def _cap(mistakes: Mistakes, value: object, path: str) -> Cap:
-    fields = Fields(mistakes, value, path, ("scope", "limit", "window", "kind"))
+    fields = Fields(mistakes, value, path, ("scope", "limit", "window", "kind", "per"))
     if fields.value("kind") == "calendar":
         fields.wrong("kind", "not_available", "Calendar caps are not available in this version: "
                      "a rolling cap of P1D is stricter.")  # fmt: skip
@@ -164,7 +177,8 @@ def _cap(mistakes: Mistakes, value: object, path: str) -> Cap:
     category = scope["category"]
     if category is not None and category not in CATEGORIES:
         fields.wrong("scope.category", "choice", f"is none of {', '.join(CATEGORIES)}")
-    return Cap(limit, window, **scope)
+    per = fields.choice("per", ("profile", "household"), "profile")
+    return Cap(limit, window, **scope, household=per == "household")
 
 
 def _max_actions(fields: Fields) -> int:

@@ -99,7 +99,7 @@ def _reach(one: Considered, situation: Situation, ruleset: RuleSet) -> None:
         if isinstance(to, Drop):
             one.dropped[index] = to
             continue
-        refused = consented(one.live, spec, situation.moment)
+        refused = consented(one.live, spec, situation)
         if refused is not None:
             one.dropped[index] = refused
         else:
@@ -132,7 +132,8 @@ def _cap(
     one: Considered, index: int, situation: Situation, ruleset: RuleSet, more: list[Contact]
 ) -> Drop | None:
     contact = _contact(one.live, index, situation)
-    return capped(ruleset, contact, situation.history.contacts + more)
+    history = situation.history
+    return capped(ruleset, contact, history.contacts + more, history.kin(contact.household))
 
 
 def _contact(live: LiveRule, index: int, situation: Situation) -> Contact:
@@ -145,6 +146,7 @@ def _contact(live: LiveRule, index: int, situation: Situation) -> Contact:
         topic=rule.topic,
         group=rule.group,
         rule=rule.key,
+        household=situation.moment.profile.household,
     )
 
 

@@ -167,7 +167,7 @@ def _start(
             cause=moment.kept_cause,
             gen=0,
         )
-    history.contacts.append(planned.contact)
+    history.reserve(planned.contact)
     history.acted.add(planned.action_id)
 
 
@@ -188,9 +188,7 @@ def retract(
     drop_in_flight(effects, history, action, Change(status, in_flight=False, reason=reason))
     effects.released.append(action.action_id)
     effects.made.pop(action.action_id, None)
-    history.contacts = [
-        contact for contact in history.contacts if contact.action_id != action.action_id
-    ]
+    history.give_back(action.action_id)
     if action.sent_for is None:
         return
     message = Action(

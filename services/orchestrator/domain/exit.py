@@ -5,6 +5,7 @@ action is published.
 """
 
 from collections.abc import Collection
+from datetime import datetime
 
 from services.orchestrator.domain import consent
 from services.orchestrator.domain.gates import engagement
@@ -19,8 +20,10 @@ def ended(
     history: History,
     ruleset: RuleSet,
     exits: Collection[str],
+    at: datetime,
 ) -> str | None:
-    """Why the action has to be taken back because of this update; None when it stays.
+    """Why the action has to be taken back because of this update, at an instant; None
+    when it stays.
 
     `exits` are the criteria that the update's touchpoint meets; they are in the history already,
     beside those of a profile that was merged into this one. An update of a profile that was merged
@@ -33,33 +36,36 @@ def ended(
             return reason
     if not moment.is_of_winner or moment.profile.status == "merged":
         return None
-    refused = withdrawn(action, moment)
+    refused = withdrawn(action, moment, at)
     if refused is not None or live is None:
         return refused
-    return _over(action, live, moment, history)
+    return _over(action, live, moment, history, at)
 
 
-def withdrawn(action: InFlight, moment: Moment) -> str | None:
-    """Why consent stands against the action now."""
+def withdrawn(action: InFlight, moment: Moment, at: datetime) -> str | None:
+    """Why consent stands against the action at an instant."""
     refused = consent.refusal(
         moment.profile.consents,
         category=action.category,
         topic=action.topic,
         channel=action.channel,
+        at=at,
     )
     return None if refused is None else f"{refused.reason}: {refused.condition}"
 
 
-def policy_fails(action: InFlight, live: LiveRule, moment: Moment, history: History) -> str | None:
+def policy_fails(
+    action: InFlight, live: LiveRule, moment: Moment, history: History, at: datetime
+) -> str | None:
     """Which part of the engagement policy no longer holds: the profile as it is now, with the
     event that asked for the action."""
-    drop = engagement(live, for_action(action, moment), history)
+    drop = engagement(live, for_action(action, moment, at), history)
     if drop is None:
         return None
     return f"{drop.reason}: {drop.condition}"
 
 
-def for_action(action: InFlight, moment: Moment) -> Moment:
+def for_action(action: InFlight, moment: Moment, at: datetime) -> Moment:
     """The moment with the action's own cause: what its rule's conditions have to be asked of."""
     cause = cause_decoder.decode(action.cause)
     return Moment(
@@ -70,7 +76,7 @@ def for_action(action: InFlight, moment: Moment) -> Moment:
         cause_json=action.cause,
         profile=moment.profile,
         profile_json=moment.profile_json,
-        facts=facts_of(moment.profile, cause),
+        facts=facts_of(moment.profile, cause, at),
         occurred=action.occurred_at,
     )
 
@@ -90,9 +96,11 @@ def _exit_event(
     return None
 
 
-def _over(action: InFlight, live: LiveRule, moment: Moment, history: History) -> str | None:
+def _over(
+    action: InFlight, live: LiveRule, moment: Moment, history: History, at: datetime
+) -> str | None:
     if not live.keeps_watch:
-        return None if action.published else policy_fails(action, live, moment, history)
+        return None if action.published else policy_fails(action, live, moment, history, at)
     for clause in live.exit_conditions:
         if clause.holds(moment.facts):
             return f"exit: {clause.words}"

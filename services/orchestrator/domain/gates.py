@@ -110,11 +110,15 @@ def recipient(
     return found
 
 
-def consented(live: LiveRule, spec: ActionSpec, moment: Moment) -> Drop | None:
-    """Whether the profile's consents permit the rule's category and topic on the channel."""
+def consented(live: LiveRule, spec: ActionSpec, situation: Situation) -> Drop | None:
+    """Whether the profile's consents permit the rule's category and topic on the channel now."""
     rule = live.rule
     refused = consent.refusal(
-        moment.profile.consents, category=rule.category, topic=rule.topic, channel=spec.channel
+        situation.moment.profile.consents,
+        category=rule.category,
+        topic=rule.topic,
+        channel=spec.channel,
+        at=situation.at,
     )
     if refused is None:
         return None
@@ -156,10 +160,13 @@ def exited(live: LiveRule, moment: Moment, history: History) -> Drop | None:
     return None
 
 
-def capped(ruleset: RuleSet, contact: Contact, others: list[Contact]) -> Drop | None:
-    """Whether one more contact would break a cap of any policy."""
+def capped(
+    ruleset: RuleSet, contact: Contact, others: list[Contact], kin: list[Contact]
+) -> Drop | None:
+    """Whether one more contact would break a cap of any policy; `kin` are the contacts with the
+    rest of the household."""
     for policy in ruleset.policies:
-        broken = policy.exceeded(contact, others)
+        broken = policy.exceeded(contact, others, kin)
         if broken is not None:
             cap, count = broken
             return Drop("cap", "cap", cap.words(), cap.limit, count)

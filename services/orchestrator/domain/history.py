@@ -4,14 +4,15 @@ Values only: they are read from the database before a decision, and changed in m
 is decided. Instants are aware datetimes of the business clock.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """One reserved or made contact in the ledger; `at` is when it was or will be published."""
+    """One reserved or made contact in the ledger; `at` is when it was or will be published,
+    `household` the one that the profile belonged to when that was decided."""
 
     action_id: UUID
     at: datetime
@@ -20,6 +21,7 @@ class Contact:
     topic: str | None
     group: str | None
     rule: str
+    household: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class History:
 
     `entries` maps (rule, entry key) to the last time the rule acted; `exits` maps an exit
     criterion to the latest touchpoint that met it; `acted` holds ids of actions that exist.
+    `households` has the contacts with everybody of a household, where they count; all histories of
+    a batch have the same one.
     """
 
     contacts: list[Contact] = field(default_factory=list)
@@ -61,3 +65,37 @@ class History:
     exits: dict[str, datetime] = field(default_factory=dict)
     in_flight: dict[UUID, InFlight] = field(default_factory=dict)
     acted: set[UUID] = field(default_factory=set)
+    households: "Households" = field(default_factory=dict)
+
+    def kin(self, household: str | None) -> list[Contact]:
+        """The contacts with the others of a household."""
+        if household is None or household not in self.households:
+            return []
+        own = {contact.action_id for contact in self.contacts}
+        return [one for one in self.households[household].values() if one.action_id not in own]
+
+    def reserve(self, contact: Contact) -> None:
+        """A contact is planned or made."""
+        self.contacts.append(contact)
+        if contact.household is not None:
+            self.households.setdefault(contact.household, {})[contact.action_id] = contact
+
+    def give_back(self, action_id: UUID) -> None:
+        """A contact does not happen."""
+        self.contacts = [one for one in self.contacts if one.action_id != action_id]
+        for contacts in self.households.values():
+            contacts.pop(action_id, None)
+
+    def move(self, action_id: UUID, at: datetime) -> None:
+        """A contact happens at another instant than was planned."""
+        moved = [
+            replace(one, at=at) if one.action_id == action_id else one for one in self.contacts
+        ]
+        self.contacts = moved
+        for contacts in self.households.values():
+            if action_id in contacts:
+                contacts[action_id] = replace(contacts[action_id], at=at)
+
+
+Households = dict[str, dict[UUID, Contact]]
+"""By the id of a household and of the action: the contacts with its people."""

@@ -50,8 +50,8 @@ def release(
         reason: str | None = f"{to.reason}: {to.condition}"
     else:
         reason = (
-            withdrawn(action, situation.moment)
-            or policy_fails(action, live, situation.moment, situation.history)
+            withdrawn(action, situation.moment, situation.at)
+            or policy_fails(action, live, situation.moment, situation.history, situation.at)
             or _cap_fails(action, live, situation, ruleset)
         )
     if reason is not None:
@@ -75,9 +75,11 @@ def _is_over(message: Action, situation: Situation) -> bool:
 def _cap_fails(
     action: InFlight, live: LiveRule, situation: Situation, ruleset: RuleSet
 ) -> str | None:
-    others = [
-        contact for contact in situation.history.contacts if contact.action_id != action.action_id
-    ]
+    household = situation.moment.profile.household
+    others, kin = (
+        [contact for contact in contacts if contact.action_id != action.action_id]
+        for contacts in (situation.history.contacts, situation.history.kin(household))
+    )
     contact = Contact(
         action_id=action.action_id,
         at=situation.at,
@@ -86,8 +88,9 @@ def _cap_fails(
         topic=action.topic,
         group=live.rule.group,
         rule=action.rule,
+        household=household,
     )
-    drop = capped(ruleset, contact, others)
+    drop = capped(ruleset, contact, others, kin)
     return None if drop is None else f"{drop.reason}: {drop.condition}"
 
 
@@ -98,10 +101,7 @@ def _publish(
     body = action_encoder.encode(message)
     effects.messages.append(OutMessage(action.channel, message.kind, message.profile_id, body))
     effects.made[action.action_id] = at
-    situation.history.contacts = [
-        replace(contact, at=at) if contact.action_id == action.action_id else contact
-        for contact in situation.history.contacts
-    ]
+    situation.history.move(action.action_id, at)
     if not live.keeps_watch or message.expires_at is None:
         change = Change("published", in_flight=False, published_at=at, body=body)
         drop_in_flight(effects, situation.history, action, change)

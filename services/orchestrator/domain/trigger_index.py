@@ -93,6 +93,7 @@ class RuleSet:
         self.max_actions = min(policy.max_actions for policy in self.policies)
         self.unarbitrated = frozenset.intersection(*(policy.bypass for policy in self.policies))
         self.longest_window = max(policy.longest_window for policy in self.policies)
+        self.household_window = max(policy.household_window for policy in self.policies)
         self.channels = default_channels() | {channel.key: channel for channel in channels}
         self.templates = {template.key: template for template in templates}
         self._index = ConditionIndex(

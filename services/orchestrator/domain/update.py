@@ -10,15 +10,19 @@ from typing import Any
 import msgspec
 
 from shared.conditions.facts import Facts
-from shared.contracts.profile_update import ProfileSnapshot, snapshot_decoder
-from shared.contracts.times import parse_rfc3339
+from shared.contracts.consents import consents_at
+from shared.contracts.profile_update import ProfileSnapshot, group_facts, snapshot_decoder
+from shared.contracts.times import parse_rfc3339, rfc3339
+
+CHANGED = "consent_changed"
+"""The kind, and the type, of the one cause that is no touchpoint and triggers rules."""
 
 ERASED = "erased"
 """The kind of the last cause of a profile."""
 
 
 class RoutedCause(msgspec.Struct, gc=False):
-    """What kind of cause it is; only a touchpoint has a type."""
+    """What kind of cause it is; only a touchpoint, or a change of consents, has a type."""
 
     type: str | None = None
     kind: str | None = None
@@ -74,6 +78,14 @@ class Cause(msgspec.Struct, gc=False, kw_only=True):
     historical: bool = False
     backfill: bool = False
     trace: str | None = None
+    touchpoint_id: str | None = None
+
+    @property
+    def touchpoint(self) -> str | None:
+        """The touchpoint that it is, or that brought it about; None: there is none."""
+        if self.kind == CHANGED:
+            return self.touchpoint_id
+        return None if self.type is None else self.id
 
     @property
     def occurred(self) -> datetime | None:
@@ -127,9 +139,9 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
         return self.profile_id == self.of
 
 
-def read_moment(value: bytes, routed: Routed, profile_id: str) -> Moment:
-    """Decode all of an update. Raises msgspec.DecodeError, or ValueError for a time that is none,
-    when it breaks the contract."""
+def read_moment(value: bytes, routed: Routed, profile_id: str, at: datetime) -> Moment:
+    """Decode all of an update, for a decision at an instant. Raises msgspec.DecodeError, or
+    ValueError for a time that is none, when it breaks the contract."""
     parts = parts_decoder.decode(value)
     cause = cause_decoder.decode(parts.cause)
     profile = snapshot_decoder.decode(parts.profile)
@@ -141,13 +153,14 @@ def read_moment(value: bytes, routed: Routed, profile_id: str) -> Moment:
         cause_json=bytes(parts.cause),
         profile=profile,
         profile_json=bytes(parts.profile),
-        facts=facts_of(profile, cause),
+        facts=facts_of(profile, cause, at),
         occurred=cause.occurred,
     )
 
 
-def facts_of(profile: ProfileSnapshot, cause: Cause) -> Facts:
-    """What conditions may read: the profile as of the snapshot, the event of the cause."""
+def facts_of(profile: ProfileSnapshot, cause: Cause, at: datetime) -> Facts:
+    """What conditions may read: the profile as of the snapshot, its consents as they hold at an
+    instant, the event of the cause."""
     persona = profile.persona
     return Facts(
         profile=profile.traits,
@@ -159,8 +172,9 @@ def facts_of(profile: ProfileSnapshot, cause: Cause) -> Facts:
         context=cause.context,
         segments=frozenset(profile.segments),
         persona=None if persona is None else persona.get("key"),
-        consents={
-            (consent.purpose, consent.channel): consent.status for consent in profile.consents
-        },
+        consents=consents_at(profile.consents, rfc3339(at)) if profile.consents else {},
         leaves=profile.leaves,
+        household=group_facts(profile, "household"),
+        account=group_facts(profile, "account"),
+        links={"accounts": profile.accounts or None},
     )

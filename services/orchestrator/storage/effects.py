@@ -44,11 +44,11 @@ _CHANGES = text(
 _CONTACTS = text(
     """
     INSERT INTO contact_ledger (action_id, profile_id, at, channel, category, topic, grp, rule,
-                                status)
+                                status, household)
     SELECT * FROM unnest(
         CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS timestamptz[]), CAST(:c3 AS text[]),
         CAST(:c4 AS text[]), CAST(:c5 AS text[]), CAST(:c6 AS text[]), CAST(:c7 AS text[]),
-        CAST(:c8 AS text[]))
+        CAST(:c8 AS text[]), CAST(:c9 AS uuid[]))
     """
 )
 _RELEASED = text(
@@ -153,6 +153,7 @@ def _contact_rows(effects: Effects) -> list[tuple[object, ...]]:
             contact.group,
             contact.rule,
             "made" if row.status == "published" else "reserved",
+            contact.household,
         )
         for row in effects.actions
         for contact in (row.planned.contact,)

@@ -5,12 +5,14 @@ The profiles must be locked. Only what the decisions at hand can depend on is re
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.history import Contact, History, InFlight
+from services.orchestrator.domain.history import Contact, History, Households, InFlight
 
 _IN_FLIGHT = text(
     """
@@ -24,9 +26,28 @@ _IN_FLIGHT = text(
 )
 _CONTACTS = text(
     """
-    SELECT profile_id::text, action_id, at, channel, category, topic, grp, rule
+    SELECT profile_id::text, action_id, at, channel, category, topic, grp, rule, household::text
       FROM contact_ledger
      WHERE profile_id = ANY(CAST(:ids AS uuid[])) AND at > :since AND status <> 'released'
+    """
+)
+_HAVE_HOUSEHOLDS = text(
+    """
+    INSERT INTO household_turn (household)
+    SELECT * FROM unnest(CAST(:ids AS uuid[])) AS given (id) ORDER BY id ON CONFLICT DO NOTHING
+    """
+)
+_LOCK_HOUSEHOLDS = text(
+    """
+    SELECT household FROM household_turn WHERE household = ANY(CAST(:ids AS uuid[]))
+     ORDER BY household FOR UPDATE
+    """
+)
+_OF_HOUSEHOLDS = text(
+    """
+    SELECT action_id, at, channel, category, topic, grp, rule, household::text
+      FROM contact_ledger
+     WHERE household = ANY(CAST(:ids AS uuid[])) AND at > :since AND status <> 'released'
     """
 )
 _ENTRIES = text(
@@ -74,17 +95,43 @@ async def read_contacts(
 ) -> None:
     """The contacts within `window` before `at`, and all planned for later."""
     for row in await tx.execute(_CONTACTS, {"ids": list(ids), "since": at - window}):
-        histories[row.profile_id].contacts.append(
-            Contact(
-                action_id=row.action_id,
-                at=row.at,
-                channel=row.channel,
-                category=row.category,
-                topic=row.topic,
-                group=row.grp,
-                rule=row.rule,
-            )
-        )
+        histories[row.profile_id].contacts.append(_contact(row))
+
+
+async def read_household_contacts(
+    tx: AsyncConnection,
+    histories: Histories,
+    households: Collection[str],
+    *,
+    at: datetime,
+    window: timedelta,
+) -> None:
+    """Take the turn of the households, and read the contacts with everybody of them.
+
+    Until the transaction ends nobody else decides about a member of them: two members on two
+    partitions cannot pass one cap together. To be called after the profiles are locked.
+    """
+    ids = sorted(households)
+    await tx.execute(_HAVE_HOUSEHOLDS, {"ids": ids})
+    await tx.execute(_LOCK_HOUSEHOLDS, {"ids": ids})
+    found: Households = {household: {} for household in ids}
+    for row in await tx.execute(_OF_HOUSEHOLDS, {"ids": ids, "since": at - window}):
+        found[row.household][row.action_id] = _contact(row)
+    for history in histories.values():
+        history.households = found
+
+
+def _contact(row: Row[Any]) -> Contact:
+    return Contact(
+        action_id=row.action_id,
+        at=row.at,
+        channel=row.channel,
+        category=row.category,
+        topic=row.topic,
+        group=row.grp,
+        rule=row.rule,
+        household=row.household,
+    )
 
 
 async def read_entries(

@@ -21,7 +21,7 @@ from services.orchestrator.storage.histories import Histories
 from services.orchestrator.storage.profile_states import Locked, Saved
 from services.orchestrator.storage.timers import Fired
 from services.orchestrator.use_cases.naming import action_ids, timer_decision_id
-from services.orchestrator.use_cases.recall import recall_exits
+from services.orchestrator.use_cases.recall import recall_exits, recall_households
 from services.orchestrator.use_cases.report import Report
 from services.orchestrator.use_cases.respond import add_messages
 from shared.contracts.profile_update import snapshot_decoder
@@ -76,6 +76,9 @@ async def _fire(
 ) -> None:
     persons = {timer.profile_id for timer in fired}
     found = await _recall(tx, persons, ruleset, at)
+    if ruleset.household_window:
+        households = {_household(locked[profile_id]) for profile_id in persons}
+        await recall_households(tx, found, households, ruleset, at)
     bodies = await histories.read_bodies(tx, [timer.ref for timer in fired])
     for timer in fired:
         history = found[timer.profile_id]
@@ -117,6 +120,10 @@ async def _recall(
     return found
 
 
+def _household(row: Locked) -> str | None:
+    return None if row.snapshot is None else snapshot_decoder.decode(row.snapshot).household
+
+
 def _situation(
     action: InFlight, row: Locked, profile_id: str, history: History, at: datetime
 ) -> Situation:
@@ -132,7 +139,7 @@ def _situation(
         cause_json=action.cause,
         profile=profile,
         profile_json=row.snapshot,
-        facts=facts_of(profile, cause),
+        facts=facts_of(profile, cause, at),
         occurred=action.occurred_at,
     )
     return Situation(moment, history, at, action_ids(cause.id or ""))

@@ -50,6 +50,8 @@ async def recall(
     await _recall_rules(tx, found, persons, rules.values())
     if ruleset.longest_window:
         await histories.read_contacts(tx, found, persons, at=at, window=ruleset.longest_window)
+    households = {one.moment.profile.household for one in triggered} - {None}
+    await recall_households(tx, found, households, ruleset, at)
     names = {
         one.action_id(live.key, index): one.moment.profile_id
         for one in triggered
@@ -59,6 +61,20 @@ async def recall(
     for action_id in await histories.acted(tx, names):
         found[names[action_id]].acted.add(action_id)
     return found
+
+
+async def recall_households(
+    tx: AsyncConnection,
+    found: Histories,
+    households: Collection[str | None],
+    ruleset: RuleSet,
+    at: datetime,
+) -> None:
+    """The contacts with everybody of the households, where a cap is about that."""
+    known = [one for one in households if one is not None]
+    if known and ruleset.household_window:
+        window = ruleset.household_window
+        await histories.read_household_contacts(tx, found, known, at=at, window=window)
 
 
 async def recall_exits(

@@ -230,7 +230,8 @@ class _Answers:
 
     def _look_at(self, record: Record, update: Routed, at: datetime) -> Asked:
         try:
-            moment = read_moment(record.value or b"", update, self._persons.of(update.profile_id))
+            profile_id = self._persons.of(update.profile_id)
+            moment = read_moment(record.value or b"", update, profile_id, at)
         except (msgspec.DecodeError, ValueError) as error:
             raise _stopped(record, error) from error
         touchpoint = moment.cause.id or ""

@@ -1,6 +1,6 @@
-"""`/v1/segments` and `/v1/personas`: edited as a draft, published as a version; previewed before.
+"""`/v1/segments`, `/v1/personas` and `/v1/traits`: edited as a draft, published as a version.
 
-Both have the same routes, so they are declared once. A route only translates between HTTP and a
+All have the same routes, so they are declared once. A route only translates between HTTP and a
 use case.
 """
 
@@ -18,7 +18,7 @@ from services.profile.api.definition_schemas import (
     PreviewView,
     ProgressView,
 )
-from services.profile.api.profiles import Masked
+from services.profile.api.sight import Sees
 from services.profile.api.state import State
 from services.profile.api.views import profile_json
 from services.profile.domain.segment import read_profile_condition
@@ -33,7 +33,6 @@ from shared.http.auth import Principal, requires
 from shared.http.draft_routes import Document, Key, OptionalDocument, Reader, add_reading, there
 from shared.http.drafts import Checked, DraftView, document_of, draft_view
 from shared.http.etag import IfMatch, check_if_match
-from shared.http.masking import may_see
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres import drafts
@@ -109,11 +108,21 @@ def _add_writing(router: APIRouter, kind: Kind, path: str) -> None:
 
     @router.post(path + "/{key}:archive", name=f"archive_{kind}")
     async def archive(
-        key: Key, engine: Engine, response: Response, principal: Publisher
+        key: Key,
+        engine: Engine,
+        response: Response,
+        principal: Publisher,
+        if_match: IfMatch = None,
     ) -> DraftView:
         """Take it out of force for good; its members leave in the background. 409 while something
         in force refers to it."""
-        draft = await define.archive(engine, kind, key, who=principal.who)
+        draft = await define.archive(
+            engine,
+            kind,
+            key,
+            may_replace=partial(check_if_match, if_match),
+            who=principal.who,
+        )
         return draft_view(draft, response)
 
 
@@ -131,12 +140,11 @@ def _add_progress(router: APIRouter, kind: Kind, path: str) -> None:
 
 segments = definition_router(Kind.SEGMENT, "/v1/segments")
 personas = definition_router(Kind.PERSONA, "/v1/personas")
+traits = definition_router(Kind.TRAIT, "/v1/traits")
 
 
 @segments.post("/v1/segments:preview", response_model=PreviewView)
-async def preview_segment(
-    body: PreviewBody, engine: Engine, state: State, principal: Reader, masked: Masked = False
-) -> Response:
+async def preview_segment(body: PreviewBody, engine: Engine, state: State, sees: Sees) -> Response:
     """How many the condition holds for now, and the first few of them; nothing is stored."""
     problems: list[Problem] = []
     condition = read_profile_condition(body.condition, problems)
@@ -144,10 +152,11 @@ async def preview_segment(
         raise Unprocessable("the condition breaks rules", problems)
     async with transaction(engine) as tx:
         found = await preview(tx, condition, rules=state.rules, live=state.live)
-    hide = not may_see(principal, asked_masked=masked)
-    sample: list[dict[str, Any]] = [
-        profile_json(one, state.rules, provenance=False, masked=hide) for one in found.sample
-    ]
+        sample: list[dict[str, Any]] = [
+            profile_json(one, state.rules, provenance=False, masked=sees.masked)
+            for one in found.sample
+        ]
+        await sees.note_profiles(tx, sample)
     return json_answer(
         {
             "count": found.count,

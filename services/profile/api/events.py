@@ -7,10 +7,10 @@ from fastapi import Path, Query, Response
 
 from services.profile.api.answers import json_answer
 from services.profile.api.identity_schemas import EventIdentityView
-from services.profile.api.profiles import Masked, Reader
+from services.profile.api.sight import Sees
 from services.profile.use_cases.explain_identity import explain_identity
 from shared.errors import NotFound
-from shared.http.masking import mask_identifiers, may_see
+from shared.http.masking import mask_identifiers
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.ids import touchpoint_id
@@ -25,24 +25,24 @@ router = api_router(tags=["identity"])
 async def get_event_identity(
     event_id: Annotated[str, Path(min_length=1, max_length=MAX_ID)],
     engine: Engine,
-    principal: Reader,
+    sees: Sees,
     source: Annotated[
         str | None, Query(max_length=256, description="Then the id is the publisher's own.")
     ] = None,
-    masked: Masked = False,
 ) -> Response:
     """What was matched, demoted and blocked, by which rule; the profile then and now."""
     id_ = _touchpoint(event_id) if source is None else touchpoint_id(source, event_id)
     async with transaction(engine) as tx:
         found = await explain_identity(tx, str(id_))
+        if found.identifiers:
+            await sees.note(tx, {found.profile_now or str(id_): ["event.identifiers"]})
     view = found._asdict()
     listed = [
         {"type": one.type, "value": one.value, "outcome": one.outcome, "rule": one.rule}
         | {"because": one.because}
         for one in found.identifiers
     ]
-    hide = not may_see(principal, asked_masked=masked)
-    view["identifiers"] = mask_identifiers(listed) if hide else listed
+    view["identifiers"] = mask_identifiers(listed) if sees.masked else listed
     return json_answer({"id": str(id_)} | view)
 
 

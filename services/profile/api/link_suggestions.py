@@ -34,6 +34,8 @@ from shared.postgres.transaction import transaction
 router = api_router(tags=["link suggestions"])
 
 Editor = Annotated[Principal, requires(Permission.EDIT)]
+Corrector = Annotated[Principal, requires(Permission.PRIVACY)]
+"""A verdict merges people or keeps them apart, so it takes what doing that by hand takes."""
 
 
 @router.post("/v1/link-suggestions:run", status_code=202)
@@ -84,7 +86,7 @@ async def list_suggestions(
 
 @router.post("/v1/link-suggestions/{suggestion_id}:accept")
 async def accept_suggestion(
-    suggestion_id: UUID, engine: Engine, state: State, principal: Editor
+    suggestion_id: UUID, engine: Engine, state: State, principal: Corrector
 ) -> SuggestionView:
     """They are one person: merge them."""
     return await _judge(engine, state, principal, suggestion_id, accept=True)
@@ -92,7 +94,7 @@ async def accept_suggestion(
 
 @router.post("/v1/link-suggestions/{suggestion_id}:reject")
 async def reject_suggestion(
-    suggestion_id: UUID, engine: Engine, state: State, principal: Editor
+    suggestion_id: UUID, engine: Engine, state: State, principal: Corrector
 ) -> SuggestionView:
     """They are two people: never suggest the pair again, and let nothing unite them."""
     return await _judge(engine, state, principal, suggestion_id, accept=False)

@@ -1,25 +1,34 @@
 """`/v1/profiles`: one person by any id or identifier, and everybody in pages."""
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Depends, Path, Query, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.api.answers import json_answer
-from services.profile.api.schemas import IdentifierView, ProfileView
+from services.profile.api.fields import Fields, Wanted, pick, wants_provenance
+from services.profile.api.schemas import IdentifierView, MembershipView, ProfileView
+from services.profile.api.sight import Masked as Masked
+from services.profile.api.sight import Reader as Reader
+from services.profile.api.sight import Sees, Sight
 from services.profile.api.state import State
-from services.profile.api.views import profile_json
+from services.profile.api.views import Json, profile_json
 from services.profile.domain.absorb import Rules
 from services.profile.domain.identity import MAX_IDENTIFIERS
 from services.profile.domain.profile import StoredProfile
+from services.profile.domain.standing import Standing
 from services.profile.storage import listing
-from services.profile.use_cases.read_profile import read_profile, read_profile_by_identifier
-from shared.access import Permission
+from services.profile.use_cases.read_profile import (
+    expire_consents,
+    read_profile,
+    read_profile_by_identifier,
+)
 from shared.contracts.identifier_form import form_of, plain
 from shared.contracts.identifiers import MAX_TYPE, MAX_VALUE
-from shared.http.auth import Principal, requires
-from shared.http.etag import etag
-from shared.http.masking import mask_identifiers, may_see
+from shared.http.etag import IfNoneMatch, etag, is_known
+from shared.http.masking import mask_identifiers
 from shared.http.pagination import Page, Paged, Paging, split_page, whole
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
@@ -30,14 +39,12 @@ NIL = UUID(int=0)
 
 router = api_router(tags=["profiles"])
 
-Reader = Annotated[Principal, requires(Permission.READ)]
-Masked = Annotated[bool, Query(description="Hide personal data, whatever the token may see.")]
 Include = Annotated[
     list[Literal["provenance"]], Query(description="`provenance`: where each trait comes from.")
 ]
 
 
-def _long_paging(
+async def _long_paging(
     limit: Annotated[int, Query(ge=1, description=f"At most {MAX_LISTED} are given.")] = 100,
     cursor: Annotated[str | None, Query(max_length=1000)] = None,
 ) -> Paging:
@@ -48,19 +55,20 @@ def _long_paging(
 async def list_profiles(
     engine: Engine,
     state: State,
-    principal: Reader,
+    sees: Sees,
+    fields: Wanted,
     paging: Annotated[Paging, Depends(_long_paging)],
-    masked: Masked = False,
 ) -> Response:
     """Every active profile once, by id."""
     after = paging.after(UUID)
-    async with transaction(engine) as tx:
+    async with sees.reading(engine) as tx:
         rows = await listing.page(
             tx, after=NIL if after is None else after[0], limit=paging.limit + 1
         )
-    shown, cursor = split_page(rows, paging, lambda stored: (stored.id,))
-    hide = not may_see(principal, asked_masked=masked)
-    items = [profile_json(one, state.rules, provenance=False, masked=hide) for one in shown]
+        await expire_consents(tx, rows)
+        shown, cursor = split_page(rows, paging, lambda stored: (stored.id,))
+        items = [picked_json(one, state.rules, fields, masked=sees.masked) for one in shown]
+        await sees.note_profiles(tx, items)
     return json_answer({"items": items, "next_cursor": cursor})
 
 
@@ -70,54 +78,73 @@ async def get_profile_by_identifier(
     value: Annotated[str, Path(max_length=MAX_VALUE)],
     engine: Engine,
     state: State,
-    principal: Reader,
+    sees: Sees,
+    fields: Wanted,
     include: Include = [],  # noqa: B006 - read only
-    masked: Masked = False,
 ) -> Response:
-    """The person an identifier points at; the value may be written as freely as in an event."""
-    async with transaction(engine) as tx:
+    """The person an identifier points at; the value may be written as freely as in an event.
+
+    Whose an identifier is can change: the answer is always whole, never 304.
+    """
+    async with sees.reading(engine) as tx:
         stored = await read_profile_by_identifier(tx, type, as_stored(type, value, state.rules))
-    hide = not may_see(principal, asked_masked=masked)
-    return profile_answer(stored, state.rules, provenance="provenance" in include, masked=hide)
+        return await _shown(tx, stored, state.rules, sees, fields, include)
 
 
-@router.get("/v1/profiles/{profile_id}", response_model=ProfileView)
+@router.get(
+    "/v1/profiles/{profile_id}",
+    response_model=ProfileView,
+    responses={304: {"description": "Its version is the one of `If-None-Match`."}},
+)
 async def get_profile(
     profile_id: UUID,
     engine: Engine,
     state: State,
-    principal: Reader,
+    sees: Sees,
+    fields: Wanted,
     include: Include = [],  # noqa: B006 - read only
-    masked: Masked = False,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """One person. An id that was merged away answers with the profile it belongs to now."""
-    async with transaction(engine) as tx:
+    """One person. An id that was merged away answers with the profile it belongs to now.
+
+    304 when the version is the one the caller has, but not through an id that was merged away.
+    """
+    async with sees.reading(engine) as tx:
         stored = await read_profile(tx, str(profile_id))
-    hide = not may_see(principal, asked_masked=masked)
-    return profile_answer(stored, state.rules, provenance="provenance" in include, masked=hide)
+        if stored.id == str(profile_id) and is_known(if_none_match, stored.seq):
+            return Response(status_code=304, headers={"ETag": etag(stored.seq)})
+        return await _shown(tx, stored, state.rules, sees, fields, include)
 
 
 @router.get("/v1/profiles/{profile_id}/identifiers", response_model=Page[IdentifierView])
 async def list_identifiers(
-    profile_id: UUID,
-    engine: Engine,
-    state: State,
-    paging: Paged,
-    principal: Reader,
-    masked: Masked = False,
+    profile_id: UUID, engine: Engine, state: State, paging: Paged, sees: Sees
 ) -> Response:
     """Identifiers, the strongest type first, within a type the one seen last first."""
     after = paging.after(whole(MAX_IDENTIFIERS))
     start = 0 if after is None else after[0]
-    async with transaction(engine) as tx:
+    async with sees.reading(engine) as tx:
         stored = await read_profile(tx, str(profile_id))
-    listed = profile_json(stored, state.rules, provenance=False, masked=False)["identifiers"]
-    rows = list(enumerate(listed, 1))[start : start + paging.limit + 1]
-    shown, cursor = split_page(rows, paging, lambda row: (row[0],))
-    items = [row[1] for row in shown]
-    if not may_see(principal, asked_masked=masked):
+        listed = profile_json(stored, state.rules, provenance=False, masked=False)["identifiers"]
+        rows = list(enumerate(listed, 1))[start : start + paging.limit + 1]
+        shown, cursor = split_page(rows, paging, lambda row: (row[0],))
+        items = [row[1] for row in shown]
+        await sees.note_profiles(tx, [{"id": stored.id, "identifiers": items}])
+    if sees.masked:
         items = mask_identifiers(items)
     return json_answer({"items": items, "next_cursor": cursor})
+
+
+@router.get("/v1/profiles/{profile_id}/segments", response_model=Page[MembershipView])
+async def list_segments(profile_id: UUID, engine: Engine, _: Reader) -> Response:
+    """The segments the person is in, by key, and since when; there are few, on one page."""
+    async with transaction(engine) as tx:
+        stored = await read_profile(tx, str(profile_id))
+    standing = stored.state.standing or Standing()
+    items = [{"key": key, "entered_at": at} for key, at in sorted(standing.segments.items())]
+    answer = json_answer({"items": items, "next_cursor": None})
+    answer.headers["ETag"] = etag(stored.seq)
+    return answer
 
 
 def as_stored(type_: str, value: str, rules: Rules) -> str:
@@ -134,3 +161,33 @@ def profile_answer(
     answer = json_answer(profile_json(stored, rules, provenance=provenance, masked=masked))
     answer.headers["ETag"] = etag(stored.seq)
     return answer
+
+
+async def _shown(
+    tx: AsyncConnection,
+    stored: StoredProfile,
+    rules: Rules,
+    sees: Sight,
+    fields: Fields,
+    include: Collection[str],
+) -> Response:
+    view = picked_json(stored, rules, fields, include=include, masked=sees.masked)
+    await sees.note_profiles(tx, [view])
+    answer = json_answer(view)
+    answer.headers["ETag"] = etag(stored.seq)
+    answer.headers["Content-Location"] = f"/v1/profiles/{stored.id}"
+    return answer
+
+
+def picked_json(
+    stored: StoredProfile,
+    rules: Rules,
+    fields: Fields,
+    *,
+    masked: bool,
+    include: Collection[str] = (),
+) -> Json:
+    """The wanted parts of a profile."""
+    provenance = wants_provenance(fields, include)
+    view = profile_json(stored, rules, provenance=provenance, masked=masked)
+    return pick(view, (*fields, "provenance") if fields and "provenance" in include else fields)

@@ -1,9 +1,11 @@
 """The shapes of the profile API's answers and bodies. A test holds real answers against them."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from services.profile.api.consent_schemas import ConsentLineView, ConsentView
 
 
 class IdentifierView(BaseModel):
@@ -17,7 +19,10 @@ class IdentifierView(BaseModel):
 
 
 class ComputedView(BaseModel):
-    """Built-in computed traits; `revenue` by currency in exact decimals."""
+    """Computed traits: these are built in, `revenue` by currency in exact decimals; those defined
+    at `/v1/traits` stand beside them. null: past what can be told."""
+
+    model_config = ConfigDict(extra="allow")
 
     touchpoints: int
     orders: int
@@ -33,30 +38,23 @@ class PersonaView(BaseModel):
     reason: str
 
 
-class ConsentView(BaseModel):
-    """The last word on one purpose and channel."""
-
-    purpose: str
-    channel: str
-    status: Literal["granted", "denied"]
-    basis: str | None
-    at: datetime
-
-
 class RunnerUpView(BaseModel):
-    """A value that did not survive; null: the source had removed the trait."""
+    """A value that did not survive; null: the source had removed the trait. `refused` says why it
+    cannot survive at all."""
 
     value: Any
     source: str
     observed_at: datetime
+    refused: str | None = None
 
 
 class ProvenanceView(BaseModel):
-    """Where the value of a trait comes from, and the rule by which it won."""
+    """Where the value of a trait comes from, and the rule by which it won; without a source none
+    survived, and the rule says why."""
 
     value: Any
-    source: str
-    observed_at: datetime
+    source: str | None
+    observed_at: datetime | None
     rule: str
     runners_up: list[RunnerUpView]
 
@@ -73,6 +71,7 @@ class ProfileView(BaseModel):
     persona: PersonaView | None
     consents: list[ConsentView]
     household: str | None
+    accounts: list[str]
     timezone: str | None
     created_at: datetime
     last_seen_at: datetime
@@ -80,6 +79,13 @@ class ProfileView(BaseModel):
     provenance: dict[str, ProvenanceView] | None = Field(
         None, description="By trait; only there with `?include=provenance`."
     )
+
+
+class MembershipView(BaseModel):
+    """A segment the person is in, and since when."""
+
+    key: str
+    entered_at: datetime
 
 
 class TimelineItem(BaseModel):
@@ -90,7 +96,7 @@ class TimelineItem(BaseModel):
     id: str
     touchpoint: dict[str, Any] | None = None
     merge: dict[str, Any] | None = None
-    consent: ConsentView | None = None
+    consent: ConsentLineView | None = None
 
 
 class MergedIdentifier(BaseModel):
@@ -166,25 +172,3 @@ class CountersView(BaseModel):
 
     accepted: int
     duplicate: int
-
-
-Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^\S+$")]
-
-
-class ConsentBody(BaseModel):
-    """What the customer said about one purpose on one channel (`*`: on every channel)."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    purpose: Name
-    channel: Name
-    status: Literal["granted", "denied"]
-    basis: str | None = Field(None, min_length=1, max_length=200)
-
-
-class ConsentsBody(BaseModel):
-    """Consents to record; those that are not named stay as they are."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    consents: list[ConsentBody] = Field(min_length=1, max_length=100)

@@ -35,7 +35,7 @@ def give(app: FastAPI, state: ApiState) -> None:
     app.state.profile = state
 
 
-def _state(request: Request) -> ApiState:
+async def _state(request: Request) -> ApiState:
     state: ApiState = request.app.state.profile
     return state
 

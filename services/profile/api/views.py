@@ -8,30 +8,44 @@ from typing import Any
 
 import msgspec
 
-from services.profile.api.masking import mask_merge, mask_profile
+from services.profile.api.masking import mask_merge, mask_profile, mask_said
 from services.profile.domain.absorb import Rules
 from services.profile.domain.consent import consent_list
-from services.profile.domain.profile import GoldenProfile, StoredProfile, golden, trait_provenance
+from services.profile.domain.profile import GoldenProfile, StoredProfile, golden
+from services.profile.domain.provenance import explained_traits
 from services.profile.domain.standing import Standing
+from services.profile.domain.survivorship import RunnerUp
+from services.profile.domain.trait import TraitsInForce
+from services.profile.storage.consent_history import Line
 from services.profile.storage.merges import LoggedMerge
 from services.profile.storage.touchpoints import StoredTouchpoint
 from shared.contracts.profile_update import Consent
 from shared.contracts.times import rfc3339
-from shared.http.masking import mask_touchpoint
+from shared.observability.masking import MASK
 
 Json = dict[str, Any]
+_PERSONAL = ("ip", "user_agent")
+_PROOF = ("source", "touchpoint_id", "actor", *_PERSONAL, "note")
 
 
 def profile_json(stored: StoredProfile, rules: Rules, *, provenance: bool, masked: bool) -> Json:
     """A profile as the contract has it."""
     view = _golden_json(golden(stored, rules.identity, rules.traits))
     if provenance:
-        explained = trait_provenance(stored.state, rules.traits)
+        explained = explained_traits(stored.state, rules.traits, rules.registry)
         view["provenance"] = {
-            name: one._asdict() | {"runners_up": [other._asdict() for other in one.runners_up]}
+            name: one._asdict()
+            | {"runners_up": [_runner_up_json(other) for other in one.runners_up]}
             for name, one in explained.items()
         }
-    return mask_profile(view) if masked else view
+    return mask_profile(view, rules.registry) if masked else view
+
+
+def _runner_up_json(one: RunnerUp) -> Json:
+    shown = one._asdict()
+    if one.refused is None:
+        del shown["refused"]
+    return shown
 
 
 def consents_json(stored: StoredProfile) -> list[Json]:
@@ -42,6 +56,27 @@ def consents_json(stored: StoredProfile) -> list[Json]:
 def consent_json(consent: Consent) -> Json:
     """One consent."""
     return msgspec.structs.asdict(consent)
+
+
+def consent_line_json(line: Line, *, masked: bool) -> Json:
+    """One line of the history of consents."""
+    proof = dict.fromkeys(_PROOF) | line.proof
+    if masked:
+        proof |= {name: MASK for name in _PERSONAL if proof[name] is not None}
+    return {
+        "id": line.id,
+        "profile_id": line.profile_id,
+        "purpose": line.purpose,
+        "channel": line.channel,
+        "what": line.what,
+        "status": line.status,
+        "at": rfc3339(line.at),
+        "basis": line.basis,
+        "text_version": line.text_version,
+        "expires_at": None if line.expires_at is None else rfc3339(line.expires_at),
+        "proof": proof,
+        "recorded_at": rfc3339(line.recorded_at),
+    }
 
 
 def merge_json(merge: LoggedMerge, *, masked: bool) -> Json:
@@ -58,10 +93,10 @@ def merge_json(merge: LoggedMerge, *, masked: bool) -> Json:
     return mask_merge(view) if masked else view
 
 
-def touchpoint_json(touchpoint: StoredTouchpoint, *, masked: bool) -> Json:
-    """A touchpoint as it came in; unknown fields are kept."""
+def touchpoint_json(touchpoint: StoredTouchpoint, registry: TraitsInForce, *, masked: bool) -> Json:
+    """A touchpoint as it came in; unknown fields are kept. `registry` says what traits are."""
     view: Json = msgspec.json.decode(touchpoint.body)
-    return mask_touchpoint(view) if masked else view
+    return mask_said(view, registry) if masked else view
 
 
 def _persona_json(standing: Standing) -> Json | None:
@@ -70,17 +105,22 @@ def _persona_json(standing: Standing) -> Json | None:
     return {"key": standing.persona, "reason": standing.reason}
 
 
+def _defined(standing: Standing) -> Json:
+    return {name: msgspec.json.decode(value) for name, value in standing.computed.items()}
+
+
 def _golden_json(person: GoldenProfile) -> Json:
     return {
         "id": person.id,
         "status": person.status,
         "identifiers": [one._asdict() for one in person.identifiers],
         "traits": person.traits,
-        "computed": person.computed._asdict(),
+        "computed": person.computed._asdict() | _defined(person.standing),
         "segments": list(person.standing.segments),
         "persona": _persona_json(person.standing),
         "consents": [consent_json(one) for one in person.consents],
-        "household": None,
+        "household": person.standing.household,
+        "accounts": person.standing.accounts,
         "timezone": person.timezone,
         "created_at": person.created_at,
         "last_seen_at": person.last_seen_at,

@@ -18,12 +18,16 @@ from services.profile.domain.absorbed import (
     MergeCause,
     Naming,
 )
-from services.profile.domain.assess import assess, concerned, note_due
+from services.profile.domain.assess import Change, assess, concerned, epoch_of, note_due, regroup
+from services.profile.domain.consent_rules import ConsentRules
+from services.profile.domain.derive import note_traits
 from services.profile.domain.evidence import note_of
+from services.profile.domain.group_call import KIND as GROUP
+from services.profile.domain.group_call import group_call, groups_of
 from services.profile.domain.identity import VALUES_UNTIL_SHARED, IdentityRules, stand_in
+from services.profile.domain.listening import Listener
 from services.profile.domain.members import Members
 from services.profile.domain.profile import (
-    CONTEXT_TIMEZONE,
     ProfileState,
     StoredProfile,
     identifier_of,
@@ -33,14 +37,14 @@ from services.profile.domain.resolve import Resolution, resolve
 from services.profile.domain.standing import Standing
 from services.profile.domain.sums import ORDER_TYPES, revenue_of
 from services.profile.domain.survivorship import (
-    MAX_NAME,
-    MAX_VALUE_BYTES,
+    CONTEXT_TIMEZONE,
     RECTIFICATION,
     Saying,
     TraitPolicy,
-    canonical,
+    usable_values,
 )
 from services.profile.domain.telling import tell
+from services.profile.domain.trait import TraitsInForce
 from services.profile.domain.unite import unite
 from services.profile.domain.working_profile import WorkingProfile
 from services.profile.domain.working_profiles import WorkingProfiles
@@ -51,10 +55,14 @@ NOTHING: Set[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the fold goes by: who is who, and which source is believed."""
+    """What the fold goes by: who is who, which source is believed, what consents are for.
+    `registry` is for showing traits; what decides about them comes with the definitions of each
+    transaction."""
 
     identity: IdentityRules = field(default_factory=IdentityRules)
     traits: TraitPolicy = field(default_factory=TraitPolicy)
+    registry: TraitsInForce = field(default_factory=TraitsInForce)
+    consents: ConsentRules = field(default_factory=ConsentRules)
 
 
 def absorb(arrivals: Iterable[Arrival], known: Known, rules: Rules, naming: Naming) -> Absorbed:
@@ -81,10 +89,13 @@ class Fold:
         self.profiles = WorkingProfiles(known.profiles, rules.traits)
         self.result = Absorbed()
         self.members = Members(known.look, rules.identity, naming.change, self.result.messages)
+        self.listener = Listener(rules.consents, known.look, rules.identity, naming, self.result)
 
     def apply(self, arrival: Arrival) -> None:
         """Fold the next touchpoint."""
         touchpoint, _, named = arrival
+        if touchpoint.kind == GROUP:
+            self._hear_group(touchpoint)
         hint = None if named.hint is None else self._active(named.hint)
         keys, aside = named.keys, NOTHING
         if self.shared and not self.shared.isdisjoint(keys):
@@ -215,7 +226,8 @@ class Fold:
     def _create(self, touchpoint: TouchpointEnvelope) -> WorkingProfile:
         profile_id = self.naming.profile(touchpoint.id, touchpoint.received_at)
         state = ProfileState(touchpoint.received_at, touchpoint.occurred_at, {}, {})
-        state.standing = Standing(epoch=self.look.definitions.epoch)
+        definitions = self.look.definitions
+        state.standing = Standing(epoch=definitions.epoch, computed=dict(definitions.initial))
         stored = StoredProfile(profile_id, "active", None, 0, 0, state)
         self.result.outcomes["created"] += 1
         self.members.created.add(profile_id)
@@ -280,34 +292,62 @@ class Fold:
         profile.count(anchor, occurred_at, order, revenue)
         mask = self._observe(profile, anchor, touchpoint)
         mask |= self.members.note(profile, anchor, touchpoint)
-        changes = assess(profile, self.look, mask, at=touchpoint.received_at) if mask else []
+        heard = None
+        if touchpoint.type in self.rules.consents.events:
+            heard = self.listener.hear(profile, anchor, touchpoint)
+            mask |= self.look.definitions.by_consent if heard else 0
+        changes: list[Change] = []
+        if arrival.usable.links or touchpoint.kind == GROUP:
+            changes, concerns = self._link(profile, anchor, arrival)
+            mask |= concerns
+        if mask:
+            changes += assess(profile, self.look, mask, at=touchpoint.received_at)
         self.result.messages.append(
             tell(profile, arrival.body, self.rules.identity, look=self.look)
         )
+        if heard:
+            self.listener.tell(profile, heard, touchpoint)
         if changes:
             self.members.tell(profile, changes, touchpoint)
 
+    def _hear_group(self, touchpoint: TouchpointEnvelope) -> None:
+        """Note what a group call says of its group."""
+        call = group_call(touchpoint, self.rules.identity)
+        if call is not None:
+            self.result.calls.append(call)
+
+    def _link(
+        self, profile: WorkingProfile, anchor: str, arrival: Arrival
+    ) -> tuple[list[Change], int]:
+        """Link the profile to the groups that a touchpoint names; what changed by that, and which
+        nodes it can concern."""
+        groups = groups_of(arrival.usable.links, self.rules.identity)
+        call = group_call(arrival.touchpoint, self.rules.identity)
+        if call is not None:
+            groups.append(call.group)
+        if not profile.link(anchor, groups, arrival.touchpoint.occurred_at):
+            return [], 0
+        return regroup(profile, self.look.definitions)
+
     def _observe(self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope) -> int:
         """Hang what it says of traits on its anchor; which nodes that can concern."""
-        values: dict[str, bytes] = {}
-        for name, value in touchpoint.traits.items():
-            encoded = canonical(value)
-            if (
-                len(name) > MAX_NAME
-                or len(encoded) > MAX_VALUE_BYTES
-                or name == CONTEXT_TIMEZONE
-                or touchpoint.source == RECTIFICATION
-            ):
-                self.result.outcomes["trait_dropped"] += 1
-            else:
-                values[name] = encoded
+        values = {} if touchpoint.source == RECTIFICATION else usable_values(touchpoint.traits)
+        if len(values) < len(touchpoint.traits):
+            self.result.outcomes["trait_dropped"] += len(touchpoint.traits) - len(values)
         if b'"timezone"' in bytes(touchpoint.context):
             zone = zone_of(touchpoint.context)
             if zone is not None:
                 values[CONTEXT_TIMEZONE] = zone
-        if values:
-            source = touchpoint.source
-            verified = source in self.rules.traits.verified_sources
-            said = Saying(source, touchpoint.occurred_at, touchpoint.id, verified, values)
-            profile.observe(anchor, said)
-        return concerned(values, self.look.definitions) if values else 0
+        if not values:
+            return 0
+        definitions = self.look.definitions
+        source = touchpoint.source
+        verified = source in self.rules.traits.verified_sources
+        said = Saying(source, touchpoint.occurred_at, touchpoint.id, verified, values)
+        profile.observe(anchor, said)
+        declared = definitions.declared and definitions.declared.keys() & values.keys()
+        if not declared:
+            return concerned(values, definitions)
+        epoch = epoch_of(profile, definitions)
+        mask = note_traits(profile, anchor, said, sorted(declared), self.look, epoch)
+        return mask | concerned(values.keys() - declared, definitions)

@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 import msgspec
 
+from services.profile.domain.consent import Consents
+from services.profile.domain.consent_change import Entry
 from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.evidence import Note
+from services.profile.domain.group_call import GroupCall
 from services.profile.domain.identity import Usable
 from services.profile.domain.profile import StoredProfile
 from services.profile.domain.working_profile import WorkingProfile
-from shared.contracts.profile_update import Consent
 from shared.contracts.touchpoint import Identifier, TouchpointEnvelope
 
 NO_IDENTITY = "no_identity"
@@ -82,8 +84,18 @@ class Merge(NamedTuple):
     at: str
     cause: bytes
     moved: tuple[str, ...]
-    winner_consents: list[Consent]
-    loser_consents: list[Consent]
+    winner_consents: Consents
+    loser_consents: Consents
+
+
+class Said(NamedTuple):
+    """What a touchpoint said about consents: one entry of the history, on its anchor."""
+
+    entry: Entry
+    profile_id: str
+    anchor: str
+    source: str
+    touchpoint_id: str
 
 
 @dataclass(slots=True)
@@ -95,8 +107,9 @@ class Absorbed:
     the identifier it hangs on (None: nobody), only where it is not the strongest usable one.
     `shared`: known identifiers that turned out to be many people's. `placed`: the profile of each
     touchpoint, in order; `notes`: by its place, what is worth knowing of how it came there.
+    `calls` are what was said of groups, in order; `said` what touchpoints said about consents.
     `outcomes` counts `created`, `merged`, `demoted`, `unkept`, `no_identity`, `blocked`,
-    `trait_dropped` and `refused_<rule>`.
+    `trait_dropped`, `consent_dropped` and `refused_<rule>`.
     """
 
     messages: list[tuple[str, bytes]] = field(default_factory=list)
@@ -108,4 +121,6 @@ class Absorbed:
     shared: list[str] = field(default_factory=list)
     placed: list[str | None] = field(default_factory=list)
     notes: dict[int, Note] = field(default_factory=dict)
+    said: list[Said] = field(default_factory=list)
+    calls: list[GroupCall] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)

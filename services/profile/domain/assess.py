@@ -5,32 +5,98 @@ the same profile, definitions and instant give the same answer, whoever asks.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 
-from services.profile.domain.definitions import Definitions, Look, Node
-from services.profile.domain.profile import CONTEXT_TIMEZONE, computed
-from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH
-from services.profile.domain.tally import add
+from services.profile.domain.computing import until
+from services.profile.domain.consent import holding, next_expiry
+from services.profile.domain.definitions import Computed, Definitions, Look, Node
+from services.profile.domain.derive import Derived, derive_all, derive_computed
+from services.profile.domain.groups import GroupKind
+from services.profile.domain.instants import instant_in, instant_text
+from services.profile.domain.profile import computed
+from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH, Standing
+from services.profile.domain.streams import Happening, count_in_stream
+from services.profile.domain.survivorship import CONTEXT_TIMEZONE
 from services.profile.domain.working_profile import WorkingProfile
 from shared.conditions.facts import Facts
 from shared.conditions.windows import count_in, next_change
 from shared.contracts.touchpoint import TouchpointEnvelope
 
-Kind = Literal["segment_left", "segment_entered", "persona_changed"]
+Kind = Literal[
+    "trait_changed",
+    "household_changed",
+    "account_changed",
+    "segment_left",
+    "segment_entered",
+    "persona_changed",
+]
+_ORDER: tuple[Kind, ...] = get_args(Kind)
 _DECODE = msgspec.json.Decoder().decode
 _objects = msgspec.json.Decoder(dict[str, object])
 
 
 class Change(NamedTuple):
-    """A membership that began or ended, or another persona."""
+    """A membership that began or ended, another persona, other values of traits, or other groups.
+
+    `household` and `account` are ids of groups; `linked` says whether the profile belongs to that
+    account now. `facts` are those of a group it belonged to already that are others now.
+    """
 
     kind: Kind
     segment: str | None = None
     persona: str | None = None
     before: str | None = None
     reason: str | None = None
+    traits: tuple[str, ...] = ()
+    household: str | None = None
+    account: str | None = None
+    linked: bool | None = None
+    facts: tuple[str, ...] = ()
+
+
+def regroup(profile: WorkingProfile, definitions: Definitions) -> tuple[list[Change], int]:
+    """Find out anew what household, accounts and static lists a profile belongs to: what changed
+    of the groups, and which nodes all that can concern."""
+    before = profile.find_links()
+    now = profile.links_now
+    if now == before:
+        return [], 0
+    changes = []
+    if now.household != before.household:
+        change = Change("household_changed", before=before.household, household=now.household)
+        changes.append(change)
+    linked, was = set(now.accounts), set(before.accounts)
+    changes += [
+        Change("account_changed", account=id_, linked=id_ in linked)
+        for id_ in [*sorted(was - linked), *sorted(linked - was)]
+    ]
+    return changes, definitions.by_group | definitions.by_list
+
+
+def hear_of_group(
+    profile: WorkingProfile, kind: GroupKind, facts: bytes, definitions: Definitions
+) -> tuple[list[Change], int]:
+    """Take up what is known of the household, or the account, that a profile belongs to: what
+    changed, and which nodes that can concern."""
+    standing = profile.standing
+    before = standing.group_facts.get(kind, b"{}")
+    if facts == before:
+        return [], 0
+    standing.group_facts = dict(sorted({**standing.group_facts, kind: facts}.items()))
+    profile.forget_group_facts()
+    was, now = _objects.decode(before), _objects.decode(facts)
+    names = tuple(
+        sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
+    )
+    id_ = standing.group(kind)
+    if kind == "household":
+        change = Change("household_changed", household=id_, facts=names)
+    else:
+        change = Change("account_changed", account=id_, linked=True, facts=names)
+    return [change], definitions.by_group
 
 
 def epoch_of(profile: WorkingProfile, definitions: Definitions) -> int:
@@ -44,37 +110,24 @@ def note_touchpoint(
     anchor: str,
     touchpoint: TouchpointEnvelope,
     at: int,
-    definitions: Definitions,
+    look: Look,
 ) -> int:
-    """Count a touchpoint (of instant `at`, in milliseconds) in its streams; which nodes that
-    concerns. A stream that the profile still lacks the history of is left to who reads that."""
+    """Count a touchpoint (of instant `at`, in milliseconds) in its streams, and find anew what they
+    change; which nodes that concerns. A stream that the profile still lacks the history of is left
+    to who reads that."""
+    definitions = look.definitions
     streams = definitions.by_type.get(touchpoint.type)
     if streams is None:
         return 0
-    mask, epoch, facts = 0, epoch_of(profile, definitions), None
+    mask, epoch, happening = 0, epoch_of(profile, definitions), Happening(touchpoint)
+    changed: list[Computed] = []
     for stream in streams:
-        if stream.since > epoch:
+        if stream.since > epoch or not count_in_stream(profile, anchor, stream, happening, at):
             continue
-        if stream.where is not None:
-            if facts is None:
-                facts = facts_of_event(touchpoint)
-            if not stream.where(facts):
-                continue
-        add(profile.tally_of(anchor, stream.key), at, stream.keep)
-        profile.forget_tally(stream.key)
         mask |= definitions.by_stream.get(stream.key, 0)
-    return mask
-
-
-def facts_of_event(touchpoint: TouchpointEnvelope) -> Facts:
-    """What the `where` of an event leaf may read."""
-    return Facts(
-        event=_objects.decode(touchpoint.properties),
-        event_type=touchpoint.type,
-        event_channel=touchpoint.channel,
-        event_source=touchpoint.source,
-        context=_objects.decode(touchpoint.context),
-    )
+        if definitions.computed:
+            changed += definitions.computed_by_stream.get(stream.key, ())
+    return mask | derive_computed(profile, changed, look).mask if changed else mask
 
 
 def concerned(names: Iterable[str], definitions: Definitions) -> int:
@@ -118,8 +171,7 @@ def assess(profile: WorkingProfile, look: Look, mask: int, *, at: str) -> list[C
 
 
 def _place(change: Change) -> tuple[int, str]:
-    order = ("segment_left", "segment_entered", "persona_changed")
-    return order.index(change.kind), change.segment or ""
+    return _ORDER.index(change.kind), change.segment or ""
 
 
 def _member(node: Node, facts: Facts, members: dict[str, str], at: str) -> Change | None:
@@ -158,8 +210,9 @@ def catch_up(profile: WorkingProfile, look: Look, *, at: str) -> list[Change]:
     if epoch >= definitions.epoch:
         profile.standing.epoch = definitions.epoch
         return []
-    changes = _leave_what_is_gone(profile, definitions)
-    changes += assess(profile, look, definitions.since(epoch), at=at)
+    derived = derive_all(profile, look, epoch, newer_than=epoch)
+    changes = _of_traits(derived) + _leave_what_is_gone(profile, definitions)
+    changes += assess(profile, look, definitions.since(epoch) | derived.mask, at=at)
     if epoch >= definitions.newest_stream:
         profile.standing.epoch = definitions.epoch
     profile.time_may_tell = True
@@ -170,8 +223,13 @@ def look_at_all(profile: WorkingProfile, look: Look, *, at: str) -> list[Change]
     """Decide everything again, for a profile whose tallies are complete; what changed."""
     profile.standing.epoch = look.definitions.epoch
     profile.time_may_tell = True
-    changes = _leave_what_is_gone(profile, look.definitions)
+    derived = derive_all(profile, look, look.definitions.epoch)
+    changes = _of_traits(derived) + _leave_what_is_gone(profile, look.definitions)
     return changes + assess(profile, look, look.definitions.everyone, at=at)
+
+
+def _of_traits(derived: Derived) -> list[Change]:
+    return [Change("trait_changed", traits=tuple(sorted(derived.names)))] if derived.names else []
 
 
 def _leave_what_is_gone(profile: WorkingProfile, definitions: Definitions) -> list[Change]:
@@ -200,25 +258,33 @@ def note_due(profile: WorkingProfile, look: Look) -> None:
 
 
 def _due_at(profile: WorkingProfile, definitions: Definitions, now: int) -> int | None:
-    first: int | None = None
+    expiry = next_expiry(profile.state.consents)
+    first: int | None = None if expiry is None else instant_in(expiry)
     for use in definitions.uses:
         tally = profile.tally(use.stream, definitions.streams[use.stream].keep)
         if tally is not None:
             found = next_change(tally.recent, use.within, use.op, use.bound, now)
             if found is not None and (first is None or found < first):
                 first = found
+    for trait, stream, _ in definitions.computed:
+        found = until(trait, profile.tally(stream, definitions.streams[stream].keep), now)
+        if found is not None and (first is None or found < first):
+            first = found
     return first
 
 
 def facts_of(profile: WorkingProfile, definitions: Definitions, now: int) -> Facts:
     """What the conditions in force may read of a profile at an instant; found when it is asked."""
-    best = profile.survivors()
+    best, held = profile.survivors(), profile.state.consents
 
     def trait(name: str) -> object:
         value = best.get(name)
         return None if value is None or name == CONTEXT_TIMEZONE else _DECODE(value)
 
     def sum_of(name: str) -> object:
+        defined = profile.standing.computed.get(name)
+        if defined is not None:
+            return _DECODE(defined)
         return computed(profile.total)._asdict().get(name)
 
     def count(name: str) -> object:
@@ -237,13 +303,25 @@ def facts_of(profile: WorkingProfile, definitions: Definitions, now: int) -> Fac
         computed=_Found(sum_of),
         segments=profile.standing.segments.keys(),
         persona=profile.standing.persona,
-        consents={
-            (purpose, channel): record.status
-            for key, record in profile.state.consents.items()
-            for purpose, _, channel in (key.partition("\0"),)
-        },
+        consents=holding(held, instant_text(now)) if held else {},
         leaves=_Found(count),
+        household=_Found(partial(_fact_of_group, profile.standing, "household")),
+        account=_Found(partial(_fact_of_group, profile.standing, "account")),
+        links=_Found(partial(_link, profile)),
     )
+
+
+def _fact_of_group(standing: Standing, kind: GroupKind, name: str) -> object:
+    """A fact of the household or account: its id at once, the others once they were heard of."""
+    if name == "id":
+        return standing.group(kind)
+    facts = standing.group_facts.get(kind)
+    return None if facts is None else _objects.decode(facts).get(name)
+
+
+def _link(profile: WorkingProfile, name: str) -> object:
+    standing = profile.standing
+    return list(standing.lists if name == "lists" else standing.accounts) or None
 
 
 class _Found(Mapping[str, Any]):

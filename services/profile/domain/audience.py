@@ -5,18 +5,23 @@ A copy is a native event as the publisher could have written it, with the id
 is followed through merges: the profile's own id. It carries no audience, so it ends there.
 """
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import msgspec
 
+from services.profile.domain.definitions import Definitions
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.snapshot import update
 from services.profile.domain.working_profile import WorkingProfile
 from shared.conditions.audience import read_audience
 from shared.conditions.closure import Holds, compile_condition
 from shared.conditions.facts import Facts
+from shared.conditions.leaves import references
+from shared.contracts.consents import consents_at
 from shared.contracts.identifiers import RESERVED_TYPE
-from shared.contracts.profile_update import snapshot_decoder, update_decoder
+from shared.contracts.profile_update import group_facts, snapshot_decoder, update_decoder
+from shared.contracts.times import rfc3339
 from shared.contracts.touchpoint import Touchpoint
 from shared.errors import Problem, Unprocessable
 
@@ -29,23 +34,51 @@ _encode = msgspec.json.Encoder().encode
 _NO_CAUSE = b"null"
 
 
-def membership(condition: object) -> Holds:
-    """Whether somebody is meant, by the facts of `facts_of`. Raises Unprocessable."""
+class Membership(NamedTuple):
+    """`holds` says whether somebody is meant, by the facts of `facts_of`. What it names has to be
+    in force, and everybody decided by it."""
+
+    holds: Holds
+    segments: tuple[str, ...]
+    personas: tuple[str, ...]
+
+
+def membership(condition: object) -> Membership:
+    """What an audience means. Raises Unprocessable."""
     problems: list[Problem] = []
     found = read_audience(condition, problems)
     if found is None:
         raise Unprocessable("the audience breaks rules", problems)
-    return compile_condition(found)
+    named = references(found)
+    return Membership(compile_condition(found), named.segments, named.personas)
 
 
-def facts_of(profile: WorkingProfile, rules: IdentityRules) -> Facts:
-    """What conditions know of a profile, read from the very snapshot that receivers get."""
+def not_in_force(meant: Membership, definitions: Definitions) -> str | None:
+    """What an audience names that nobody can be asked about, in words; None if there is none."""
+    for kind, names, known in (
+        ("segment", meant.segments, definitions.keys),
+        ("persona", meant.personas, definitions.personas),
+    ):
+        for name in names:
+            if name not in known:
+                return f"no {kind} {name[:100]} is in force"
+    return None
+
+
+def facts_of(profile: WorkingProfile, rules: IdentityRules, at: datetime) -> Facts:
+    """What conditions know of a profile at an instant, read from the very snapshot that receivers
+    get."""
     message = update_decoder.decode(update(profile, _NO_CAUSE, rules))
     snapshot = snapshot_decoder.decode(message.profile)
     return Facts(
         profile=snapshot.traits,
         computed=snapshot.computed,
-        consents={(one.purpose, one.channel): one.status for one in snapshot.consents},
+        segments=frozenset(snapshot.segments),
+        persona=None if snapshot.persona is None else snapshot.persona["key"],
+        consents=consents_at(snapshot.consents, rfc3339(at)) if snapshot.consents else {},
+        household=group_facts(snapshot, "household"),
+        account=group_facts(snapshot, "account"),
+        links={"accounts": snapshot.accounts or None, "lists": profile.standing.lists or None},
     )
 
 

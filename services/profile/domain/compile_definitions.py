@@ -2,14 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from services.profile.domain.definitions import (
     OF_ORDERS,
     PERSONAS,
     Choice,
+    Computed,
     Counted,
+    Declared,
     Definitions,
     InForce,
     Node,
@@ -18,8 +19,15 @@ from services.profile.domain.definitions import (
     Use,
 )
 from services.profile.domain.segment import Persona, Segment
+from services.profile.domain.streams import (
+    key_of_computed,
+    key_of_declared,
+    needed_streams,
+    stream_of,
+)
+from services.profile.domain.trait import BUILT_IN, ComputedTrait, DeclaredTrait
 from shared.conditions.closure import compile_condition
-from shared.conditions.facts import locate
+from shared.conditions.facts import Location, locate, reader
 from shared.conditions.leaves import leaf_hash, leaves_of
 from shared.conditions.sentence import sentence
 from shared.conditions.tree import (
@@ -30,7 +38,9 @@ from shared.conditions.tree import (
     InSegment,
     IsPersona,
 )
-from shared.conditions.windows import latest_kept, milliseconds
+from shared.conditions.windows import milliseconds
+
+LISTS = Location("links", ("lists",))
 
 
 class CircleError(ValueError):
@@ -39,33 +49,6 @@ class CircleError(ValueError):
     def __init__(self, path: list[str]) -> None:
         self.path = path
         super().__init__(" → ".join(path))
-
-
-@dataclass(frozen=True, slots=True)
-class Needed:
-    """What the streams of some definitions have to hold."""
-
-    leaf: EventCount
-    keep: int
-
-
-def stream_of(leaf: EventCount) -> EventCount:
-    """What leaves with different windows and counts have in common."""
-    return EventCount(leaf.event, leaf.where)
-
-
-def needed_streams(conditions: Iterable[Condition]) -> dict[str, Needed]:
-    """The streams behind all event leaves, by key."""
-    needed: dict[str, Needed] = {}
-    for condition in conditions:
-        for leaf in leaves_of(condition):
-            if isinstance(leaf, EventCount):
-                key = leaf_hash(stream_of(leaf))
-                keep = latest_kept(leaf.count) if leaf.within is not None else 0
-                before = needed.get(key)
-                if before is None or before.keep < keep:
-                    needed[key] = Needed(stream_of(leaf), keep)
-    return needed
 
 
 def compile_definitions(
@@ -99,12 +82,17 @@ def compile_definitions(
     order = in_order({key: references_of(parts, asked) for key, parts in asked.items()})
     all_conditions = [condition for parts in asked.values() for condition in parts]
     every = [*all_conditions, *(one.leaf for one in registered)]
-    streams = _streams(every, streams_since, epoch)
+    computed = tuple(_computed(listed))
+    streams = _streams(every, [one.trait for one in computed], streams_since, epoch)
     masks = _Masks()
     for bit, key in enumerate(order):
         for condition in asked[key]:
             masks.add(condition, 1 << bit)
-    nodes = tuple(_node(key, asked[key], since[key], personas, masks.by_node[key]) for key in order)
+    found_from = {one.trait.name: one.stream for one in computed}
+    nodes = tuple(
+        _node(key, asked[key], since[key], personas, masks.by_node[key], found_from)
+        for key in order
+    )
     return Definitions(
         epoch=epoch,
         floor=floor,
@@ -117,14 +105,44 @@ def compile_definitions(
         by_trait=dict(masks.by_trait),
         by_stream=dict(masks.by_stream),
         by_consent=masks.by_consent,
+        by_group=masks.by_group,
+        by_list=masks.by_list,
         by_order=masks.by_order,
         always=masks.always,
         keys=frozenset(conditions),
+        computed=computed,
+        declared=_declared(listed, streams_since, epoch),
+        by_computed=dict(masks.by_computed),
+        lists=frozenset(
+            one.definition.key
+            for one in listed
+            if isinstance(one.definition, Segment) and one.definition.static
+        ),
     )
 
 
+def _computed(in_force: Iterable[InForce]) -> Iterable[Computed]:
+    for trait, since in in_force:
+        if isinstance(trait, ComputedTrait):
+            yield Computed(trait, key_of_computed(trait), since)
+
+
+def _declared(
+    in_force: Iterable[InForce], streams_since: Mapping[str, int], epoch: int
+) -> dict[str, Declared]:
+    found = {}
+    for trait, since in in_force:
+        if isinstance(trait, DeclaredTrait):
+            key = key_of_declared(trait)
+            found[trait.name] = Declared(trait, key, streams_since.get(key, epoch), since)
+    return found
+
+
 def _streams(
-    conditions: Iterable[Condition], since: Mapping[str, int], epoch: int
+    conditions: Iterable[Condition],
+    computed: Iterable[ComputedTrait],
+    since: Mapping[str, int],
+    epoch: int,
 ) -> dict[str, Stream]:
     return {
         key: Stream(
@@ -133,15 +151,25 @@ def _streams(
             needed.keep,
             since.get(key, epoch),
             None if needed.leaf.where is None else compile_condition(needed.leaf.where),
+            needed.holds,
+            None if needed.of is None else reader(needed.of),
         )
-        for key, needed in needed_streams(conditions).items()
+        for key, needed in needed_streams(conditions, computed).items()
     }
 
 
 def _node(
-    key: str, asked: list[Condition], since: int, personas: list[Persona], dependents: int
+    key: str,
+    asked: list[Condition],
+    since: int,
+    personas: list[Persona],
+    dependents: int,
+    found_from: Mapping[str, str],
 ) -> Node:
-    streams = frozenset(needed_streams(asked))
+    names = {name for condition in asked for name in computed_in(condition)}
+    streams = frozenset(needed_streams(asked)) | {
+        found_from[name] for name in names if name in found_from
+    }
     if key != PERSONAS:
         return Node(key, compile_condition(asked[0]), (), since, streams, dependents)
     choices = tuple(
@@ -149,6 +177,15 @@ def _node(
         for one in personas
     )
     return Node(key, None, choices, since, streams, dependents)
+
+
+def computed_in(condition: Condition) -> Iterable[str]:
+    """The computed traits, built in or not, that a condition asks for."""
+    for leaf in leaves_of(condition):
+        if isinstance(leaf, Compare):
+            location = locate(leaf.attr)
+            if location.root == "computed":
+                yield location.path[0]
 
 
 def _by_type(streams: Iterable[Stream]) -> Mapping[str, tuple[Stream, ...]]:
@@ -187,8 +224,11 @@ class _Masks:
     def __init__(self) -> None:
         self.by_trait: defaultdict[str, int] = defaultdict(int)
         self.by_stream: defaultdict[str, int] = defaultdict(int)
+        self.by_computed: defaultdict[str, int] = defaultdict(int)
         self.by_node: defaultdict[str, int] = defaultdict(int)
         self.by_consent = 0
+        self.by_group = 0
+        self.by_list = 0
         self.by_order = 0
         self.always = 0
 
@@ -200,10 +240,16 @@ class _Masks:
                     location = locate(attr)
                     if location.root == "profile":
                         self.by_trait[location.path[0]] |= bit
+                    elif location == LISTS:
+                        self.by_list |= bit
+                    elif location.root in ("household", "account", "links"):
+                        self.by_group |= bit
                     elif location.path[0] in OF_ORDERS:
                         self.by_order |= bit
-                    else:
+                    elif location.path[0] in BUILT_IN:
                         self.always |= bit
+                    else:
+                        self.by_computed[location.path[0]] |= bit
                 case EventCount():
                     self.by_stream[leaf_hash(stream_of(leaf))] |= bit
                 case InSegment(segment):

@@ -10,8 +10,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+from services.profile.domain.computing import value_of
+from services.profile.domain.kept import Holds as Form
 from services.profile.domain.segment import Persona, Segment
+from services.profile.domain.trait import ComputedTrait, DeclaredTrait, Trait, TraitsInForce
 from shared.conditions.closure import Holds
+from shared.conditions.facts import Read
 from shared.conditions.tree import (
     CountOp,
     EventCount,
@@ -25,9 +29,9 @@ PERSONAS = "$persona"
 
 
 class InForce(NamedTuple):
-    """A segment or persona, and the epoch since which it is what it is."""
+    """A segment, persona or trait, and the epoch since which it is what it is."""
 
-    definition: Segment | Persona
+    definition: Segment | Persona | Trait
     since: int
 
 
@@ -40,14 +44,35 @@ class Registered(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Touchpoints of a type for which `where` holds. `keep` instants of them are held; profiles
-    that were not looked at since epoch `since` may lack some."""
+    """Touchpoints of a type for which `where` holds. `keep` instants of them are held, or what
+    `holds` says of the values that `of` finds; profiles that were not looked at since epoch
+    `since` may lack some."""
 
     key: str
     leaf: EventCount
     keep: int
     since: int
     where: Holds | None
+    holds: Form = "instants"
+    of: Read | None = None
+
+
+class Computed(NamedTuple):
+    """A computed trait, the stream it is found from, and the epoch of its definition."""
+
+    trait: ComputedTrait
+    stream: str
+    since: int
+
+
+class Declared(NamedTuple):
+    """A declared trait, the stream of what was said of it, the epoch since which that is kept, and
+    the epoch of its definition."""
+
+    trait: DeclaredTrait
+    stream: str
+    kept_since: int
+    since: int
 
 
 class Use(NamedTuple):
@@ -104,9 +129,40 @@ class Definitions:
     by_trait: Mapping[str, int] = field(default_factory=dict)
     by_stream: Mapping[str, int] = field(default_factory=dict)
     by_consent: int = 0
+    by_group: int = 0
+    by_list: int = 0
     by_order: int = 0
     always: int = 0
     keys: frozenset[str] = frozenset()
+    lists: frozenset[str] = frozenset()
+    computed: tuple[Computed, ...] = ()
+    declared: Mapping[str, Declared] = field(default_factory=dict)
+    by_computed: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def has_traits(self) -> bool:
+        """Whether any trait is declared or computed."""
+        return bool(self.computed or self.declared)
+
+    @cached_property
+    def traits_in_force(self) -> TraitsInForce:
+        """The traits that people defined."""
+        computed = (one.trait for one in self.computed)
+        return TraitsInForce.of([*computed, *(one.trait for one in self.declared.values())])
+
+    @cached_property
+    def computed_by_stream(self) -> Mapping[str, tuple[Computed, ...]]:
+        """The computed traits that a stream can change."""
+        return {
+            key: tuple(one for one in self.computed if one.stream == key)
+            for key in {one.stream for one in self.computed}
+        }
+
+    @cached_property
+    def initial(self) -> Mapping[str, bytes]:
+        """The computed traits of somebody of whom nothing is known."""
+        found = ((one.trait.name, value_of(one.trait, None, 0)) for one in self.computed)
+        return {name: value for name, value in found if value is not None}
 
     @cached_property
     def everyone(self) -> int:
@@ -119,9 +175,15 @@ class Definitions:
         return {one.name: one for one in self.counted}
 
     @cached_property
+    def personas(self) -> frozenset[str]:
+        """The personas in force."""
+        return frozenset(choice.key for node in self.nodes for choice in node.choices)
+
+    @cached_property
     def newest_stream(self) -> int:
         """The last epoch that asked for something of the history."""
-        return max((stream.since for stream in self.streams.values()), default=0)
+        streams = [stream.since for stream in self.streams.values()]
+        return max([*streams, *(one.kept_since for one in self.declared.values())], default=0)
 
     def since(self, epoch: int) -> int:
         """The nodes that are newer than an epoch."""

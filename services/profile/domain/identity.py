@@ -78,6 +78,8 @@ DEFAULT_TYPES = (
     IdentifierType(
         "device_id", PRIORITIES["device_id"], limit=100, within=_DEVICE_WINDOW, role="device"
     ),
+    IdentifierType("household_id", PRIORITIES["household_id"], role="household"),
+    IdentifierType("group_id", PRIORITIES["group_id"], role="account"),
 )
 
 
@@ -99,12 +101,13 @@ class IdentityRules:
     blocked: Mapping[str, Blocks] = field(default_factory=dict)
     version: int = 0
     _plain: bool = field(init=False)
+    _linking: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        plain = not self.blocked and all(
-            one.names_persons and one.normaliser == "plain" for one in self.types.values()
-        )
+        plain = not self.blocked and all(one.normaliser == "plain" for one in self.types.values())
+        linking = frozenset(name for name, one in self.types.items() if not one.names_persons)
         object.__setattr__(self, "_plain", plain)
+        object.__setattr__(self, "_linking", linking)
 
     def of(self, name: str) -> IdentifierType:
         found = self.types.get(name)
@@ -143,10 +146,7 @@ class IdentityRules:
 
     def links(self, type_: str) -> bool:
         """Whether a type only links people (a household, an account), and never is one."""
-        if self._plain:
-            return False
-        found = self.types.get(type_)
-        return found is not None and not found.names_persons
+        return type_ in self._linking
 
 
 def _digits(value: str) -> str:

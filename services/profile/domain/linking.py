@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from services.profile.domain.identity import SHARED_PREFIX
-from services.profile.domain.profile import StoredProfile, observations
+from services.profile.domain.profile import StoredProfile, observations, overlaid
 from services.profile.domain.survivorship import TraitPolicy, survivors
 
 MAX_TEXT = 100
@@ -159,7 +159,7 @@ def person_of(stored: StoredProfile, policy: TraitPolicy) -> Person | None:
     is nobody's: what shared identifiers did alone."""
     if all(key.startswith(SHARED_PREFIX) for key in stored.state.held):
         return None
-    best = survivors(observations(stored.state), policy)
+    best = overlaid(survivors(observations(stored.state), policy), stored.state)
     said = {name: msgspec.json.decode(best[name]) for name in COLUMNS if name in best}
     said |= _latest_identifiers(stored)
     values = tuple(_comparable(column, said.get(column)) for column in COLUMNS)

@@ -51,7 +51,7 @@ class Members:
                 mask |= definitions.by_order
         if touchpoint.type in definitions.by_type:
             at = instant_in(touchpoint.occurred_at)
-            mask |= note_touchpoint(profile, anchor, touchpoint, at, definitions)
+            mask |= note_touchpoint(profile, anchor, touchpoint, at, self._look)
         return mask
 
     def tell(

@@ -12,10 +12,12 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from services.profile.domain.consent import Consents, consent_list
+from services.profile.domain.groups import Links
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.standing import Standing
 from services.profile.domain.sums import Sums, amount_text, join
 from services.profile.domain.survivorship import (
+    CONTEXT_TIMEZONE,
     MAX_TRAITS,
     REMOVED,
     Observations,
@@ -27,9 +29,6 @@ from services.profile.domain.survivorship import (
 from services.profile.domain.tally import Tallies
 from shared.contracts.profile_update import Consent
 from shared.contracts.touchpoint import Identifier
-
-CONTEXT_TIMEZONE = "$context.timezone"
-"""Kept like a trait but not shown as one: the zone that the customer's device reported."""
 
 Status = Literal["active", "merged", "erased"]
 IdentifierKey = str
@@ -67,6 +66,7 @@ class Held(msgspec.Struct, array_like=True, gc=False):
     traits: Observations | None = None
     marks: Marks | None = None
     events: Tallies | None = None
+    links: Links | None = None
 
 
 class ProfileState(msgspec.Struct, array_like=True, gc=False):
@@ -143,14 +143,14 @@ class GoldenProfile:
 def golden(stored: StoredProfile, rules: IdentityRules, policy: TraitPolicy) -> GoldenProfile:
     """The view of a profile: surviving traits, summed sums, identifiers strongest first."""
     state = stored.state
-    best = survivors(observations(state), policy)
+    best = overlaid(survivors(observations(state), policy), state)
     values = {name: msgspec.json.decode(best[name]) for name in shown_traits(best)}
     return GoldenProfile(
         id=stored.id,
         status=stored.status,
         identifiers=tuple(
             _golden_identifier(key, state.held[key])
-            for key in strongest_first(state, keys_by_type(state), rules, len(state.held))
+            for key in strongest_first(state, keys_by_type(state.held), rules, len(state.held))
         ),
         traits=values,
         computed=computed(join(sums(state))),
@@ -176,6 +176,12 @@ def trait_provenance(state: ProfileState, policy: TraitPolicy) -> dict[str, Prov
     return {name: explained[name] for name in sorted(explained) if name != CONTEXT_TIMEZONE}
 
 
+def overlaid(observed: Mapping[str, bytes], state: ProfileState) -> Mapping[str, bytes]:
+    """Surviving values, those of declared traits as their policies have it."""
+    standing = state.standing
+    return {**observed, **standing.traits} if standing is not None and standing.traits else observed
+
+
 def observations(state: ProfileState) -> Iterator[Observations]:
     """The trait observations of every anchor."""
     return (held.traits for held in state.held.values() if held.traits)
@@ -186,10 +192,10 @@ def sums(state: ProfileState) -> Iterator[Sums]:
     return (held.sums for held in state.held.values() if held.sums is not None)
 
 
-def keys_by_type(state: ProfileState) -> dict[str, list[IdentifierKey]]:
+def keys_by_type(keys: Iterable[IdentifierKey]) -> dict[str, list[IdentifierKey]]:
     """The identifiers by the name of their type."""
     by_type: dict[str, list[IdentifierKey]] = {}
-    for key in state.held:
+    for key in keys:
         by_type.setdefault(key.partition("\0")[0], []).append(key)
     return by_type
 
@@ -200,7 +206,8 @@ def strongest_first(
     rules: IdentityRules,
     limit: int,
 ) -> list[IdentifierKey]:
-    """At most `limit` identifiers by type priority; within a type the one seen last comes first."""
+    """At most `limit` of the identifiers in `by_type`, by type priority; within a type the one
+    seen last comes first."""
     held = state.held
     if len(held) == 1:
         return list(held)

@@ -6,6 +6,8 @@ before is not kept either. What is said of later loses against the correction.
 
 import msgspec
 
+from services.profile.domain.definitions import NONE, Definitions
+from services.profile.domain.derive import derive_declared
 from services.profile.domain.survivorship import RECTIFICATION, Saying
 from services.profile.domain.working_profile import WorkingProfile
 
@@ -32,8 +34,15 @@ class RectifiedCause(msgspec.Struct, gc=False, kw_only=True):
     rectified: bool = True
 
 
-def rectify(profile: WorkingProfile, correction: Rectification) -> None:
-    """Carry a correction out. Raises KeyError when the profile does not hold the anchor."""
+def rectify(
+    profile: WorkingProfile, correction: Rectification, definitions: Definitions = NONE
+) -> None:
+    """Carry a correction out; the policy of a declared trait does not stand against it.
+
+    Raises KeyError when the profile does not hold the anchor.
+    """
     values = dict(correction.values)
+    declared = [one for name, one in definitions.declared.items() if name in values]
     said = Saying(RECTIFICATION, correction.at, correction.id, True, values)
-    profile.rectify(correction.anchor, said)
+    profile.rectify(correction.anchor, said, [one.stream for one in declared])
+    derive_declared(profile, declared, definitions)

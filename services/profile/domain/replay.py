@@ -183,9 +183,8 @@ def differences(
 ) -> list[str]:
     """Where stored profiles are not what the evidence makes of them, in words; at most `limit`.
 
-    Those that are `gone` were erased: there is nothing left to compare.
-
-    Consents, memberships with what they count, and the number of the last update also change by
+    Those that are `gone` were erased: there is nothing left to compare. Consents, memberships with
+    what they count, links to groups and lists, and the number of the last update also change by
     other things than identity, so they are not compared.
     """
     found = []
@@ -218,5 +217,5 @@ def _compared(made: Row, stored: Row) -> list[tuple[str, bool]]:
 def _identity_of(state: bytes) -> bytes:
     decoded = decode_state(state)
     for held in decoded.held.values():
-        held.events = None
+        held.events = held.links = None
     return encode_state(ProfileState(decoded.created_at, decoded.last_seen_at, decoded.held, {}))

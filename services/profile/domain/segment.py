@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared.conditions.facts import of_profile
 from shared.conditions.leaves import leaves_of
 from shared.conditions.mistakes import did_you_mean
 from shared.conditions.operands import MAX_TEXT
@@ -13,15 +14,20 @@ from shared.errors import Problem, Unprocessable
 MAX_BOUND = 1_000
 """A window is asked about at most so many touchpoints: their instants are kept."""
 MAX_ORDER = 1_000_000
+LISTS_ATTRIBUTE = "profile.lists"
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A named condition over a profile and its touchpoints."""
+    """A named condition over a profile and its touchpoints.
+
+    Of a static list the condition is that somebody put the profile on it.
+    """
 
     key: str
     name: str
     condition: Condition
+    static: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +43,23 @@ class Persona:
 def parse_segment(document: Mapping[str, object], *, key: str) -> Segment:
     """Raises Unprocessable with every mistake."""
     problems: list[Problem] = []
-    _refuse_unknown(document, ("name", "description", "condition"), problems)
+    static = is_static(document)
+    fields = ("name", "description", "static" if static else "condition")
+    _refuse_unknown(document, fields, problems)
     _same_key(document, key, problems)
     name = _text(document, "name", key, problems)
     _text(document, "description", "", problems)
-    condition = read_profile_condition(document.get("condition"), problems)
+    condition: Condition | None = Compare(LISTS_ATTRIBUTE, "contains", key)
+    if not static:
+        condition = read_profile_condition(document.get("condition"), problems)
     if problems or condition is None:
         raise Unprocessable(f"segment {key} breaks rules", problems)
-    return Segment(key, name, condition)
+    return Segment(key, name, condition, static)
+
+
+def is_static(document: Mapping[str, object]) -> bool:
+    """Whether a segment is a static list."""
+    return document.get("static") is True
 
 
 def parse_persona(document: Mapping[str, object], *, key: str) -> Persona:
@@ -78,7 +93,7 @@ def read_profile_condition(
     if condition is not None:
         for leaf in leaves_of(condition):
             match leaf:
-                case Compare(attr, op) if not attr.startswith("profile.") or op == "changed_to":
+                case Compare(attr, op) if not of_profile(attr) or op == "changed_to":
                     message = f"{attr} {op}: there is no event at hand when a profile is looked at"
                     found.append(Problem(path, "profile_only", message))
                 case EventCount(within=within, count=bound) if within and bound > MAX_BOUND:

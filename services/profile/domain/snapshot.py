@@ -16,6 +16,7 @@ from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.instants import instant_text
 from services.profile.domain.profile import (
+    IdentifierKey,
     identifier_of,
     shown_traits,
     timezone_of,
@@ -23,7 +24,6 @@ from services.profile.domain.profile import (
 from services.profile.domain.sums import Sums, amount_text
 from services.profile.domain.working_profile import WorkingProfile
 from shared.conditions.windows import count_in
-from shared.contracts.profile_update import MAX_SNAPSHOT_IDENTIFIERS
 
 MAX_UPDATE_BYTES = 700_000
 """Above this the cause gives up its properties, then more; the topic takes a mebibyte."""
@@ -71,6 +71,12 @@ def _name(name: str) -> bytes:
     return _encode(name) + b":"
 
 
+@lru_cache(maxsize=10_000)
+def _identifier(key: IdentifierKey) -> bytes:
+    """An identifier as it is listed; the list of a large profile is told again and again."""
+    return _encode(identifier_of(key))
+
+
 def update(
     profile: WorkingProfile,
     cause: bytes,
@@ -95,7 +101,8 @@ def update(
     if tail is None:
         tail = profile.tail = _tail(profile)
     before, behind = ("", b"") if link is None else link.parts()
-    middle = f',{before}"profile":{{"computed":{computed(profile.total)}'.encode()
+    accounts = _accounts(profile)
+    middle = f',{before}"profile":{{{accounts}"computed":'.encode() + computed(profile)
     after = len(middle) + len(head) + len(live) + len(tail)
     if len(cause) + after > limit:
         cause = cut(cause, max(limit - after, 0))
@@ -126,8 +133,17 @@ def cut(cause: bytes, limit: int) -> bytes:
     return cause
 
 
-def computed(total: Sums | None) -> str:
-    """The built-in computed traits."""
+def computed(profile: WorkingProfile) -> bytes:
+    """The computed traits: those that are built in, among those that people defined."""
+    built_in = _built_in(profile.total).encode()
+    standing = profile.state.standing
+    if standing is None or not standing.computed:
+        return built_in
+    defined = {name: msgspec.Raw(value) for name, value in standing.computed.items()}
+    return _encode(_fields.decode(built_in) | defined)
+
+
+def _built_in(total: Sums | None) -> str:
     if total is None:
         return '{"first_seen_at":null,"last_seen_at":null,"orders":0,"revenue":{},"touchpoints":0}'
     revenue = ""
@@ -145,19 +161,40 @@ def computed(total: Sums | None) -> str:
 def _head(profile: WorkingProfile, rules: IdentityRules) -> bytes:
     """From the consents to the beginning of `last_seen_at`: who it is."""
     state = profile.state
-    listed = profile.strongest_first(rules, MAX_SNAPSHOT_IDENTIFIERS)
-    identifiers, _ = within([_encode(identifier_of(key)) for key in listed], IDENTIFIER_BYTES)
+    listed = profile.shown_keys(rules)
+    household = None if state.standing is None else state.standing.household
+    identifiers, _ = within([_identifier(key) for key in listed], IDENTIFIER_BYTES)
     return (
-        b',"consents":%b,"created_at":"%b","household":null,"id":"%b","identifiers":[%b],'
+        b',"consents":%b,"created_at":"%b"%b,"household":%b,"id":"%b","identifiers":[%b],'
         b'"identifiers_total":%d,"last_seen_at":"'
         % (
             _consents(profile),
             state.created_at.encode(),
+            _group_facts(profile),
+            b"null" if household is None else b'"%b"' % household.encode(),
             profile.id.encode(),
             identifiers,
             len(state.held),
         )
     )
+
+
+def _accounts(profile: WorkingProfile) -> str:
+    """The accounts it is linked to, the last one first; nothing where there are none."""
+    standing = profile.state.standing
+    if standing is None or not standing.accounts:
+        return ""
+    listed = ",".join(f'"{id_}"' for id_ in standing.accounts)
+    return f'"accounts":[{listed}],'
+
+
+def _group_facts(profile: WorkingProfile) -> bytes:
+    """What was last heard of its groups; nothing where that is nothing."""
+    standing = profile.state.standing
+    if standing is None or not standing.group_facts:
+        return b""
+    parts = (b'"%b":%b' % (kind.encode(), facts) for kind, facts in standing.group_facts.items())
+    return b',"groups":{%b}' % b",".join(parts)
 
 
 def _consents(profile: WorkingProfile) -> bytes:

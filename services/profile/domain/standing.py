@@ -2,6 +2,8 @@
 
 import msgspec
 
+from services.profile.domain.groups import GroupKind
+
 UNKNOWN_EPOCH = -1
 """Decided by nobody knows what: everything has to be looked at again, the history too."""
 AT_ONCE = 0
@@ -11,13 +13,30 @@ AT_ONCE = 0
 class Standing(msgspec.Struct, array_like=True, gc=False):
     """`segments` maps a segment to when it was entered (RFC 3339 UTC). `epoch` is that of the
     definitions all this was last decided by. `due` is the instant (milliseconds since 1970) at
-    which time alone can change it; None when it cannot."""
+    which time alone can change it; None when it cannot. `computed` and `traits` are the values of
+    computed and of declared traits as they were last found (JSON); `null`: there is none to show.
+    `household` and `accounts` are the ids of its groups, `lists` the static lists it is on;
+    `group_facts` is what was last heard of the household and of the first account, as JSON, by
+    kind: none until the sweeper brought it.
+    """
 
     epoch: int = 0
     segments: dict[str, str] = {}
     persona: str | None = None
     reason: str | None = None
     due: int | None = None
+    computed: dict[str, bytes] = {}
+    traits: dict[str, bytes] = {}
+    household: str | None = None
+    accounts: list[str] = []
+    lists: list[str] = []
+    group_facts: dict[GroupKind, bytes] = {}
+
+    def group(self, kind: GroupKind) -> str | None:
+        """The household, or the account linked last: the one whose facts conditions read."""
+        if kind == "household":
+            return self.household
+        return self.accounts[0] if self.accounts else None
 
 
 def unite(winner: Standing, loser: Standing) -> Standing:
@@ -37,4 +56,10 @@ def unite(winner: Standing, loser: Standing) -> Standing:
         persona=winner.persona,
         reason=winner.reason,
         due=min(instants, default=None) if same else AT_ONCE,
+        computed=loser.computed | winner.computed,
+        traits=loser.traits | winner.traits,
+        household=winner.household,
+        accounts=winner.accounts,
+        lists=winner.lists,
+        group_facts=winner.group_facts,
     )

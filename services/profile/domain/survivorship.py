@@ -18,6 +18,9 @@ MAX_VALUE_BYTES = 2048
 MAX_TRAITS = 200
 """Traits per anchor, and per profile when shown: the first by name, which is a join as well."""
 
+CONTEXT_TIMEZONE = "$context.timezone"
+"""Kept like a trait but not shown as one: the zone that the customer's device reported."""
+
 REMOVED = b"null"
 """The value of a trait that was removed: an observation like any other, so it can win or lose."""
 
@@ -61,20 +64,23 @@ Rule = Literal["only_value", "verified", "source_priority", "most_recent", "tie_
 
 
 class RunnerUp(NamedTuple):
-    """A value that did not survive. Times are RFC 3339 UTC; None means the trait was removed."""
+    """A value that did not survive. Times are RFC 3339 UTC; None means the trait was removed.
+    `refused` says why it could not survive at all."""
 
     value: Any
     source: str
     observed_at: str
+    refused: str | None = None
 
 
 class Provenance(NamedTuple):
-    """Where a trait's value comes from, and the rule by which it won over the next best."""
+    """Where a trait's value comes from, and the rule by which it won over the next best. Without a
+    source no value survived, and the rule says why."""
 
     value: Any
-    source: str
-    observed_at: str
-    rule: Rule
+    source: str | None
+    observed_at: str | None
+    rule: str
     runners_up: tuple[RunnerUp, ...]
 
 
@@ -90,6 +96,9 @@ class Candidate(NamedTuple):
     name: str
 
 
+Best = dict[str, Candidate]
+"""The survivor of each trait, by its name."""
+
 MAX_RUNNERS_UP = 10
 _ENCODE = msgspec.json.Encoder(order="deterministic").encode
 _DECODE = msgspec.json.Decoder().decode
@@ -98,6 +107,17 @@ _DECODE = msgspec.json.Decoder().decode
 def canonical(value: Any) -> bytes:
     """A trait's value as JSON with sorted keys: equal values are equal bytes."""
     return _ENCODE(value)
+
+
+def usable_values(traits: Mapping[str, Any]) -> dict[str, bytes]:
+    """The traits that a touchpoint states, as they are kept; those with an overlong name or value,
+    and names that only we use, are left out."""
+    values: dict[str, bytes] = {}
+    for name, value in traits.items():
+        encoded = canonical(value)
+        if len(name) <= MAX_NAME and len(encoded) <= MAX_VALUE_BYTES and name != CONTEXT_TIMEZONE:
+            values[name] = encoded
+    return values
 
 
 def observe(heard: Observations, said: Saying) -> bool:
@@ -129,14 +149,30 @@ def withdraw(heard: Observations, names: Collection[str]) -> None:
     heard[:] = [one for one in heard if one.values]
 
 
-def corrected(anchors: Iterable[Observations]) -> dict[str, str]:
-    """The traits that were rectified, and when: what was said of them until then is not kept."""
-    found: dict[str, str] = {}
+class Correction(NamedTuple):
+    """When a trait was rectified (RFC 3339 UTC), and the value it has since."""
+
+    at: str
+    value: bytes
+
+    def covers(self, occurred_at: str) -> bool:
+        """Whether what was said of the trait at this instant is not kept."""
+        return occurred_at <= self.at
+
+
+Corrections = dict[str, Correction]
+"""By the name of the trait."""
+
+
+def corrected(anchors: Iterable[Observations]) -> Corrections:
+    """The traits that were rectified: what was said of them until then is not kept."""
+    found: Corrections = {}
     for heard in anchors:
         for said in heard:
             if said.source == RECTIFICATION:
-                for name in said.values:
-                    found[name] = max(said.occurred_at, found.get(name, ""))
+                for name, value in said.values.items():
+                    one = Correction(said.occurred_at, value)
+                    found[name] = max(one, found.get(name, one))
     return found
 
 
@@ -165,11 +201,35 @@ def survivors(anchors: Iterable[Observations], policy: TraitPolicy) -> Mapping[s
     heard = [said for heard in anchors for said in heard]
     if len(heard) == 1:
         return heard[0].values
-    best: dict[str, Candidate] = {}
-    for challenger in candidates([heard], policy):
-        held = best.get(challenger.name)
-        if held is None or challenger > held:
-            best[challenger.name] = challenger
+    best: Best = {}
+    contest(best, heard, policy)
+    return values_of(best)
+
+
+def contest(best: Best, heard: Iterable[Saying], policy: TraitPolicy) -> None:
+    """Let the greater value of each trait win, in place."""
+    for said in heard:
+        source, occurred_at, touchpoint_id, verified, values = (
+            said.source, said.occurred_at, said.touchpoint_id, said.verified, said.values
+        )  # fmt: skip
+        trust = -policy.priority(source)
+        weight = (verified, trust, occurred_at, source, touchpoint_id)
+        for name, value in values.items():
+            held = best.get(name)
+            if held is None or (*weight, value, name) > held:
+                best[name] = Candidate(*weight, value, name)
+
+
+def challenge(best: Best, others: Best) -> None:
+    """Let the greater of each trait win, in place."""
+    for name, other in others.items():
+        held = best.get(name)
+        if held is None or other > held:
+            best[name] = other
+
+
+def values_of(best: Best) -> dict[str, bytes]:
+    """The surviving values by the names of their traits."""
     return {name: one.value for name, one in best.items()}
 
 

@@ -5,17 +5,22 @@ unites the tallies of two profiles and a split divides them, as with sums. `join
 commutative and associative, so order changes nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
+
+from services.profile.domain import kept as forms
+from services.profile.domain.kept import Kept
 
 
 class Tally(msgspec.Struct, array_like=True, gc=False):
     """One stream on one identifier: how many ever, and the newest instants (milliseconds since
-    1970, newest first), as many of them as any condition can ask for."""
+    1970, newest first), as many of them as any condition can ask for. A stream of values has what
+    it keeps of them instead."""
 
     count: int
     recent: list[int]
+    kept: Kept | None = None
 
 
 Tallies = dict[str, Tally]
@@ -34,7 +39,7 @@ def add(tally: Tally, at: int, keep: int) -> None:
         del recent[keep:]
 
 
-def join(tallies: Iterable[Tally], keep: int) -> Tally:
+def join(tallies: Sequence[Tally], keep: int) -> Tally:
     """Everything together, as a new value."""
     count = 0
     recent: list[int] = []
@@ -42,4 +47,5 @@ def join(tallies: Iterable[Tally], keep: int) -> Tally:
         count += tally.count
         recent += tally.recent
     recent.sort(reverse=True)
-    return Tally(count, recent[:keep])
+    kept = [tally.kept for tally in tallies if tally.kept is not None]
+    return Tally(count, recent[:keep], forms.join(kept) if kept else None)

@@ -17,7 +17,8 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class MembershipCause(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
-    """Why an update was sent: a membership or the persona changed. `at` is when it did.
+    """Why an update was sent: a membership, the persona, traits or groups changed. `at` is when.
+    `household` is the one now, `before` the one it had; `facts` are names.
 
     `backfill`: by a definition or by history, not because of something that just happened.
     `touchpoint_id` is the touchpoint that made the difference, if it was one.
@@ -30,6 +31,11 @@ class MembershipCause(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True
     persona: str | None = None
     before: str | None = None
     reason: str | None = None
+    traits: list[str] = []
+    household: str | None = None
+    account: str | None = None
+    linked: bool | None = None
+    facts: tuple[str, ...] = ()
     touchpoint_id: str | None = None
     backfill: bool = False
 
@@ -69,6 +75,11 @@ def tell_memberships(
             persona=change.persona,
             before=change.before,
             reason=change.reason,
+            traits=list(change.traits),
+            household=change.household,
+            account=change.account,
+            linked=change.linked,
+            facts=change.facts,
             touchpoint_id=touchpoint_id,
             backfill=backfill,
         )

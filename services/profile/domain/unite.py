@@ -6,9 +6,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from services.profile.domain.absorbed import Merge
-from services.profile.domain.assess import Change, assess
-from services.profile.domain.consent import consent_list
+from services.profile.domain.assess import Change, assess, epoch_of, regroup
 from services.profile.domain.definitions import NO_LOOK, Look
+from services.profile.domain.derive import derive_all
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.snapshot import Link
 from services.profile.domain.telling import Told, tell
@@ -64,9 +64,11 @@ def unite(
     """Merge two active profiles. `at` (RFC 3339 UTC) is when that was decided; `look` says what
     the one that stays is a member of now."""
     moved = tuple(sorted(loser.state.held))
-    before = consent_list(winner.state.consents), consent_list(loser.state.consents)
+    before = dict(winner.state.consents), dict(loser.state.consents)
     winner.absorb(loser)
-    changes = assess(winner, look, look.definitions.everyone, at=at)
+    derive_all(winner, look, epoch_of(winner, look.definitions))
+    changes, _ = regroup(winner, look.definitions)
+    changes += assess(winner, look, look.definitions.everyone, at=at)
     number = loser.seq + 1
     to_winner = tell(winner, cause, rules, Link("merged_from", loser.id, number), look=look)
     to_loser = tell(loser, cause, rules, Link("merged_into", winner.id, number), look=look)

@@ -1,50 +1,72 @@
 """A profile while a batch is folded into it: its state, and what is derived from it, kept fresh.
 
-Sums over all anchors, surviving traits and the parts of the snapshot are computed when they are
-first needed, and again only when a touchpoint changed them. None of it may depend on the batch: a
-profile that was stored and loaded in between must give the same bytes.
+Sums over all anchors, surviving traits, tallies and the parts of the snapshot are computed when
+they are first needed; after that a touchpoint adds its own, and a merge what the smaller side has,
+so that neither costs what the whole profile holds. None of it may depend on the batch: a profile
+that was stored and loaded in between must give the same bytes.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 
 from services.profile.domain import sums as totals
 from services.profile.domain.consent import most_restrictive
+from services.profile.domain.groups import (
+    KINDS,
+    Group,
+    Links,
+    accounts_of,
+    household_of,
+    id_of_facts,
+    lists_of,
+    say,
+)
+from services.profile.domain.held_keys import HeldKeys
 from services.profile.domain.identity import IdentityRules
+from services.profile.domain.linked import LinkedTo, linked_to
 from services.profile.domain.profile import (
     Held,
     Marks,
     ProfileState,
     Status,
     StoredProfile,
-    keys_by_type,
     observations,
-    strongest_first,
+    overlaid,
     sums,
 )
 from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH, Standing, unite
 from services.profile.domain.survivorship import (
+    MAX_TRAITS,
+    Best,
+    Corrections,
     Saying,
     TraitPolicy,
+    challenge,
+    contest,
     corrected,
     observe,
     survivors,
+    values_of,
     withdraw,
 )
-from services.profile.domain.tally import Tally, join
+from services.profile.domain.tally import Tally, add, join
 
 
 class WorkingProfile:
     """One profile of a fold. `status`, `seq`, `n_merges` and `state` are what will be stored."""
 
     __slots__ = (
-        "_by_type",
+        "_best",
         "_corrected",
+        "_keys",
+        "_survivors",
         "_tallies",
         "_total",
         "due_before",
         "facts_stored",
+        "groups",
         "head",
         "id",
+        "links_before",
         "live",
         "marked",
         "merged_into",
@@ -52,10 +74,12 @@ class WorkingProfile:
         "policy",
         "seq",
         "seq_before",
+        "spare_facts",
         "state",
         "status",
         "tail",
         "time_may_tell",
+        "unheard",
     )
 
     def __init__(self, stored: StoredProfile, policy: TraitPolicy) -> None:
@@ -67,7 +91,7 @@ class WorkingProfile:
         self.state: ProfileState = stored.state
         self.policy = policy
         self.marked = False
-        """Whether an identifier's marks changed, which nobody is told but which has to be kept."""
+        """Whether an identifier's marks or a value changed that has to be kept, told or not."""
         self.head: bytes | None = None
         """The part of the snapshot that says who it is; None when it has to be made anew."""
         self.tail: bytes | None = None
@@ -79,10 +103,23 @@ class WorkingProfile:
         self.time_may_tell = False
         """Whether the next instant at which time alone changes something has to be found anew."""
         self.due_before = None if stored.state.standing is None else stored.state.standing.due
+        self.links_before = linked_to(stored.state.standing)
+        """Its groups and lists as they are stored."""
+        self.groups: dict[str, Group] = {}
+        """What groups it was found to belong to since, by id."""
+        self.spare_facts: list[bytes] = []
+        """What a profile that was united with it knew of its own groups."""
+        self.unheard: set[str] = set()
+        """Those of them of which nothing is known yet that conditions read."""
         self._total: totals.Sums | None = None
-        self._tallies: dict[str, Tally | None] = {}
-        self._by_type: dict[str, list[str]] | None = None
-        self._corrected: Mapping[str, str] | None = None
+        self._tallies: dict[str, tuple[int, Tally | None]] = {}
+        """By stream: how many instants are kept, and the tally over all anchors."""
+        self._keys = HeldKeys(stored.state)
+        self._corrected: Corrections | None = None
+        """What was rectified; None: not asked yet."""
+        self._best: Best | None = None
+        """The surviving traits with what they won by, for the next merge; None: not asked yet."""
+        self._survivors: Mapping[str, bytes] | None = None
 
     @property
     def changed(self) -> bool:
@@ -104,28 +141,38 @@ class WorkingProfile:
 
     def tally(self, stream: str, keep: int) -> Tally | None:
         """The tally of a stream over all anchors; None where nothing was ever counted."""
-        if stream not in self._tallies:
+        known = self._tallies.get(stream)
+        if known is None:
             hung = [
                 held.events[stream]
                 for held in self.state.held.values()
                 if held.events is not None and stream in held.events
             ]
-            if len(hung) > 1:
-                self._tallies[stream] = join(hung, keep)
-            else:
-                self._tallies[stream] = hung[0] if hung else None
-        return self._tallies[stream]
+            known = self._tallies[stream] = keep, join(hung, keep) if hung else None
+        return known[1]
 
     def all_tallies(self) -> dict[str, Tally]:
-        """Every tally over all anchors, by stream; all instants that are held."""
+        """Every tally of instants over all anchors, by stream; all that are held."""
         streams: dict[str, list[Tally]] = {}
         for held in self.state.held.values():
             for stream, tally in (held.events or {}).items():
+                if tally.kept is not None:
+                    continue
                 streams.setdefault(stream, []).append(tally)
         return {
             stream: join(hung, sum(len(one.recent) for one in hung))
             for stream, hung in sorted(streams.items())
         }
+
+    def count_event(self, anchor: str, stream: str, at: int, keep: int) -> None:
+        """Count a touchpoint of an instant (milliseconds since 1970) in a stream, on its anchor."""
+        add(self.tally_of(anchor, stream), at, keep)
+        known = self._tallies.get(stream)
+        if known is not None and known[1] is not None:
+            add(known[1], at, known[0])
+            self._tell_tallies()
+        else:
+            self.forget_tally(stream)
 
     def tally_of(self, anchor: str, stream: str) -> Tally:
         """The tally of a stream on one anchor, to be added to; see `forget_tally`."""
@@ -138,15 +185,85 @@ class WorkingProfile:
         return tally
 
     def forget_tally(self, stream: str) -> None:
-        """A tally of the stream was added to: join them anew."""
+        """The tallies of the stream are others now: join them anew."""
         self._tallies.pop(stream, None)
+        self._tell_tallies()
+
+    def _tell_tallies(self) -> None:
         self.live = None
         self.facts_stored = False
         self.time_may_tell = True
 
+    def forget_consents(self) -> None:
+        """A consent changed: show it anew, and find anew when one expires."""
+        self.head = None
+        self.facts_stored = False
+        self.time_may_tell = True
+
+    def links_of(self, anchor: str) -> Links:
+        """What was said of groups and lists with an identifier it holds, to be added to."""
+        held = self.state.held[anchor]
+        if held.links is None:
+            held.links = Links()
+        return held.links
+
+    def all_links(self) -> list[Links]:
+        """The same of every identifier, as far as there is any."""
+        return [held.links for held in self.state.held.values() if held.links is not None]
+
+    def link(self, anchor: str, groups: Iterable[Group], at: str) -> bool:
+        """Hang what a touchpoint of instant `at` said of its groups on its anchor; whether it may
+        belong to others now: `find_links` says so."""
+        links, news = self.links_of(anchor), False
+        for group in groups:
+            news |= say(links, group, at)
+        return news
+
+    def find_links(self) -> LinkedTo:
+        """Find out anew what groups it belongs to and what lists it is on; as it was before."""
+        before = linked_to(self.state.standing)
+        standing, links = self.standing, self.all_links()
+        household, accounts = household_of(links), accounts_of(links)
+        now = LinkedTo(
+            None if household is None else household.id,
+            tuple(one.id for one in accounts),
+            tuple(lists_of(links)),
+        )
+        self.groups = {one.id: one for one in [*accounts, *([household] if household else [])]}
+        if now != before:
+            standing.household = now.household
+            standing.accounts, standing.lists = list(now.accounts), list(now.lists)
+            known = [*standing.group_facts.values(), *self.spare_facts]
+            standing.group_facts = {
+                kind: facts
+                for kind in sorted(KINDS)
+                for facts in known
+                if (id_ := now.group(kind)) is not None and id_of_facts(facts) == id_
+            }
+            self.unheard = self.lacking()
+            self.head = None
+            self.facts_stored = False
+        return before
+
+    def lacking(self) -> set[str]:
+        """The groups that conditions read and of which nothing is known yet."""
+        standing = self.standing
+        ids = {kind: standing.group(kind) for kind in KINDS if kind not in standing.group_facts}
+        return {id_ for id_ in ids.values() if id_ is not None}
+
+    @property
+    def links_now(self) -> LinkedTo:
+        """What groups it belongs to and what lists it is on."""
+        return linked_to(self.state.standing)
+
     def look_again(self) -> None:
         """Let the sweeper decide its memberships anew, with the history: at once."""
         self.standing.epoch, self.standing.due = UNKNOWN_EPOCH, AT_ONCE
+
+    def forget_group_facts(self) -> None:
+        """What is known of a group changed: show it anew."""
+        self.head = None
+        self.facts_stored = False
 
     def forget_standing(self) -> None:
         """The standing changed: show it anew."""
@@ -158,36 +275,33 @@ class WorkingProfile:
         return len(self.state.held)
 
     def types(self) -> Collection[str]:
-        return self._keys_by_type()
+        return self._keys.by_type()
 
     def keys_of(self, type_: str) -> Collection[str]:
-        return self._keys_by_type().get(type_, ())
+        return self._keys.by_type().get(type_, ())
 
-    def first_seen_at(self, key: str) -> str:
-        return self.state.held[key].first_seen_at
+    def first_seen_between(self, type_: str, start: str, end: str) -> int:
+        return self._keys.first_seen_between(type_, start, end)
 
     def holds(self, key: str) -> bool:
         return key in self.state.held
 
     def kept_apart(self) -> Collection[str]:
-        return {
-            key
-            for held in self.state.held.values()
-            if held.marks is not None
-            for key in held.marks.apart
-        }
+        return self._keys.apart()
 
     def marks_of(self, key: str) -> Marks:
         """The marks of an identifier it holds, to be changed in place; the change is kept."""
         self.marked = True
+        self._keys.marked()
         held = self.state.held[key]
         if held.marks is None:
             held.marks = Marks()
         return held.marks
 
-    def strongest_first(self, rules: IdentityRules, limit: int) -> list[str]:
-        """At most `limit` identifiers: by type priority, within a type the one seen last first."""
-        return strongest_first(self.state, self._keys_by_type(), rules, limit)
+    def shown_keys(self, rules: IdentityRules) -> list[str]:
+        """The identifiers that a snapshot lists: by type priority, within a type the one seen last
+        first."""
+        return self._keys.shown(rules)
 
     def strongest_key(self, rules: IdentityRules) -> str:
         """The identifier that facts hang on when a touchpoint has none of its own."""
@@ -200,9 +314,34 @@ class WorkingProfile:
             self._total = totals.join(sums(self.state))
         return self._total
 
+    @property
+    def has_derived(self) -> bool:
+        """Whether it has values of declared or computed traits."""
+        standing = self.state.standing
+        return standing is not None and bool(standing.computed or standing.traits)
+
+    def observed(self) -> Mapping[str, bytes]:
+        """The surviving value of each trait over all anchors, if none was declared."""
+        if self._survivors is None:
+            if self._best is None:
+                self._survivors = survivors(observations(self.state), self.policy)
+            else:
+                self._survivors = values_of(self._best)
+        return self._survivors
+
     def survivors(self) -> Mapping[str, bytes]:
         """The surviving value of each trait over all anchors."""
-        return survivors(observations(self.state), self.policy)
+        return overlaid(self.observed(), self.state)
+
+    def forget_computed(self) -> None:
+        """A computed trait that people defined has another value: store it."""
+        self.marked = True
+
+    def forget_traits(self) -> None:
+        """A declared trait has another value: show and store it."""
+        self.tail = None
+        self.facts_stored = False
+        self.marked = True
 
     def see(self, key: str, occurred_at: str) -> None:
         """An identifier was seen; a new one is kept from now on."""
@@ -210,16 +349,17 @@ class WorkingProfile:
         held = state.held.get(key)
         if held is None:
             state.held[key] = Held(occurred_at, occurred_at)
-            if self._by_type is not None:
-                self._by_type.setdefault(key.partition("\0")[0], []).append(key)
+            self._keys.added(key, occurred_at)
             self.head = None
             return
         if occurred_at < held.first_seen_at:
             held.first_seen_at = occurred_at
+            self._keys.earlier(key)
         if occurred_at > held.last_seen_at:
             held.last_seen_at = occurred_at
             if len(state.held) > 1:
                 self.head = None
+                self._keys.seen(key)
 
     def count(
         self, anchor: str, occurred_at: str, order: bool, revenue: totals.Revenue | None
@@ -242,46 +382,72 @@ class WorkingProfile:
         held = self.state.held[anchor]
         if held.traits is None:
             held.traits = []
-        if self._corrected is None:
-            self._corrected = corrected(observations(self.state))
-        for name in self._corrected.keys() & said.values.keys():
-            if said.occurred_at <= self._corrected[name]:
+        corrections = self.corrections()
+        for name in corrections.keys() & said.values.keys():
+            if corrections[name].covers(said.occurred_at):
                 del said.values[name]
         if observe(held.traits, said):
-            self.tail = None
+            self.tail = self._survivors = None
             self.facts_stored = False
+            if self._best is not None:
+                if sum(len(one.values) for one in held.traits) < MAX_TRAITS:
+                    contest(self._best, [said], self.policy)
+                else:  # what came later by name may be gone
+                    self._best = None
 
-    def rectify(self, anchor: str, said: Saying) -> None:
-        """Forget what was ever said of these traits, and hang what is right on an identifier."""
+    def corrections(self) -> Corrections:
+        """The traits that were rectified, over all anchors."""
+        if self._corrected is None:
+            self._corrected = corrected(observations(self.state))
+        return self._corrected
+
+    def rectify(self, anchor: str, said: Saying, streams: Iterable[str]) -> None:
+        """Forget what was ever said of these traits, also in the streams of those that are
+        declared, and hang what is right on an identifier."""
         for held in self.state.held.values():
             if held.traits is not None:
                 withdraw(held.traits, said.values)
+            for stream in streams:
+                if held.events is not None and held.events.pop(stream, None) is not None:
+                    self.forget_tally(stream)
         self._corrected = None
         held = self.state.held[anchor]
         if held.traits is None:
             held.traits = []
         observe(held.traits, said)
-        self.tail = None
+        self.tail = self._best = self._survivors = None
         self.facts_stored = False
 
     def absorb(self, loser: "WorkingProfile") -> None:
         """Take over everything the loser holds; the loser stays behind, empty and merged."""
         mine, theirs = self.state, loser.state
-        total = totals.join(one for one in (self.total, loser.total) if one is not None)
-        by_type = self._keys_by_type()
-        for name, keys in loser._keys_by_type().items():  # noqa: SLF001 - another one of these
-            by_type.setdefault(name, []).extend(keys)
+        self._join(loser)
         mine.held.update(theirs.held)
         mine.consents = most_restrictive(mine.consents, theirs.consents)
         mine.created_at = min(mine.created_at, theirs.created_at)
         mine.last_seen_at = max(mine.last_seen_at, theirs.last_seen_at)
         self.n_merges += loser.n_merges + 1
+        self.spare_facts = list(loser.standing.group_facts.values())
         mine.standing = unite(self.standing, loser.standing)
         theirs.held, theirs.consents, theirs.standing = {}, {}, None
         loser.status, loser.merged_into = "merged", self.id
-        self.forget_derived()
-        self._total, self._by_type = total, by_type
         loser.forget_derived()
+
+    def _join(self, loser: "WorkingProfile") -> None:
+        """Join what is derived of both, by what the smaller one has."""
+        self.head = self.tail = self.live = self._survivors = self._corrected = None
+        self.time_may_tell = True
+        self.facts_stored = False
+        self._total = totals.join(one for one in (self.total, loser.total) if one is not None)
+        self._keys.join(loser._keys)  # noqa: SLF001 - another one of these
+        mine, theirs = self._best_known(), loser._best_known()  # noqa: SLF001 - as above
+        large, small = (mine, theirs) if len(mine) >= len(theirs) else (theirs, mine)
+        challenge(large, small)
+        self._best = large
+        for stream, (keep, tally) in self._tallies.items():
+            other = loser.tally(stream, keep)
+            both = [one for one in (tally, other) if one is not None]
+            self._tallies[stream] = keep, join(both, keep) if both else None
 
     def give(self, other: "WorkingProfile", keys: Iterable[str]) -> None:
         """Hand identifiers over to another profile, with every fact that hangs on them.
@@ -299,15 +465,20 @@ class WorkingProfile:
     def forget_derived(self) -> None:
         """Compute everything that is derived from the state anew."""
         self.head = self.tail = self.live = None
-        self._total = self._by_type = self._corrected = None
+        self._total = None
+        self._keys.forget()
+        self._best = self._survivors = self._corrected = None
         self._tallies = {}
         self.time_may_tell = True
         self.facts_stored = False
 
-    def _keys_by_type(self) -> dict[str, list[str]]:
-        if self._by_type is None:
-            self._by_type = keys_by_type(self.state)
-        return self._by_type
+    def _best_known(self) -> Best:
+        if self._best is None:
+            self._best = {}
+            newest_first = reversed(self.state.held.values())
+            heard = (said for held in newest_first if held.traits for said in held.traits)
+            contest(self._best, heard, self.policy)
+        return self._best
 
 
 def _last_seen_at(held: Held) -> str:

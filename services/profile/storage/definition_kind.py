@@ -8,3 +8,4 @@ class Kind(StrEnum):
 
     SEGMENT = "segment"
     PERSONA = "persona"
+    TRAIT = "trait"

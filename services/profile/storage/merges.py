@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorbed import Merge
+from services.profile.domain.consent import ConsentRecord, Consents, Said, about
 from services.profile.storage.identifiers import identifier_id
 from shared.contracts.profile_update import Consent
 from shared.contracts.touchpoint import Identifier
@@ -122,8 +123,8 @@ class Undoable(NamedTuple):
     loser: str
     cause: dict[str, Any]
     moved: list[str]
-    winner_consents: list[Consent]
-    loser_consents: list[Consent]
+    winner_consents: Consents
+    loser_consents: Consents
     undone_at: datetime | None
 
 
@@ -146,7 +147,19 @@ _MOVED_LATER = text(
     """
 )
 _UNDO = text("UPDATE merge SET undone_at = :at WHERE id = CAST(:id AS uuid)")
-_before_decoder = msgspec.json.Decoder(dict[str, list[Consent]])
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    """A consent as it is kept in the log."""
+
+    purpose: str
+    channel: str
+    record: ConsentRecord
+
+
+_before_decoder = msgspec.json.Decoder(dict[str, list[msgspec.Raw]])
+_kept_decoder = msgspec.json.Decoder(_Kept)
+_wire_decoder = msgspec.json.Decoder(Consent)
 
 
 async def read(tx: AsyncConnection, merge_id: str) -> Undoable | None:
@@ -163,8 +176,8 @@ async def read(tx: AsyncConnection, merge_id: str) -> Undoable | None:
         str(loser),
         msgspec.json.decode(cause) if isinstance(cause, str | bytes) else cause,
         [str(one) for one in moved],
-        consents["winner"],
-        consents["loser"],
+        _records(consents["winner"]),
+        _records(consents["loser"]),
         undone_at,
     )
 
@@ -187,5 +200,24 @@ async def undo(tx: AsyncConnection, merge_id: str, *, at: datetime) -> None:
 
 def _consents_before(merge: Merge) -> str:
     return msgspec.json.encode(
-        {"winner": merge.winner_consents, "loser": merge.loser_consents}
+        {"winner": _kept(merge.winner_consents), "loser": _kept(merge.loser_consents)}
     ).decode()
+
+
+def _kept(consents: Consents) -> list[_Kept]:
+    return [_Kept(*about(key), record) for key, record in consents.items()]
+
+
+def _records(listed: Sequence[msgspec.Raw]) -> Consents:
+    """The records; before they had proofs, merges kept them as they are on the wire."""
+    found: Consents = {}
+    for raw in listed:
+        if bytes(raw).startswith(b"["):
+            kept = _kept_decoder.decode(raw)
+            found[f"{kept.purpose}\0{kept.channel}"] = kept.record
+        else:
+            one = _wire_decoder.decode(raw)
+            said: Said = "denied" if one.status == "denied" else "granted"
+            record = ConsentRecord(said, one.at or "", one.basis)
+            found[f"{one.purpose}\0{one.channel}"] = record
+    return found

@@ -6,15 +6,19 @@ from sqlalchemy import BigInteger, Integer, Text, cast, func, literal, select, t
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.profile.domain.compile_definitions import needed_streams, stream_of
 from services.profile.domain.definitions import Definitions
 from services.profile.domain.profile import StoredProfile, decode_state
+from services.profile.domain.streams import needed_streams, stream_of
 from services.profile.storage.tables import profile
 from shared.conditions.leaves import leaf_hash
 from shared.conditions.sql import SqlFacts, sql_condition
 from shared.conditions.tree import Condition, EventCount
 from shared.conditions.windows import milliseconds
 
+_NOW_TEXT = func.to_char(
+    func.timezone("UTC", select(func.clock.now()).scalar_subquery()),
+    'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"',
+)
 _NOW = func.floor(func.extract("epoch", select(func.clock.now()).scalar_subquery()) * 1000)
 
 
@@ -32,11 +36,18 @@ def row_facts() -> SqlFacts:
     """Where conditions find their facts in a row of `profile`."""
     facts = profile.c.facts
     return SqlFacts(
-        roots={"profile": facts["traits"], "computed": profile.c.computed},
+        roots={
+            "profile": facts["traits"],
+            "computed": profile.c.computed,
+            "household": facts["household"],
+            "account": facts["account"],
+            "links": facts["links"],
+        },
         segments=facts["segments"],
         persona=facts["persona"].astext,
         consents=facts["consents"],
         count=_count,
+        now=_NOW_TEXT,
     )
 
 

@@ -2,20 +2,30 @@
 
 The revisions in `migrations/` are what creates them; a test compares the two.
 
-`profile`              one row for each person; `state` is an encoded ProfileState
+`profile`              one row for each person; `state` is an encoded ProfileState; `first_last`
+                       and `last_first` are the name as it is searched
 `identifier`           (type, value) -> profile; `id` is derived from type and value
 `touchpoint`           deduplication and history in one; `anchor` is the identifier it hangs on
 `touchpoint_duplicate` other raw records that carried the id of a touchpoint
 `touchpoint_counter`   how many of a source were applied and came again, in shards
 `audience_job`         events that go to an audience, and how far each has come
 `merge`                which profile went into which, why, and which identifiers moved
-`segment`, `persona`   drafts, with their versions in `…_version`
+`segment`, `persona`,
+`trait`                drafts, with their versions in `…_version`
 `definition`           which of them are in force, and since which epoch
 `definition_epoch`     counts the changes of what is in force; `floor`: all profiles know that one
 `event_stream`         the touchpoints that are counted for event leaves, and how many are kept
 `event_leaf`           event leaves that others than segments and personas asked for
 `definition_job`       one change on its way to all profiles
+`consent_change`       what was said about consents: by whom, where, with which proof; `at` is when
+`consent_purpose`, `opt_out_rules` drafts, with their versions in `…_version`
 `deadline`             when time alone can change what a profile is a member of
+`evidence`             each step that changed who is who, by number: what `verify` goes by
+`cannot_link`          pairs of identifiers that never come to one profile again
+`identity_rules`       the draft, with its versions in `…_version`; `config_epoch` counts changes
+`link_run`             searches for profiles that may be one person; at most one is open
+`link_suggestion`      pairs that were found, and `link_verdict` what a person said of them
+`export`, `export_part` who asked for whom, how far it has come, and the ids it found
 """
 
 from pathlib import Path
@@ -37,10 +47,14 @@ from sqlalchemy import (
     Sequence,
     Table,
     Text,
+    UniqueConstraint,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+from services.profile.storage.consent_tables import consent_tables
+from services.profile.storage.group_tables import group_tables
 from services.profile.storage.privacy_tables import privacy_tables
 from shared.postgres.access_tables import access_tables
 from shared.postgres.tables import stream_tables
@@ -66,7 +80,16 @@ profile = Table(
     Column("last_seen_at", DateTime(timezone=True), nullable=False),
     Column("facts", JSONB),
     Column("computed", JSONB),
+    Column("first_last", Text(collation="C")),
+    Column("last_first", Text(collation="C")),
 )
+for name in ("first_last", "last_first"):
+    Index(
+        f"profile_{name}",
+        profile.c[name],
+        profile.c.id,
+        postgresql_where=(profile.c.status == "active") & (profile.c[name] != ""),
+    )
 
 identifier = Table(
     "identifier",
@@ -77,6 +100,8 @@ identifier = Table(
     Column("profile_id", UUID, nullable=False),
     Column("status", Text, nullable=False, server_default=text("'active'")),
 )
+
+Index("identifier_search", func.lower(identifier.c.value.collate("C")))
 
 touchpoint = Table(
     "touchpoint",
@@ -175,7 +200,7 @@ Index("merge_winner", merge.c.winner, merge.c.winner_seq)
 Index("merge_loser", merge.c.loser)
 
 
-for kind in ("segment", "persona"):
+for kind in ("segment", "persona", "trait"):
     Table(
         kind,
         metadata,
@@ -370,6 +395,13 @@ link_run = Table(
     Column("attempt", Integer, nullable=False, server_default=text("0")),
     Column("claimed_until", DateTime(timezone=True)),
 )
+Index(
+    "link_run_open",
+    text("(true)"),
+    _table=link_run,
+    unique=True,
+    postgresql_where=link_run.c.status.in_(["queued", "running"]),
+)
 
 link_suggestion = Table(
     "link_suggestion",
@@ -382,6 +414,7 @@ link_suggestion = Table(
     Column("status", Text, nullable=False, server_default=text("'open'")),
     Column("run", BigInteger, nullable=False),
     Column("found_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("profile_a", "profile_b"),
 )
 Index("link_suggestion_score", link_suggestion.c.score.desc(), link_suggestion.c.id.desc())
 Index("link_suggestion_profile_b", link_suggestion.c.profile_b)
@@ -400,4 +433,42 @@ link_verdict = Table(
     Column("at", DateTime(timezone=True), nullable=False),
 )
 
+export = Table(
+    "export",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("condition", JSONB, nullable=False),
+    Column("fields", ARRAY(Text), nullable=False),
+    Column("format", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'waiting'")),
+    Column("position", UUID, nullable=False, server_default=text(f"'{NIL}'")),
+    Column("of", BigInteger),
+    Column("examined", BigInteger, nullable=False, server_default=text("0")),
+    Column("matched", BigInteger, nullable=False, server_default=text("0")),
+    Column(
+        "created_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=text("clock_timestamp()"),
+    ),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("error", Text),
+    Column("who", Text, nullable=False),
+    Column("who_name", Text, nullable=False),
+)
+Index(
+    "export_open", export.c.created_at, export.c.id, postgresql_where=export.c.finished_at.is_(None)
+)
+Index("export_newest", export.c.created_at.desc(), export.c.id.desc())
+
+export_part = Table(
+    "export_part",
+    metadata,
+    Column("export_id", UUID, ForeignKey("export.id", ondelete="CASCADE"), primary_key=True),
+    Column("last", UUID, primary_key=True),
+    Column("ids", ARRAY(UUID), nullable=False),
+)
+consent_tables(metadata)
+group_tables(metadata)
 privacy_tables(metadata)

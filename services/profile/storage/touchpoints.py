@@ -166,6 +166,7 @@ _TIMELINE = text(
         SELECT id, occurred_at, body
           FROM touchpoint
          WHERE touchpoint.anchor = held.anchor AND reason IS NULL
+           AND (occurred_at, id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS uuid))
            AND (occurred_at, id) < (CAST(:before_at AS timestamptz), CAST(:before_id AS uuid))
          ORDER BY occurred_at DESC, id DESC
          LIMIT :limit
@@ -174,8 +175,65 @@ _TIMELINE = text(
      LIMIT :limit
     """
 )
-_END_OF_TIME = datetime.fromisoformat("9999-12-31T23:59:59.999999+00:00")
-_LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+_SOME = text(
+    """
+    SELECT found.id, found.occurred_at, found.body
+      FROM unnest(CAST(:anchors AS uuid[])) AS held (anchor)
+     CROSS JOIN LATERAL (
+        SELECT id, occurred_at, body
+          FROM touchpoint
+         CROSS JOIN LATERAL (
+               SELECT CASE WHEN position('\\u0000' IN convert_from(body, 'UTF8')) = 0
+                           THEN CAST(convert_from(body, 'UTF8') AS json) END AS said
+               OFFSET 0
+         ) AS read
+         WHERE touchpoint.anchor = held.anchor
+           AND (occurred_at, id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS uuid))
+           AND (occurred_at, id) < (CAST(:before_at AS timestamptz), CAST(:before_id AS uuid))
+           AND (cardinality(CAST(:types AS text[])) = 0
+                OR said ->> 'type' = ANY (CAST(:types AS text[])))
+           AND (cardinality(CAST(:channels AS text[])) = 0
+                OR said ->> 'channel' = ANY (CAST(:channels AS text[])))
+           AND (cardinality(CAST(:sources AS text[])) = 0
+                OR said ->> 'source' = ANY (CAST(:sources AS text[])))
+           AND said ->> 'type' <> ALL (CAST(:without AS text[]))
+         ORDER BY occurred_at DESC, id DESC
+         LIMIT :limit
+     ) AS found
+     ORDER BY found.occurred_at DESC, found.id DESC
+     LIMIT :limit
+    """
+)
+"""A body with U+0000 would be no text to PostgreSQL; ingest takes none."""
+_OLDEST_FIRST = {
+    newest: text(newest.text.replace(" DESC", " ASC")) for newest in (_TIMELINE, _SOME)
+}
+_FIRST_ID = "00000000-0000-0000-0000-000000000000"
+BEGINNING = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
+END = datetime.fromisoformat("9999-12-31T23:59:59.999999+00:00")
+
+Position = tuple[datetime, str]
+"""(occurred_at, id): the place of a touchpoint in a timeline."""
+
+
+class Only(NamedTuple):
+    """Which touchpoints are asked for; what is empty does not matter. `without` are types that are
+    not; `since` is among the instants, `until` is not."""
+
+    types: Sequence[str] = ()
+    channels: Sequence[str] = ()
+    sources: Sequence[str] = ()
+    without: Sequence[str] = ()
+    since: datetime = BEGINNING
+    until: datetime = END
+
+    @property
+    def names_some(self) -> bool:
+        """Whether it asks for more than a span of time."""
+        return bool(self.types or self.channels or self.sources or self.without)
+
+
+EVERY = Only()
 
 
 async def timeline(
@@ -183,17 +241,28 @@ async def timeline(
     anchors: Sequence[str],
     *,
     limit: int,
-    before: tuple[datetime, str] | None = None,
+    before: Position | None = None,
+    only: Only = EVERY,
+    oldest_first: bool = False,
 ) -> list[StoredTouchpoint]:
-    """Touchpoints that hang on the identifiers (by id), newest first.
+    """Touchpoints that hang on the identifiers (by id), newest first unless said otherwise.
 
-    `before` is (occurred_at, id) of the last one of the page before.
+    `before` is the position of the last one of the page before. An index leads to them; by type,
+    channel and source those of the span are read one after another until there are enough.
     """
-    before_at, before_id = before or (_END_OF_TIME, _LAST_ID)
-    rows = await tx.execute(
-        _TIMELINE,
-        {"anchors": anchors, "before_at": before_at, "before_id": before_id, "limit": limit},
-    )
+    begin, end = (only.since, _FIRST_ID), (only.until, _FIRST_ID)
+    if before is not None and oldest_first:
+        begin = max(begin, before)
+    elif before is not None:
+        end = min(end, before)
+    values: dict[str, object] = {"anchors": anchors, "limit": limit}
+    values |= {"after_at": begin[0], "after_id": begin[1]}
+    values |= {"before_at": end[0], "before_id": end[1]}
+    if only.names_some:
+        values |= {"types": list(only.types), "channels": list(only.channels)}
+        values |= {"sources": list(only.sources), "without": list(only.without)}
+    statement = _SOME if only.names_some else _TIMELINE
+    rows = await tx.execute(_OLDEST_FIRST[statement] if oldest_first else statement, values)
     return [StoredTouchpoint(str(row[0]), row[1], row[2]) for row in rows]
 
 

@@ -24,9 +24,11 @@ from services.profile.domain.definitions import Look
 from services.profile.domain.evidence import encode_notes
 from services.profile.domain.identity import stand_in, usable
 from services.profile.storage import (
+    consent_history,
     counters,
     deadlines,
     evidence,
+    groups,
     identifiers,
     merges,
     profiles,
@@ -59,7 +61,7 @@ POINTS = (
 )
 """Where a test may kill the worker."""
 
-BREATH_SECONDS = 0.01
+BREATH_SECONDS = 0.002
 """So long a fold keeps the process for itself."""
 
 TRIES = 3
@@ -283,10 +285,13 @@ def _type_and_value(key: str) -> tuple[str, str]:
 
 async def _write(tx: AsyncConnection, absorbed: Absorbed, ids: _Ids) -> None:
     await profiles.write(tx, absorbed.changed)
+    await consent_history.append_said(tx, absorbed.said)
     await deadlines.write(tx, absorbed.changed)
     await identifiers.move(tx, {ids.of(key): to for key, to in absorbed.moved.items()})
     await identifiers.share(tx, [ids.of(key) for key in absorbed.shared])
     await merges.insert(tx, absorbed.merges)
+    await groups.write(tx, absorbed.changed)
+    await groups.hear(tx, absorbed.calls)
     await touchpoints.anchor(
         tx,
         {

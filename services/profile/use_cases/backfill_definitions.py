@@ -23,6 +23,10 @@ from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.observability import metrics
 from shared.postgres import outbox
 from shared.postgres.transaction import transaction
+from shared.runtime.crash import crash_point
+
+CRASH_POINTS = ("profile.definitions_moved", "profile.definitions_committed")
+"""Where a test may kill the sweeper."""
 
 MOST_FRAMES = 100
 """With more in the outbox a job waits: what the workers publish must not stand behind it."""
@@ -63,6 +67,8 @@ class BackfillDefinitions:
             if job.status == "waiting":
                 await definition_jobs.start(tx, job.epoch)
             changed = await self._move(tx, job, look, limit)
+            crash_point("profile.definitions_moved")
+        crash_point("profile.definitions_committed")
         metrics.SEGMENT_CHANGES.inc(changed)
         return 1
 

@@ -12,7 +12,7 @@ from services.profile.domain.profile import StoredProfile
 from services.profile.domain.replay import Decision, encode_decision
 from services.profile.domain.telling import Told
 from services.profile.domain.working_profile import WorkingProfile
-from services.profile.storage import deadlines, evidence, identifiers, profiles
+from services.profile.storage import deadlines, evidence, groups, identifiers, profiles
 from services.profile.use_cases.read_profile import absent
 from shared.contracts.topics import Topics
 from shared.errors import Infrastructure
@@ -56,6 +56,7 @@ async def carry_out(
     await profiles.write(tx, changed)
     await deadlines.write(tx, changed)
     await identifiers.move(tx, {identifiers.identifier_id(key): to for key, to in moved.items()})
+    await groups.write(tx, changed)
     await evidence.add_decision(
         tx,
         rules=rules.identity.version,

@@ -1,4 +1,4 @@
-"""Save, check, publish and archive segments and personas, and register event leaves.
+"""Save, check, publish and archive segments, personas and traits, and register event leaves.
 
 Publishing puts a definition in force for every worker at once: it waits for the batches that are
 under way, and every later one decides by it. Those who are looked at already follow in the
@@ -10,13 +10,16 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.profile.domain.compile_definitions import CircleError, Needed, needed_streams
+from services.profile.domain.compile_definitions import CircleError, computed_in
+from services.profile.domain.condition_types import check_traits
 from services.profile.domain.definitions import Definitions
-from services.profile.domain.segment import Persona, Segment, parse_persona, parse_segment
+from services.profile.domain.segment import Persona, Segment, is_static
+from services.profile.domain.streams import key_of_declared, needed_streams
+from services.profile.domain.trait import ComputedTrait, DeclaredTrait, Trait, TraitsInForce
 from services.profile.storage import definition_jobs, definitions
 from services.profile.storage.definition_kind import Kind
 from services.profile.storage.definitions import LeafRow, Row, State, Stored, StreamRow
-from services.profile.use_cases.live_definitions import compiled
+from services.profile.use_cases.live_definitions import compiled, parse_definition, traits_of
 from shared import clock
 from shared.conditions.leaves import leaf_hash, leaves_of
 from shared.conditions.mistakes import did_you_mean
@@ -26,18 +29,22 @@ from shared.errors import Conflict, NotFound, Problem, Unprocessable
 from shared.postgres import audit, drafts
 from shared.postgres.documents import publish_document, save_document
 from shared.postgres.drafts import Body, Draft, Status
+from shared.postgres.epochs import bump_epoch
 from shared.postgres.transaction import transaction
 
 MAX_IN_FORCE = 1_000
-"""Segments and personas together, and event leaves beside them."""
+"""Segments, personas and traits together, and event leaves beside them."""
+MAX_COMPUTED = 50
+MAX_DECLARED = 200
 LEAVES = "leaves"
 
 
-def parse(kind: Kind, key: str, body: Body) -> Segment | Persona:
+Definition = Segment | Persona | Trait
+
+
+def parse(kind: Kind, key: str, body: Body) -> Definition:
     """The definition in a body. Raises Unprocessable with every mistake."""
-    if kind is Kind.SEGMENT:
-        return parse_segment(body, key=key)
-    return parse_persona(body, key=key)
+    return parse_definition(kind, key, body)
 
 
 async def save(
@@ -102,16 +109,26 @@ async def publish(
         published = await publish_document(tx, kind, draft, who=who)
         state = await definitions.exclude(tx)
         stored = await definitions.load(tx)
+        _stays_what_it_is(stored, definition)
         after = _with(stored, kind, key, draft.body)
         _check(state, after, kind, definition)
         epoch = await definitions.bump(tx)
         await definitions.put(tx, kind, key, draft.body, since=epoch)
         await _put_streams(tx, after, stored, epoch)
         await definition_jobs.insert(tx, epoch=epoch, kind=kind, key=key)
+        if kind is Kind.TRAIT:
+            await bump_epoch(tx)
         return published
 
 
-async def archive(engine: AsyncEngine, kind: Kind, key: str, *, who: audit.Who) -> Draft:
+async def archive(
+    engine: AsyncEngine,
+    kind: Kind,
+    key: str,
+    *,
+    may_replace: Callable[[int | None], None],
+    who: audit.Who,
+) -> Draft:
     """The key, out of force for good: its members leave in the background.
 
     Raises NotFound, and Conflict while something in force refers to it.
@@ -120,6 +137,7 @@ async def archive(engine: AsyncEngine, kind: Kind, key: str, *, who: audit.Who) 
         before = await drafts.lock(tx, kind, key)
         if before is None:
             raise NotFound(f"There is no {kind} {key}.")
+        may_replace(before.draft_version)
         if before.status is Status.ARCHIVED:
             return before
         now = clock.now()
@@ -138,17 +156,16 @@ async def archive(engine: AsyncEngine, kind: Kind, key: str, *, who: audit.Who) 
         after = _with(stored, kind, key, None)
         if len(after.rows) == len(stored.rows):
             return archived  # it was never in force
-        users = [
-            row.key
-            for row in after.rows
-            if key in _named(parse(Kind(row.kind), row.key, row.body).condition, kind)
-        ]
+        live = next(row.body for row in stored.rows if (row.kind, row.key) == (kind, key))
+        users = _users(after, kind, key, parse(kind, key, live))
         if users:
             raise Conflict(f"{kind} {key} is used by {', '.join(sorted(users)[:10])}.")
         epoch = await definitions.bump(tx)
         await definitions.put(tx, kind, key, None, since=epoch)
         await _put_streams(tx, after, stored, epoch)
         await definition_jobs.insert(tx, epoch=epoch, kind=kind, key=key)
+        if kind is Kind.TRAIT:
+            await bump_epoch(tx)
         return archived
 
 
@@ -193,6 +210,18 @@ async def register_leaves(
         return [leaf_hash(leaf) for leaf in leaves]
 
 
+def _stays_what_it_is(stored: Stored, definition: Segment | Persona | Trait) -> None:
+    """Raises Conflict where a static list would become a condition, or the other way round."""
+    if not isinstance(definition, Segment):
+        return
+    for row in stored.rows:
+        if (row.kind, row.key) == (Kind.SEGMENT, definition.key):
+            if is_static(row.body) and not definition.static:
+                raise Conflict(f"segment {row.key} is a static list: it takes no condition.")
+            if definition.static and not is_static(row.body):
+                raise Conflict(f"segment {row.key} has a condition: it is no static list.")
+
+
 def _with(stored: Stored, kind: Kind, key: str, body: Body | None) -> Stored:
     rows = [row for row in stored.rows if (row.kind, row.key) != (kind, key)]
     if body is not None:
@@ -200,17 +229,28 @@ def _with(stored: Stored, kind: Kind, key: str, body: Body | None) -> Stored:
     return Stored(rows, stored.leaves, stored.streams)
 
 
-def _check(state: State, after: Stored, kind: Kind, definition: Segment | Persona) -> Definitions:
+def _users(after: Stored, kind: Kind, key: str, gone: Definition) -> list[str]:
+    """The keys of what is in force and refers to the definition that goes."""
+    others = [parse(Kind(row.kind), row.key, row.body) for row in after.rows]
+    conditions = {one.key: one.condition for one in others if isinstance(one, Segment | Persona)}
+    if isinstance(gone, ComputedTrait):
+        return [name for name, one in conditions.items() if gone.name in set(computed_in(one))]
+    if kind is Kind.TRAIT:
+        return []
+    return [name for name, one in conditions.items() if key in _named(one, kind)]
+
+
+def _check(state: State, after: Stored, kind: Kind, definition: Definition) -> Definitions:
     """Compile what would be in force. Raises Unprocessable."""
     problems = []
     if len(after.rows) > MAX_IN_FORCE:
         problems.append(Problem("", "too_many", f"at most {MAX_IN_FORCE} are in force"))
-    for of_kind in Kind:
-        there = {row.key for row in after.rows if row.kind == of_kind}
-        for name in sorted(_named(definition.condition, of_kind) - there):
-            hint = did_you_mean(name, sorted(there))
-            message = f"no {of_kind} {name[:100]} is in force.{hint}"
-            problems.append(Problem("condition", f"unknown_{of_kind}", message))
+    traits = traits_of(after.rows)
+    if isinstance(definition, Segment | Persona):
+        problems += _check_names(after, definition)
+        problems += check_traits(definition.condition, traits)
+    else:
+        problems += _check_trait(after, definition, traits)
     if problems:
         raise Unprocessable(f"{kind} {definition.key} cannot be published", problems)
     try:
@@ -219,6 +259,47 @@ def _check(state: State, after: Stored, kind: Kind, definition: Segment | Person
         names = ["the personas" if name.startswith("$") else name for name in error.path]
         problem = Problem("condition", "circle", f"it would refer to itself: {' → '.join(names)}")
         raise Unprocessable(f"{kind} {definition.key} closes a circle", [problem]) from None
+
+
+def _check_names(after: Stored, definition: Segment | Persona) -> list[Problem]:
+    problems = []
+    for of_kind in (Kind.SEGMENT, Kind.PERSONA):
+        there = {row.key for row in after.rows if row.kind == of_kind}
+        for name in sorted(_named(definition.condition, of_kind) - there):
+            hint = did_you_mean(name, sorted(there))
+            message = f"no {of_kind} {name[:100]} is in force.{hint}"
+            problems.append(Problem("condition", f"unknown_{of_kind}", message))
+    return problems
+
+
+def _check_trait(after: Stored, trait: Trait, traits: TraitsInForce) -> list[Problem]:
+    """What stands against a trait beside the others, and in the conditions that ask for it."""
+    problems = []
+    rows = [row for row in after.rows if row.kind == Kind.TRAIT]
+    same = [
+        row.key
+        for row in rows
+        if row.key != trait.key
+        and (other := parse(Kind.TRAIT, row.key, row.body)).name == trait.name
+        and type(other) is type(trait)
+    ]
+    if same:
+        problems.append(Problem("name", "unique", f"trait {same[0]} has this name already"))
+    limit, count = (
+        (MAX_COMPUTED, len(traits.computed))
+        if isinstance(trait, ComputedTrait)
+        else (MAX_DECLARED, len(traits.declared))
+    )
+    if count > limit:
+        problems.append(Problem("", "too_many", f"at most {limit} are in force"))
+    for row in after.rows:
+        definition = parse(Kind(row.kind), row.key, row.body)
+        if isinstance(definition, Segment | Persona):
+            broken = check_traits(definition.condition, traits)
+            if broken:
+                message = f"{row.kind} {row.key} would not fit: {broken[0].message}"
+                problems.append(Problem("", "in_use", message))
+    return problems
 
 
 def _named(condition: Condition, kind: Kind) -> set[str]:
@@ -230,17 +311,25 @@ def _named(condition: Condition, kind: Kind) -> set[str]:
 
 async def _put_streams(tx: AsyncConnection, after: Stored, before: Stored, epoch: int) -> None:
     """A stream that is new, or has to keep more, is of this epoch: its history is read again."""
-    conditions = [parse(Kind(row.kind), row.key, row.body).condition for row in after.rows]
-    needed = needed_streams([*conditions, *(_event_leaf(row.body) for row in after.leaves)])
+    parsed = [parse(Kind(row.kind), row.key, row.body) for row in after.rows]
+    needed = needed_streams(
+        [
+            *(one.condition for one in parsed if isinstance(one, Segment | Persona)),
+            *(_event_leaf(row.body) for row in after.leaves),
+        ],
+        [one for one in parsed if isinstance(one, ComputedTrait)],
+    )
+    keep = {key: one.keep for key, one in needed.items()}
+    keep |= {key_of_declared(one): 0 for one in parsed if isinstance(one, DeclaredTrait)}
     await definitions.replace_streams(
-        tx, {key: _stream(before.streams.get(key), one, epoch) for key, one in needed.items()}
+        tx, {key: _stream(before.streams.get(key), many, epoch) for key, many in keep.items()}
     )
 
 
-def _stream(before: StreamRow | None, needed: Needed, epoch: int) -> StreamRow:
-    if before is None or before.keep < needed.keep:
-        return StreamRow(needed.keep, epoch)
-    return StreamRow(needed.keep, before.since)
+def _stream(before: StreamRow | None, keep: int, epoch: int) -> StreamRow:
+    if before is None or before.keep < keep:
+        return StreamRow(keep, epoch)
+    return StreamRow(keep, before.since)
 
 
 def _event_leaf(document: Body) -> EventCount:

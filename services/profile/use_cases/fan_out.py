@@ -2,7 +2,8 @@
 
 Each page is one transaction: the job's row is locked, profiles behind its position are looked at,
 copies for the members go into the outbox and the position moves. Profiles are not locked: who is
-meant is decided by the row as it was committed last.
+meant is decided by the row as it was committed last. A job whose condition names segments or
+personas waits until everybody was looked at by the definitions in force.
 """
 
 import asyncio
@@ -13,10 +14,17 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.profile.domain.absorb import Rules
-from services.profile.domain.audience import Copies, facts_of, membership
+from services.profile.domain.audience import (
+    Copies,
+    Membership,
+    facts_of,
+    membership,
+    not_in_force,
+)
 from services.profile.domain.working_profile import WorkingProfile
-from services.profile.storage import audience_jobs, listing
+from services.profile.storage import audience_jobs, definition_jobs, listing
 from services.profile.storage.audience_jobs import OpenJob
+from services.profile.use_cases.live_definitions import LiveDefinitions
 from shared import clock
 from shared.contracts.identifiers import RESERVED_TYPE
 from shared.contracts.touchpoint import touchpoint_decoder
@@ -53,6 +61,7 @@ class FanOut:
         self._engine = engine
         self._counts = counts
         self._rules = rules
+        self._live = LiveDefinitions()
         self._in_hand: str | None = None
         self._not_before = 0.0
 
@@ -71,7 +80,15 @@ class FanOut:
             if job is None:
                 return 0
             self._in_hand = job.touchpoint_id
-            copies = await self._move(tx, job, limit)
+            meant = membership(msgspec.json.decode(job.condition))
+            if meant.segments or meant.personas:
+                problem = not_in_force(meant, (await self._live.look(tx)).definitions)
+                if problem is not None:
+                    await audience_jobs.end(tx, job.touchpoint_id, "failed", problem)
+                    return 1
+                if await definition_jobs.count_open(tx):
+                    return 0
+            copies = await self._move(tx, job, meant, limit)
             crash_point("profile.copies_appended")
         crash_point("profile.page_committed")
         metrics.AUDIENCE_COPIES.inc(copies)
@@ -85,7 +102,7 @@ class FanOut:
                 error = "it failed again and again; the sweeper's log says why"
                 await audience_jobs.end(tx, self._in_hand, "failed", error)
 
-    async def _move(self, tx: AsyncConnection, job: OpenJob, limit: int) -> int:
+    async def _move(self, tx: AsyncConnection, job: OpenJob, meant: Membership, limit: int) -> int:
         """How many copies the next page gave."""
         copies = Copies(touchpoint_decoder.decode(job.touchpoint))
         until = job.until if job.started else await audience_jobs.start(tx, job.touchpoint_id)
@@ -95,12 +112,11 @@ class FanOut:
             if until is None
             else await listing.page_of_all(tx, after=job.position, until=until, limit=limit)
         )
-        meant = membership(msgspec.json.decode(job.condition))
-        rules = self._rules()
+        rules, at = self._rules(), await listing.business_time(tx)
         messages, left_out = OutboxBuffer(self._counts), 0
         for stored in page:
             profile = WorkingProfile(stored, rules.traits)
-            if stored.status != "active" or not meant(facts_of(profile, rules.identity)):
+            if stored.status != "active" or not meant.holds(facts_of(profile, rules.identity, at)):
                 continue
             if profile.size:
                 key = f"{RESERVED_TYPE}:{stored.id}".encode()

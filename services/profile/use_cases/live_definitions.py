@@ -4,6 +4,7 @@ The epoch is read in the transaction itself, under a lock that a publication wai
 moment a publication is committed, no worker decides by what was before.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.profile.domain.compile_definitions import compile_definitions
 from services.profile.domain.definitions import Definitions, InForce, Look, Registered
 from services.profile.domain.instants import instant_of
-from services.profile.domain.segment import parse_persona, parse_segment
+from services.profile.domain.segment import Persona, Segment, parse_persona, parse_segment
+from services.profile.domain.trait import Trait, TraitsInForce, parse_trait
 from services.profile.storage import definitions
-from services.profile.storage.definitions import State, Stored
+from services.profile.storage.definition_kind import Kind
+from services.profile.storage.definitions import Row, State, Stored
 from shared.conditions.parse import parse_condition
 from shared.conditions.tree import EventCount
 
@@ -46,17 +49,29 @@ def compiled(state: State, stored: Stored) -> Definitions:
         epoch=state.epoch,
         floor=state.floor,
         in_force=[
-            InForce(
-                parse_segment(row.body, key=row.key)
-                if row.kind == "segment"
-                else parse_persona(row.body, key=row.key),
-                row.since,
-            )
-            for row in stored.rows
+            InForce(parse_definition(row.kind, row.key, row.body), row.since) for row in stored.rows
         ],
         personas_since=state.personas_since,
         leaves=[Registered(_leaf(row.body), row.since) for row in stored.leaves],
         streams_since={key: stream.since for key, stream in stored.streams.items()},
+    )
+
+
+def parse_definition(kind: str, key: str, body: dict[str, Any]) -> Segment | Persona | Trait:
+    """The definition in a body. Raises Unprocessable with every mistake."""
+    match Kind(kind):
+        case Kind.SEGMENT:
+            return parse_segment(body, key=key)
+        case Kind.PERSONA:
+            return parse_persona(body, key=key)
+        case Kind.TRAIT:
+            return parse_trait(body, key=key)
+
+
+def traits_of(rows: Iterable[Row]) -> TraitsInForce:
+    """The traits among what is in force."""
+    return TraitsInForce.of(
+        parse_trait(row.body, key=row.key) for row in rows if row.kind == Kind.TRAIT
     )
 
 

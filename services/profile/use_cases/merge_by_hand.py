@@ -128,7 +128,10 @@ def _decision(
 def _united(
     winner: WorkingProfile, loser: WorkingProfile, decision: HandMerge, rules: Rules, look: Look
 ) -> tuple[Merge, list[Told]]:
-    """The merge, and everything that has to be told of it, in order."""
+    """The merge, and everything that has to be told of it, in order.
+
+    The customer did nothing just now, so what they enter by it is told with `backfill: true`.
+    """
     united = unite(
         winner,
         loser,
@@ -139,7 +142,13 @@ def _united(
         look=look,
     )
     memberships = tell_memberships(
-        winner, united.changes, at=decision.at, look=look, rules=rules.identity, name=change_id
+        winner,
+        united.changes,
+        at=decision.at,
+        look=look,
+        rules=rules.identity,
+        name=change_id,
+        backfill=True,
     )
     for one in (winner, loser):
         note_due(one, look)

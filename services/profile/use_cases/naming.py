@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from services.profile.domain.absorbed import Naming
+from services.profile.domain.consent_events import ENTRIES
 from shared.contracts.times import parse_rfc3339
 from shared.ids import derived_id, time_ordered_id_from
 
@@ -35,6 +36,11 @@ def split_id(profile_id: str, seq: int) -> str:
 def change_id(profile_id: str, seq: int) -> str:
     """The id of the cause of the update with this number."""
     return str(derived_id(CHANGE_NAMESPACE, profile_id, str(seq)))
+
+
+def consent_entry_id(profile_id: str, seq: int, place: int | str) -> str:
+    """The id of an entry in the history of consents, of the change that takes this number."""
+    return str(derived_id(ENTRIES, profile_id, str(seq), str(place)))
 
 
 NAMING = Naming(profile=profile_id_for, merge=merge_id_for, change=change_id)

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.profile.domain.absorb import Rules
 from services.profile.domain.assess import assess
 from services.profile.domain.compile_definitions import compile_definitions
+from services.profile.domain.condition_types import check_traits
 from services.profile.domain.definitions import InForce, Look
 from services.profile.domain.profile import StoredProfile
 from services.profile.domain.segment import Segment
@@ -14,6 +15,7 @@ from services.profile.domain.working_profile import WorkingProfile
 from services.profile.storage import population, profiles
 from services.profile.use_cases import look_again
 from services.profile.use_cases.live_definitions import LiveDefinitions
+from services.profile.use_cases.read_profile import expire_consents
 from shared.conditions.leaves import references
 from shared.conditions.tree import Condition
 from shared.errors import Problem, Unprocessable
@@ -37,8 +39,12 @@ class Preview:
 async def preview(
     tx: AsyncConnection, condition: Condition, *, rules: Rules, live: LiveDefinitions
 ) -> Preview:
-    """Who the condition holds for now. Raises Unprocessable when it names an unknown segment."""
+    """Who the condition holds for now. Raises Unprocessable when it names what is not there, or
+    asks of a trait what it can never answer."""
     look = await live.look(tx)
+    wrong = check_traits(condition, look.definitions.traits_in_force)
+    if wrong:
+        raise Unprocessable("the condition does not fit the traits in force", wrong)
     unknown = sorted(set(references(condition).segments) - look.definitions.keys)
     if unknown:
         message = f"no segment {unknown[0][:100]} is in force"
@@ -55,7 +61,9 @@ async def preview(
 
 async def _read(tx: AsyncConnection, ids: list[str]) -> list[StoredProfile]:
     found = [await profiles.read(tx, id_) for id_ in ids]
-    return [one for one in found if one is not None]
+    people = [one for one in found if one is not None]
+    await expire_consents(tx, people)
+    return people
 
 
 async def _ask(

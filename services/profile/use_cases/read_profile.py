@@ -1,14 +1,25 @@
 """Read one profile: by any id it ever had, by an identifier, its timeline and its merges."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.profile.domain.consent import next_expiry
+from services.profile.domain.consent_change import lapse
 from services.profile.domain.profile import StoredProfile
-from services.profile.storage import identifiers, merges, profiles, suppression, touchpoints
+from services.profile.storage import (
+    consent_history,
+    identifiers,
+    listing,
+    merges,
+    profiles,
+    suppression,
+    touchpoints,
+)
 from services.profile.storage.merges import LoggedMerge
-from services.profile.storage.touchpoints import Fate, StoredTouchpoint
+from services.profile.storage.touchpoints import EVERY, Fate, Only, Position, StoredTouchpoint
+from shared.contracts.times import rfc3339
 from shared.errors import Gone, NotFound, Refused
 
 
@@ -23,6 +34,7 @@ async def read_profile(tx: AsyncConnection, profile_id: str) -> StoredProfile:
         stored = await profiles.read(tx, now[stored.id])
     if stored is None:
         raise await absent(tx, profile_id)
+    await expire_consents(tx, [stored])
     return stored
 
 
@@ -38,7 +50,33 @@ async def read_profile_by_identifier(tx: AsyncConnection, type_: str, value: str
     stored = await profiles.read_by_identifier(tx, identifiers.identifier_id(f"{type_}\0{value}"))
     if stored is None:
         raise NotFound(f"no profile has this {type_}")
+    await expire_consents(tx, [stored])
     return stored
+
+
+async def expire_consents(tx: AsyncConnection, read: Iterable[StoredProfile]) -> None:
+    """Mark in profiles that were read, and will not be written, the consents whose time is up:
+    whoever shows them shows them as expired, before the sweeper comes by."""
+    expiring = [one for one in read if next_expiry(one.state.consents) is not None]
+    if expiring:
+        now = rfc3339(await listing.business_time(tx))
+        for one in expiring:
+            lapse(one.state.consents, now, str)
+
+
+async def read_consent_history(
+    tx: AsyncConnection,
+    stored: StoredProfile,
+    *,
+    limit: int,
+    before: tuple[datetime, str] | None = None,
+) -> Sequence[consent_history.Line]:
+    """What was said about the consents of an active profile, newest first.
+
+    `before` is (at, id) of the last line of the page before.
+    """
+    keys = list(stored.state.held)
+    return await consent_history.of_profile(tx, stored.id, keys, limit=limit, before=before)
 
 
 async def read_timeline(
@@ -46,9 +84,11 @@ async def read_timeline(
     stored: StoredProfile,
     *,
     limit: int,
-    before: tuple[datetime, str] | None = None,
+    before: Position | None = None,
+    only: Only = EVERY,
+    oldest_first: bool = False,
 ) -> Sequence[StoredTouchpoint]:
-    """Touchpoints of an active profile, newest first.
+    """Touchpoints of an active profile, newest first unless said otherwise.
 
     `before` is (occurred_at, id) of the last touchpoint of the page before.
     """
@@ -57,7 +97,9 @@ async def read_timeline(
         for key, held in stored.state.held.items()
         if held.sums is not None
     ]
-    return await touchpoints.timeline(tx, anchors, limit=limit, before=before)
+    return await touchpoints.timeline(
+        tx, anchors, limit=limit, before=before, only=only, oldest_first=oldest_first
+    )
 
 
 async def read_merges(

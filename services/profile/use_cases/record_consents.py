@@ -7,11 +7,14 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.profile.domain.absorb import Rules
-from services.profile.domain.consent import ConsentChange, consent_list
+from services.profile.domain.consent import consent_list
+from services.profile.domain.consent_change import ConsentChange
 from services.profile.domain.profile import StoredProfile
 from services.profile.storage import listing
-from services.profile.use_cases.change_consents import change_consents, lock_active
+from services.profile.storage.consent_history import Proof
+from services.profile.use_cases.change_consents import Confirm, change_consents, lock_active
 from services.profile.use_cases.live_definitions import LiveDefinitions
+from services.profile.use_cases.read_profile import expire_consents
 from shared.contracts.topics import Topics
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.postgres import audit, outbox
@@ -23,7 +26,7 @@ KIND = "consents"
 async def record_consents(
     engine: AsyncEngine,
     profile_id: UUID,
-    changes: Sequence[ConsentChange],
+    changes: Sequence[ConsentChange] | Confirm,
     *,
     may_replace: Callable[[int | None], None],
     who: audit.Who,
@@ -31,11 +34,13 @@ async def record_consents(
     counts: PartitionCounts,
     rules: Rules,
     live: LiveDefinitions,
+    proof: Proof | None = None,
+    reason: str = "api",
 ) -> StoredProfile:
     """The profile with the consents, which hold for the next decision.
 
-    `may_replace` is given the profile's version and raises when another one is meant. Raises
-    NotFound, and Unprocessable when the profile would hold too many consents.
+    `may_replace` is given the profile's version and raises when another one is meant. Raises what
+    `change_consents` raises.
     """
     messages = OutboxBuffer(counts)
     async with transaction(engine) as tx:
@@ -53,6 +58,8 @@ async def record_consents(
             messages=messages,
             rules=rules,
             look=look,
+            proof=proof,
+            reason=reason,
         )
         if after.seq != before.seq:
             now = msgspec.to_builtins(consent_list(after.state.consents))
@@ -60,4 +67,5 @@ async def record_consents(
                 tx, who=who, kind=KIND, key=after.id, action="change", before=was, after=now
             )
         await outbox.append(tx, messages)
+        await expire_consents(tx, [after])
         return after

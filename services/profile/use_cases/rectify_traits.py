@@ -8,9 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Rules
 from services.profile.domain.assess import assess, catch_up, concerned, note_due
-from services.profile.domain.profile import CONTEXT_TIMEZONE, StoredProfile
+from services.profile.domain.profile import StoredProfile
 from services.profile.domain.rectify import Rectification, RectifiedCause, rectify
-from services.profile.domain.survivorship import MAX_NAME, MAX_VALUE_BYTES, canonical
+from services.profile.domain.survivorship import (
+    CONTEXT_TIMEZONE,
+    MAX_NAME,
+    MAX_VALUE_BYTES,
+    canonical,
+)
 from services.profile.domain.telling import tell, tell_memberships
 from services.profile.domain.working_profile import WorkingProfile
 from services.profile.storage import listing
@@ -53,7 +58,7 @@ async def rectify_traits(
         at=at,
     )
     memberships = catch_up(profile, look, at=at)
-    rectify(profile, correction)
+    rectify(profile, correction, look.definitions)
     memberships += assess(profile, look, concerned(values, look.definitions), at=at)
     cause = RectifiedCause(id=correction.id, at=at, actor=who.id, traits=sorted(values))
     encoded = msgspec.json.encode(cause, order="deterministic")

@@ -1,6 +1,9 @@
-"""Acts when time alone changes what somebody is a member of: the sweeper's second kind of work.
+"""Acts when time alone changes what somebody is a member of, or ends a consent.
 
 Due profiles are found without locks, those that nobody holds are locked, and looked at again.
+
+Who is due at once was divided, or united while a definition was on its way: nothing happened to
+them, so what changes is told with `backfill: true`. What time alone changes is news.
 """
 
 import asyncio
@@ -13,8 +16,10 @@ from services.profile.domain.absorb import Rules
 from services.profile.domain.instants import instant_text
 from services.profile.domain.standing import AT_ONCE
 from services.profile.domain.working_profile import WorkingProfile
-from services.profile.storage import deadlines, definition_jobs, profiles
+from services.profile.storage import consent_history, deadlines, definition_jobs, profiles
+from services.profile.storage.consent_history import NewLine
 from services.profile.use_cases import look_again
+from services.profile.use_cases.lapse_consents import lapse_consents
 from services.profile.use_cases.live_definitions import LiveDefinitions
 from shared.contracts.topics import Topics
 from shared.errors import Infrastructure
@@ -22,9 +27,13 @@ from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.observability import metrics
 from shared.postgres import outbox
 from shared.postgres.transaction import transaction
+from shared.runtime.crash import crash_point
 from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
+
+CRASH_POINTS = ("profile.deadlines_swept", "profile.deadlines_committed")
+"""Where a test may kill the sweeper."""
 
 MEASURE_SECONDS = 2.0
 
@@ -62,16 +71,20 @@ class SweepDeadlines:
             looked_at: list[WorkingProfile] = []
             delays: list[float] = []
             changed = 0
+            lapsed: list[NewLine] = []
             for one in stored:
                 profile = WorkingProfile(one, rules.traits)
                 instant = profile.standing.due
                 if one.status == "active" and instant is not None and instant <= look.now:
+                    lapsed += lapse_consents(
+                        profile, look, rules=rules, topics=self._topics, messages=messages
+                    )
                     changes = await look_again.look_again(
                         tx,
                         [profile],
                         look,
                         at=instant_text(look.now if instant == AT_ONCE else instant),
-                        backfill=False,
+                        backfill=instant == AT_ONCE,
                         rules=rules,
                         topics=self._topics,
                         messages=messages,
@@ -81,8 +94,11 @@ class SweepDeadlines:
                     if instant > AT_ONCE:
                         delays.append((look.now - instant) / 1000)
             await look_again.write(tx, looked_at)
+            await consent_history.append(tx, lapsed)
             await deadlines.remove(tx, [one.id for one in stored if one.status != "active"])
             await outbox.append(tx, messages)
+            crash_point("profile.deadlines_swept")
+        crash_point("profile.deadlines_committed")
         metrics.SEGMENT_CHANGES.inc(changed)
         for delay in delays:
             metrics.DEADLINE_DELAY.observe(delay)

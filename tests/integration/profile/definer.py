@@ -31,20 +31,25 @@ class Definer:
 
     async def segment(self, key: str, condition: dict[str, Any]) -> None:
         """Save and publish a segment."""
-        await self._publish(Kind.SEGMENT, key, {"name": key, "condition": condition})
+        await self.publish(Kind.SEGMENT, key, {"name": key, "condition": condition})
 
     async def persona(self, key: str, order: int, condition: dict[str, Any]) -> None:
         """Save and publish a persona."""
         body = {"name": key, "order": order, "condition": condition}
-        await self._publish(Kind.PERSONA, key, body)
+        await self.publish(Kind.PERSONA, key, body)
 
-    async def _publish(self, kind: Kind, key: str, body: dict[str, Any]) -> None:
+    async def trait(self, name: str, **fields: Any) -> None:
+        """Save and publish a trait, under its name in lower case."""
+        await self.publish(Kind.TRAIT, name.lower(), {"name": name, **fields})
+
+    async def publish(self, kind: Kind, key: str, body: dict[str, Any]) -> None:
+        """Save and publish a definition."""
         await define.save(self.engine, kind, key, body, may_replace=lambda _: None, who=WHO)
         await define.publish(self.engine, kind, key, may_replace=lambda _: None, who=WHO)
 
-    async def archive(self, key: str) -> None:
-        """Take a segment out of force."""
-        await define.archive(self.engine, Kind.SEGMENT, key, who=WHO)
+    async def archive(self, key: str, kind: Kind = Kind.SEGMENT) -> None:
+        """Take a segment, or what else it is, out of force."""
+        await define.archive(self.engine, kind, key, may_replace=lambda _: None, who=WHO)
 
     async def settle(self, limit: int = 3) -> None:
         """Do all background work there is."""

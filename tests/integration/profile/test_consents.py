@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.profile.domain.consent import MAX_CONSENTS, ConsentChange
+from services.profile.domain.consent import MAX_CONSENTS
+from services.profile.domain.consent_change import ConsentChange
 from services.profile.domain.profile import StoredProfile
 from services.profile.use_cases.change_consents import change_consents
 from shared.contracts.times import parse_rfc3339
@@ -53,6 +54,8 @@ async def test_a_consent_is_recorded_and_told(worker: Worker) -> None:
     told = (await worker.updates())[-1]
     assert told["seq"] == 2
     assert told["cause"]["kind"] == "consent_changed"
+    (line,) = await worker.rows("SELECT id::text, what, proof FROM consent_change")
+    assert line[1:] == ("granted", {"source": "api", "actor": "somebody"})
     assert told["profile"]["consents"] == [
         {
             "purpose": "marketing",
@@ -60,6 +63,7 @@ async def test_a_consent_is_recorded_and_told(worker: Worker) -> None:
             "status": "granted",
             "basis": "consent",
             "at": "2026-11-22T10:00:00.000Z",
+            "proof": line[0],
         }
     ]
     await worker.absorb(touchpoint(2, MAIL))

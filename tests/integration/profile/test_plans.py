@@ -11,9 +11,11 @@ from services.profile.storage import (
     counters,
     deadlines,
     definition_jobs,
+    exports,
     identifiers,
     listing,
     profiles,
+    search,
     touchpoints,
 )
 
@@ -38,6 +40,14 @@ HOT = {
     "history of identifiers": touchpoints._HISTORY,
     "profiles for definitions": definition_jobs._PAGE,
     "move an audience job": audience_jobs._MOVE,
+    "search": search._FIND,
+    "read results": search._READ,
+    "timeline of some types": touchpoints._SOME,
+    "timeline, oldest first": touchpoints._OLDEST_FIRST[touchpoints._TIMELINE],
+    "resolve many": profiles._RESOLVE,
+    "read many": profiles._READ_MANY,
+    "ids for an export": exports._IDS,
+    "part of an export": exports._PART,
 }
 
 ONE_ROW = "erasure_epoch"

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.profile.api.app import create_app
 from services.profile.storage.tables import MIGRATIONS, SCHEMA
+from services.profile.use_cases.consent_links import LinkKeys
 from shared.access import Role
 from shared.contracts.topics import Topics
 from shared.observability.health import Health
@@ -70,6 +71,7 @@ def app(engine: AsyncEngine, worker: Worker) -> FastAPI:
         topics=Topics(),
         counts=worker.counts,
         rules=lambda: worker.rules,
+        keys=LinkKeys((b"k" * 32, b"old-key-" * 4), "http://concert"),
     )
 
 

@@ -3,11 +3,13 @@
 from uuid import UUID
 
 import httpx
+import msgspec
 from fastapi import FastAPI
 
 from services.profile.use_cases.fan_out import FanOut
 from shared.access import Role
-from shared.kafka.messages import PartitionCounts
+from shared.kafka.messages import Message, PartitionCounts
+from tests.integration.profile.definer import Definer
 from tests.integration.profile.worker import Worker
 from tests.integration.profile_api.test_history import everything
 from tests.integration.profile_api.test_profiles import ok
@@ -15,6 +17,8 @@ from tests.support.api import calling
 from tests.unit.profile.world import touchpoint
 
 NAMED = {"attr": "profile.first_name", "op": "eq", "value": "Ada"}
+ADA = {"attr": "profile.first_name", "op": "starts_with", "value": "Ada"}
+SEGMENT, PERSONA = {"segment": "buyers"}, {"persona": "saver"}
 IN_WORDS = 'the profile\'s first_name is "Ada"'
 PATH = "/v1/audience-events"
 
@@ -79,6 +83,50 @@ async def test_an_editor_keeps_it_back(
     assert [(one["action"], one["after"]["status"]) for one in audited["items"]] == [
         ("cancel", "cancelled")
     ]
+
+
+async def test_segments_and_personas_say_who_is_meant(
+    admin: httpx.AsyncClient, worker: Worker
+) -> None:
+    """It waits for the definitions to be with everybody; a name that is not there ends it."""
+    definer = Definer(worker)
+    await definer.settle()
+    event = touchpoint(500, type="Sale", audience={"all": [SEGMENT, PERSONA]})
+    await worker.absorb(event)
+    counts = PartitionCounts({"channel.web": 4})
+    sweeper = FanOut(worker.engine, counts=counts, rules=lambda: worker.rules)
+    url = f"{PATH}/{event['id']}"
+    assert await sweeper.advance(100) == 1
+    failed = await ok(admin, url)
+    assert (failed["status"], failed["error"]) == ("failed", "no segment buyers is in force")
+    assert failed["matched"] == 0
+    assert "buyers" in failed["audience"]
+
+    for path, body in (
+        ("/v1/segments/buyers", {"name": "Buyers", "condition": {"event": "Order Completed"}}),
+        ("/v1/personas/saver", {"name": "Saver", "order": 1, "condition": ADA}),
+    ):
+        assert (await admin.put(path, json=body)).status_code == 200
+        assert (await admin.post(f"{path}:publish")).status_code == 200
+    again = touchpoint(501, type="Sale", audience={"all": [SEGMENT, PERSONA]})
+    await worker.absorb(again)
+    url = f"{PATH}/{again['id']}"
+    assert await sweeper.advance(100) == 0
+    assert (await ok(admin, url))["status"] == "waiting"
+    await definer.settle()
+    while await sweeper.advance(2):
+        pass
+    ada = await ok(admin, "/v1/profiles/by/email/ada@example.com")
+    assert (ada["segments"], ada["persona"]["key"]) == (["buyers"], "saver")
+    done = await ok(admin, url)
+    assert (done["status"], done["matched"]) == ("done", 1)
+    (copy,) = [
+        one
+        for (frame,) in await worker.rows("SELECT frame FROM outbox WHERE topic = 'channel.web'")
+        for message in msgspec.msgpack.decode(frame, type=list[Message])
+        if (one := msgspec.json.decode(message.value or b""))["id"].startswith("m501:")
+    ]
+    assert copy["identifiers"] == [{"type": "profile_id", "value": ada["id"]}]
 
 
 async def test_they_are_listed_newest_first_in_pages(

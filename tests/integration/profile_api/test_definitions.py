@@ -113,3 +113,18 @@ async def test_a_lost_race_is_refused(admin: httpx.AsyncClient) -> None:
         "/v1/segments/race", json=CONDITION, headers={"if-match": saved.headers["etag"]}
     )
     assert lost.status_code == 412
+
+
+@pytest.mark.parametrize("kind", ["segments", "personas"])
+async def test_archiving_takes_if_match(admin: httpx.AsyncClient, kind: str) -> None:
+    body = {**CONDITION, "order": 9} if kind == "personas" else CONDITION
+    path = f"/v1/{kind}/gone"
+    first = await published(admin, path, body)
+    second = await admin.put(path, json={**body, "name": "Gone"})
+    lost = await admin.post(f"{path}:archive", headers={"if-match": first.headers["etag"]})
+    assert lost.status_code == 412
+    assert (await admin.get(path)).json()["status"] == "live"
+    answer = await admin.post(f"{path}:archive", headers={"if-match": second.headers["etag"]})
+    assert (answer.status_code, answer.json()["status"]) == (200, "archived")
+    assert answer.headers["etag"] == (await admin.get(path)).headers["etag"]
+    assert (await admin.post(f"{path}:archive")).status_code == 200

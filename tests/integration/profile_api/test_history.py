@@ -155,3 +155,59 @@ async def test_the_counters_of_a_source(viewer: httpx.AsyncClient, worker: Worke
         "source": name,
         "audience": None,
     }
+
+
+async def timeline_of(
+    client: httpx.AsyncClient, profile_id: str, *, limit: int = 200, **params: Any
+) -> list[tuple[str, str]]:
+    """Kind and instant of every item, over all pages."""
+    found: list[tuple[str, str]] = []
+    cursor: dict[str, str] = {}
+    while True:
+        given = {"limit": limit, **params, **cursor}
+        page = await ok(client, f"/v1/profiles/{profile_id}/timeline", **given)
+        found += [(one["kind"], one["at"]) for one in page["items"]]
+        if page["next_cursor"] is None:
+            return found
+        cursor = {"cursor": page["next_cursor"]}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 200])
+async def test_a_timeline_is_filtered_page_by_page(admin: httpx.AsyncClient, limit: int) -> None:
+    person = await ada(admin)
+    every = await timeline_of(admin, person["id"])
+    assert len(every) > 6
+
+    async def asked(**params: Any) -> list[tuple[str, str]]:
+        return await timeline_of(admin, person["id"], limit=limit, **params)
+
+    assert await asked() == every
+    for kind in ("touchpoint", "merge", "consent"):
+        assert await asked(kind=kind) == [one for one in every if one[0] == kind]
+    assert await asked(kind=["merge", "consent"]) == [
+        one for one in every if one[0] != "touchpoint"
+    ]
+    second, sixth = "2026-11-21T10:00:02.000Z", "2026-11-21T10:00:06.000Z"
+    assert await asked(**{"from": second, "to": sixth}) == [
+        one for one in every if second <= one[1] < sixth
+    ]
+    assert [at[17:19] for _, at in await asked(type="Order Completed")] == ["06", "03"]
+    assert [at[17:19] for _, at in await asked(source="crm")] == ["05"]
+    assert await asked(channel="web") == [one for one in every if one[0] == "touchpoint"]
+    assert await asked(channel="pos") == await asked(type="x", source="crm") == []
+    assert await asked(type=["Order Completed", "x"], to=sixth) == [
+        ("touchpoint", "2026-11-21T10:00:03.000Z")
+    ]
+    assert await asked(kind="merge", type="Order Completed") == []
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"kind": "nonsense"}, {"from": "yesterday"}, {"from": "2026-11-21T10:00:00"}, {"type": ""}],
+)
+async def test_the_filters_of_a_timeline_are_checked(
+    admin: httpx.AsyncClient, params: dict[str, str]
+) -> None:
+    person = await ada(admin)
+    answer = await admin.get(f"/v1/profiles/{person['id']}/timeline", params=params)
+    assert answer.status_code == 422

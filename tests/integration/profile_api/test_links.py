@@ -52,12 +52,15 @@ async def test_a_batch_is_shown_found_and_decided(
     words = {feature["words"] for one in items for feature in one["features"]}
     assert "birthday one digit apart" in words
     async with calling(app, tokens[Role.EDITOR]) as editor:
-        accepted = (await editor.post(f"{URL}/{items[0]['id']}:accept")).json()
-        rejected = (await editor.post(f"{URL}/{items[1]['id']}:reject")).json()
-        opposite = await editor.post(f"{URL}/{items[1]['id']}:accept")
-        unknown = await editor.post(f"{URL}/{UUID(int=1)}:reject")
+        for verdict in ("accept", "reject"):
+            assert (await editor.post(f"{URL}/{items[0]['id']}:{verdict}")).status_code == 403
+    async with calling(app, tokens[Role.PRIVACY]) as officer:
+        accepted = (await officer.post(f"{URL}/{items[0]['id']}:accept")).json()
+        rejected = (await officer.post(f"{URL}/{items[1]['id']}:reject")).json()
+        opposite = await officer.post(f"{URL}/{items[1]['id']}:accept")
+        unknown = await officer.post(f"{URL}/{UUID(int=1)}:reject")
     assert (opposite.status_code, unknown.status_code) == (409, 404)
-    assert accepted["verdict"]["by"] == rejected["verdict"]["by"] == "editor"
+    assert accepted["verdict"]["by"] == rejected["verdict"]["by"] == "privacy"
     assert rejected["verdict"]["merge_id"] is None
     person = (await viewer.get(f"/v1/profiles/{items[0]['profile_b']}")).json()
     assert person["id"] == items[0]["profile_a"]

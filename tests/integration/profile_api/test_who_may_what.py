@@ -8,15 +8,37 @@ from fastapi import FastAPI
 from shared.access import Role
 from tests.support.api import ACCESS_ROUTES, MAY, calling, served, who_may_call
 
+SEGMENT = "/v1/spaces/{space}/collections/{collection}/profiles/{external_id}"
 ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/profiles"): "read",
+    ("GET", "/v1/profiles:search"): "read",
+    ("POST", "/v1/profiles:batch-get"): "read",
     ("GET", "/v1/profiles/by/{type}/{value}"): "read",
     ("GET", "/v1/profiles/{profile_id}"): "read",
     ("GET", "/v1/profiles/{profile_id}/identifiers"): "read",
+    ("GET", "/v1/profiles/{profile_id}/segments"): "read",
     ("GET", "/v1/profiles/{profile_id}/timeline"): "read",
     ("GET", "/v1/profiles/{profile_id}/merges"): "read",
     ("GET", "/v1/profiles/{profile_id}/consents"): "read",
     ("PUT", "/v1/profiles/{profile_id}/consents"): "privacy",
+    ("GET", "/v1/profiles/{profile_id}/consents/history"): "read",
+    ("POST", "/v1/profiles/{profile_id}/preference-link"): "privacy",
+    ("POST", "/v1/profiles/{profile_id}/consents:confirmation-link"): "privacy",
+    **{
+        (method, f"/v1/{kind}{path}"): demanded
+        for kind in ("consent-purposes", "opt-out-rules")
+        for method, path, demanded in (
+            ("GET", "", "read"),
+            ("GET", "/{key}", "read"),
+            ("GET", "/{key}/versions", "read"),
+            ("GET", "/{key}/versions/{number}", "read"),
+            ("PUT", "/{key}", "edit"),
+            ("POST", "/{key}:validate", "read"),
+            ("POST", "/{key}:publish", "publish"),
+            ("POST", "/{key}:archive", "publish"),
+        )
+    },
+    ("GET", "/v1/opt-out-rules:built-in"): "read",
     ("GET", "/v1/touchpoints/{touchpoint_id}"): "read",
     ("GET", "/v1/touchpoint-counters/{source}"): "read",
     ("GET", "/v1/audience-events"): "read",
@@ -60,8 +82,17 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/link-suggestions:run"): "read",
     ("GET", "/v1/link-suggestions:precision"): "read",
     ("GET", "/v1/link-suggestions"): "read",
-    ("POST", "/v1/link-suggestions/{suggestion_id}:accept"): "edit",
-    ("POST", "/v1/link-suggestions/{suggestion_id}:reject"): "edit",
+    ("POST", "/v1/link-suggestions/{suggestion_id}:accept"): "privacy",
+    ("POST", "/v1/link-suggestions/{suggestion_id}:reject"): "privacy",
+    ("GET", "/v1/exports"): "privacy",
+    ("POST", "/v1/exports"): "privacy",
+    ("GET", "/v1/exports/{export_id}"): "privacy",
+    ("GET", "/v1/exports/{export_id}/content"): "privacy",
+    ("DELETE", "/v1/exports/{export_id}"): "privacy",
+    **{
+        ("GET", f"{SEGMENT}/{part}"): "read"
+        for part in ("traits", "external_ids", "events", "metadata")
+    },
     ("POST", "/v1/privacy-requests"): "privacy",
     ("GET", "/v1/privacy-requests"): "privacy",
     ("GET", "/v1/privacy-requests/{request_id}"): "privacy",
@@ -84,13 +115,25 @@ def url_of(path: str) -> str:
         event_id=nil,
         merge_id=nil,
         link_id=nil,
+        export_id=nil,
         request_id=nil,
         key="default",
+        space="s",
+        collection="users",
+        external_id="email:x@y.z",
     )
 
 
+LINKS = {
+    (method, path)
+    for path in ("/preferences/{token}", "/consent-confirmations/{token}")
+    for method in ("GET", "POST")
+}
+"""Routes without a login: the signed link in them is the authority."""
+
+
 def test_the_table_names_every_route(app: FastAPI) -> None:
-    assert sorted(served(app)) == sorted(ROUTES)
+    assert sorted(served(app)) == sorted({*ROUTES, *LINKS})
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(ROUTES))
@@ -107,4 +150,5 @@ async def test_no_route_answers_without_a_token(app: FastAPI, method: str, path:
     async with calling(app, None) as client:
         answer = await client.request(method, url_of(path))
     assert answer.status_code == 401
-    assert answer.headers["content-type"] == "application/problem+json"
+    expected = "application/json" if path.startswith(SEGMENT) else "application/problem+json"
+    assert answer.headers["content-type"] == expected

@@ -41,7 +41,12 @@ EVENT_ATTRIBUTES = [
     "event.a", "event.b", "event.c.a", "event.type", "event.channel", "event.source",
     "context.a", "context.b.a.c",
 ]  # fmt: skip
-PROFILE_ATTRIBUTES = ["profile.a", "profile.b", "profile.c.a", "profile.computed.a"]
+PROFILE_ATTRIBUTES = [
+    "profile.a", "profile.b", "profile.c.a", "profile.computed.a",
+    "profile.household", "profile.account", "profile.accounts",
+    "household.a", "household.c.a", "household.size", "account.b",
+]  # fmt: skip
+CANNOT_CHANGE = ("profile.household", "profile.account", "profile.accounts")
 
 
 def _compare(attr: str, op: str, value: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -74,7 +79,7 @@ def _comparison(attr: str) -> st.SearchStrategy[Any]:
         _compare(attr, "starts_with", word),
         _compare(attr, "exists", st.booleans()),
     ]
-    if attr.startswith("profile."):
+    if attr.startswith("profile.") and attr not in CANNOT_CHANGE:
         choices.append(_compare(attr, "changed_to", scalars))
     return st.one_of(choices)
 
@@ -146,11 +151,15 @@ documents_with_events = st.recursive(
 )
 
 consents = st.dictionaries(
-    st.tuples(st.sampled_from(["marketing", "service"]), st.sampled_from(["email", "sms"])),
-    st.sampled_from(["granted", "denied"]),
+    st.tuples(st.sampled_from(["marketing", "service"]), st.sampled_from(["email", "sms", "*"])),
+    st.sampled_from(["granted", "denied", "pending", "expired"]),
 )
+group_facts = st.dictionaries(st.sampled_from(["a", "b", "c", "id", "size"]), values, max_size=3)
 facts = st.builds(
     Facts,
+    household=group_facts,
+    account=group_facts,
+    links=st.fixed_dictionaries({}, optional={"accounts": st.lists(texts, max_size=3)}),
     profile=objects,
     computed=objects,
     event=objects,

@@ -34,7 +34,8 @@ def truth(document: Any, facts: Facts) -> Truth:
         return None if facts.persona is None else bool(facts.persona == document["persona"])
     if "consent" in document:
         asked = document["consent"]
-        return facts.consents.get((asked["purpose"], asked["channel"])) == "granted"
+        exact = facts.consents.get((asked["purpose"], asked["channel"]))
+        return (exact or facts.consents.get((asked["purpose"], "*"))) == "granted"
     if "event" in document:
         return counted(document, facts)
     return comparison(document["attr"], document["op"], document["value"], facts)
@@ -68,11 +69,20 @@ def look_up(attr: str, facts: Facts) -> Any:
     }
     if attr in envelope:
         return envelope[attr]
+    linked = {
+        "profile.household": facts.household.get("id"),
+        "profile.account": facts.account.get("id"),
+        "profile.accounts": facts.links.get("accounts"),
+    }
+    if attr in linked:
+        return linked[attr]
     root, *path = attr.split(".")
     value: Any = {
         "profile": {**facts.profile, "computed": dict(facts.computed)},
         "event": dict(facts.event),
         "context": dict(facts.context),
+        "household": dict(facts.household),
+        "account": dict(facts.account),
     }[root]
     for key in path:
         if not isinstance(value, dict) or key not in value:

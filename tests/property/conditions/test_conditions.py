@@ -9,6 +9,7 @@ from shared.conditions.closure import compile_condition
 from shared.conditions.explain import explain
 from shared.conditions.facts import Facts
 from shared.conditions.index import ConditionIndex, Entry
+from shared.conditions.leaves import leaf_hash, references
 from shared.conditions.mistakes import MAX_MISTAKES
 from shared.conditions.normal import normal_form
 from shared.conditions.parse import parse_condition, read_condition
@@ -79,6 +80,7 @@ routed = st.lists(
         st.one_of(
             st.none(),
             generated.documents,
+            generated.documents_with_events,
             st.lists(generated.comparisons, min_size=1, max_size=5).map(lambda x: {"all": x}),
         ),
     ),
@@ -86,13 +88,34 @@ routed = st.lists(
 )
 
 
+@st.composite
+def routed_events(draw: st.DrawFn) -> tuple[list[tuple[str | None, Any]], list[Facts]]:
+    """Rules, and events of people of whom some of the rules' counts are known."""
+    rules, events = draw(routed), draw(st.lists(generated.facts, min_size=1, max_size=8))
+    names = {
+        leaf_hash(leaf)
+        for _, document in rules
+        if document is not None
+        for leaf in references(parse_condition(document, allow_event_leaves=True)).event_leaves
+    }
+    for facts in events:
+        counts = {name: draw(st.one_of(st.none(), st.integers(0, 4))) for name in sorted(names)}
+        facts.leaves = {name: {"count": n} for name, n in counts.items() if n is not None}
+    return rules, events
+
+
 @settings(max_examples=150, deadline=None)
-@given(routed, st.lists(generated.facts, min_size=1, max_size=8))
+@given(routed_events())
 def test_the_index_routes_as_asking_every_condition_does(
-    rules: list[tuple[str | None, Any]], events: list[Facts]
+    case: tuple[list[tuple[str | None, Any]], list[Facts]],
 ) -> None:
+    rules, events = case
     index = ConditionIndex(
-        Entry(key, event_type, None if document is None else parse_condition(document))
+        Entry(
+            key,
+            event_type,
+            None if document is None else parse_condition(document, allow_event_leaves=True),
+        )
         for key, (event_type, document) in enumerate(rules)
     )
 

@@ -5,10 +5,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.profile.domain.profile import computed
+from services.profile.domain.divide import Division, sides_of_split
+from services.profile.domain.profile import StoredProfile, computed
+from services.profile.domain.replay import Apart
 from services.profile.domain.sums import join
 from tests.unit.profile.test_divide import facts_of, merge_by_profile_id
 from tests.unit.profile.world import World, order, touchpoint
+
+LAST_ID = "ffffffff-ffff-7fff-8fff-ffffffffffff"
+"""Of a profile that is younger than all others."""
 
 ids = st.one_of(
     st.tuples(st.just("user_id"), st.sampled_from(("u1", "u2", "u3"))),
@@ -45,6 +50,15 @@ def agree(world: World) -> None:
     assert set(world.owners.values()) == {person.id for person in people}
     counted = [computed(join(h.sums for h in p.state.held.values() if h.sums)) for p in people]
     assert sum(one.touchpoints for one in counted) == len(world.seen)
+
+
+def without_marks(world: World, profile_id: str) -> dict[str, Any]:
+    return facts(world.profile(profile_id))
+
+
+def facts(profile: StoredProfile) -> dict[str, Any]:
+    """What hangs on each identifier, but for the marks that say it was divided."""
+    return {key: (held.sums, held.traits) for key, held in profile.state.held.items()}
 
 
 @settings(max_examples=100, deadline=None)
@@ -116,3 +130,37 @@ def test_merge_then_undo_restores_both_sides_sums_included(
     world.undo(world.merges[-1])
     assert [facts_of(world, one) for one in (winner, loser)] == before
     assert [world.profile(one).n_merges for one in (winner, loser)] == merges
+
+
+@settings(max_examples=80, deadline=None)
+@given(histories(), st.data())
+def test_split_then_merge_restores_the_profile_sums_included(
+    bodies: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    world = World()
+    world.take(*bodies)
+    people = [one for one in world.active() if len(one.state.held) > 1]
+    if not people:
+        return
+    source = data.draw(st.sampled_from(people))
+    held = list(source.state.held)
+    keys = data.draw(
+        st.lists(st.sampled_from(held), min_size=1, max_size=len(held) - 1, unique=True)
+    )
+    sides = sides_of_split(held, keys, keys, world.rules.identity)
+    world.decide(
+        Division(source=source.id, target=LAST_ID, keys=sides.keys, apart=sides.apart,
+                 cause=b"{}", at="2026-11-22T00:00:00.000Z")
+    )  # fmt: skip
+    agree(world)
+    for one, mine in ((source.id, set(held) - set(keys)), (LAST_ID, set(keys))):
+        now = without_marks(world, one)
+        assert now == {key: fact for key, fact in facts(source).items() if key in mine}
+    joint = touchpoint(99, *((key.split("\0")[0], key.split("\0")[1]) for key in held))
+    assert not world.take(joint).merges
+    for pair in sides.apart:
+        world.decide(Apart(one=pair[0], other=pair[1], apart=False))
+    before = without_marks(world, source.id) | without_marks(world, LAST_ID)
+    merge_by_profile_id(world, source.id, LAST_ID)
+    assert without_marks(world, source.id) == before
+    assert world.replayed().rows == world.rows

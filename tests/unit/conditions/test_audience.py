@@ -4,7 +4,7 @@ import pytest
 
 from shared.conditions.audience import read_audience
 from shared.conditions.parse import MAX_NODES
-from shared.conditions.tree import All, Compare, HasConsent, Not
+from shared.conditions.tree import All, Compare, HasConsent, InSegment, IsPersona, Not
 from shared.errors import Problem
 
 CITY = {"attr": "profile.city", "op": "eq", "value": "Lyon"}
@@ -25,6 +25,13 @@ def test_traits_computed_traits_and_consents_may_be_asked() -> None:
     assert problems == []
 
 
+def test_segments_and_personas_may_be_asked() -> None:
+    problems: list[Problem] = []
+    found = read_audience({"all": [{"segment": "vip"}, {"not": {"persona": "saver"}}]}, problems)
+    assert found == All((InSegment("vip"), Not(IsPersona("saver"))))
+    assert problems == []
+
+
 @pytest.mark.parametrize(
     ("document", "path", "rule"),
     [
@@ -41,8 +48,6 @@ def test_traits_computed_traits_and_consents_may_be_asked() -> None:
             "profile_only",
         ),
         ({"attr": "profile.a", "op": "changed_to", "value": 1}, "audience.op", "profile_only"),
-        ({"all": [{"segment": "vip"}]}, "audience.all[0].segment", "profile_only"),
-        ({"not": {"persona": "saver"}}, "audience.not.persona", "profile_only"),
     ],
 )
 def test_what_no_profile_can_answer_is_a_mistake(document: object, path: str, rule: str) -> None:

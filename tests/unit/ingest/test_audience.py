@@ -34,7 +34,7 @@ def test_without_an_audience_the_bytes_are_as_ever() -> None:
         ({"identifiers": NATIVE["identifiers"]}, "audience"),
         ({"audience": []}, "audience"),
         ({"audience": {"all": [LYON, {"attr": "profile.x", "op": "eq"}]}}, "audience.all[1].value"),
-        ({"audience": {"segment": "vip"}}, "audience.segment"),
+        ({"audience": {"event": "Order Completed"}}, "audience.event"),
         ({"id": "x" * (MAX_ID + 1)}, "id"),
     ],
 )
@@ -44,12 +44,17 @@ def test_a_mistake_is_refused_with_its_place(change: dict[str, Any], path: str) 
 
 
 def test_a_refusal_says_the_rules_and_how_many_more() -> None:
-    error = refusal({**BROADCAST, "audience": {"any": [{"segment": str(n)} for n in range(5)]}})
+    asked = [{"attr": f"event.n{n}", "op": "exists", "value": True} for n in range(5)]
+    error = refusal({**BROADCAST, "audience": {"any": asked}})
+    said = "an audience is asked about profiles: there is no event of theirs (profile_only)"
     assert error.detail == (
-        "nobody is in a segment yet (profile_only);"
-        " audience.any[1].segment: nobody is in a segment yet (profile_only);"
-        " audience.any[2].segment: nobody is in a segment yet (profile_only); and 2 more"
+        f"{said}; audience.any[1].attr: {said}; audience.any[2].attr: {said}; and 2 more"
     )
+
+
+def test_segments_and_personas_are_asked_where_the_profiles_are() -> None:
+    audience = {"all": [{"segment": "vip"}, {"not": {"persona": "saver"}}]}
+    assert read({**BROADCAST, "audience": audience}).audience == audience
 
 
 def test_what_leaves_no_room_for_its_copies_is_too_large() -> None:

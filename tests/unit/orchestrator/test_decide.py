@@ -15,6 +15,7 @@ from services.orchestrator.domain.score import score
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Moment, read_moment, routed_decoder
 from services.orchestrator.use_cases.naming import action_ids
+from shared.contracts.times import rfc3339
 from tests.unit.orchestrator.build import (
     NOON,
     action_id,
@@ -29,6 +30,7 @@ from tests.unit.orchestrator.build import (
 )
 
 ADA = uid("ada")
+PASSED, SOON = rfc3339(NOON), rfc3339(NOON + timedelta(milliseconds=1))
 MINUTE = timedelta(minutes=1)
 
 
@@ -36,7 +38,7 @@ def moment(profile: dict[str, Any] | None = None, **cause: Any) -> Moment:
     value = update_json(
         ADA, 1, touchpoint_json("cart", **cause), profile=profile or profile_json(ADA)
     )
-    return read_moment(value, routed_decoder.decode(value), ADA)
+    return read_moment(value, routed_decoder.decode(value), ADA, NOON)
 
 
 def decided(
@@ -124,7 +126,19 @@ def consent(status: str, channel: str = "email", at: str = "1", purpose: str = "
         ("marketing", [consent("granted", "*")], "chosen"),
         ("marketing", [consent("granted", "*"), consent("denied")], "consent_denied"),
         ("marketing", [consent("granted", at="1"), consent("denied", "*", "2")], "consent_denied"),
-        ("marketing", [consent("granted", at="2"), consent("denied", "*", "1")], "chosen"),
+        ("marketing", [consent("granted", at="2"), consent("denied", "*", "1")], "consent_denied"),
+        ("marketing", [consent("granted"), consent("denied", "*", purpose="*")], "consent_denied"),
+        ("marketing", [consent("granted", "*"), consent("denied", purpose="*")], "consent_denied"),
+        ("marketing", [consent("granted"), consent("denied", "sms", purpose="*")], "chosen"),
+        ("marketing", [consent("granted"), consent("denied", purpose="*stop")], "consent_denied"),
+        ("marketing", [consent("granted", "*", purpose="*")], "consent_missing"),
+        ("marketing", [consent("pending")], "consent_pending"),
+        ("marketing", [consent("granted", "*"), consent("pending")], "consent_pending"),
+        ("marketing", [consent("expired")], "consent_expired"),
+        ("marketing", [consent("granted") | {"expires_at": PASSED}], "consent_expired"),
+        ("marketing", [consent("granted") | {"expires_at": SOON}], "chosen"),
+        ("service", [consent("pending", purpose="service")], "chosen"),
+        ("service", [consent("denied", "*", purpose="*")], "consent_denied"),
         ("marketing", [consent("granted"), consent("denied", purpose="promotions")],
          "consent_denied"),
         ("service", [], "chosen"),
@@ -188,6 +202,34 @@ def test_caps_look_at_their_scope_and_spare_bypassed_categories() -> None:
     known.contacts[0] = contact(NOON - MINUTE, category="legal")
     assert stage_of("marketing", cap) == "chosen"
     assert stage_of("marketing", cap, bypass={"counts_toward_caps": True}) == "cap"
+
+
+def test_a_cap_of_the_household_counts_everybody_of_it_once() -> None:
+    cap = {"limit": 1, "window": "P1D", "per": "household"}
+    rules = ruleset(rule(category="marketing"), policies=[policy(cap)])
+    home = profile_json(ADA, household="h")
+    theirs = contact(NOON - MINUTE, household="h")
+
+    def stage_of(history: History, profile: dict[str, Any] = home) -> str:
+        (one,) = decided(rules, moment(profile), history)
+        return "chosen" if one.drop is None else one.drop.stage
+
+    known = History(households={"h": {theirs.action_id: theirs}})
+    assert stage_of(known) == "cap"
+    assert stage_of(known, profile_json(ADA, household="other")) == "chosen"
+    assert stage_of(known, profile_json(ADA)) == "chosen"
+    known.reserve(theirs)
+    assert known.kin("h") == []
+    known.move(theirs.action_id, NOON - timedelta(days=2))
+    assert stage_of(known) == "chosen"
+    known.move(theirs.action_id, NOON)
+    assert stage_of(known) == "cap"
+    known.give_back(theirs.action_id)
+    assert (known.contacts, known.households) == ([], {"h": {}})
+    assert stage_of(known) == "chosen"
+    each = ruleset(rule(category="marketing"), policies=[policy(cap | {"per": "profile"})])
+    (one,) = decided(each, moment(home), History(households={"h": {theirs.action_id: theirs}}))
+    assert one.drop is None
 
 
 def test_the_floor_stops_marketing_that_is_worth_nothing() -> None:
@@ -301,3 +343,48 @@ def test_the_record_stays_small_with_very_many_candidates() -> None:
     assert len(record.candidates) == 1_000
     assert record.candidates[0].passed
     assert sum(one.detail is not None for one in record.candidates) < 100
+
+
+def test_a_change_of_consents_triggers_a_rule_like_an_event() -> None:
+    asks = rule(
+        category="transactional",
+        trigger={
+            "type": "event",
+            "event": "consent_changed",
+            "where": {"attr": "event.pending", "op": "contains", "value": "news"},
+        },
+    )
+    cause = {
+        "kind": "consent_changed",
+        "type": "consent_changed",
+        "id": uid("change"),
+        "at": rfc3339(NOON),
+        "occurred_at": rfc3339(NOON),
+        "received_at": rfc3339(NOON),
+        "properties": {"channels": ["email"], "pending": ["news"]},
+    }
+    value = update_json(ADA, 1, cause, profile=profile_json(ADA))
+    seen = read_moment(value, routed_decoder.decode(value), ADA, NOON)
+    assert seen.cause.touchpoint is None
+    (considered,) = decided(ruleset(asks), seen)
+    assert considered.drop is None
+    value = value.replace(b'"pending":', b'"granted":')
+    assert not decided(ruleset(asks), read_moment(value, routed_decoder.decode(value), ADA, NOON))
+
+
+@pytest.mark.parametrize(
+    ("consents", "stage"),
+    [
+        ([consent("granted") | {"expires_at": SOON}], "chosen"),
+        ([consent("granted") | {"expires_at": PASSED}], "eligibility"),
+        ([consent("granted"), consent("denied", "*", purpose="*")], "eligibility"),
+        ([consent("granted", "*")], "chosen"),
+        ([consent("pending")], "eligibility"),
+    ],
+)
+def test_conditions_go_by_consents_as_they_hold_at_the_instant(
+    consents: list[Any], stage: str
+) -> None:
+    leaf = {"consent": {"purpose": "marketing", "channel": "email"}}
+    asks = rule(category="transactional", engagement_policy={"eligibility": leaf})
+    assert fate(asks, profile=profile_json(ADA, consents=consents))[0] == stage

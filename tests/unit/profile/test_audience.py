@@ -1,5 +1,6 @@
 """Who is meant by an event with an audience: what conditions know of a profile."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,14 +14,15 @@ from tests.unit.profile.world import World, arrival, order, touchpoint
 
 ADA, BO = ("email", "ada@example.com"), ("email", "bo@example.com")
 RULES = Rules()
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def meant(world: World, condition: dict[str, Any]) -> set[str]:
     """The e-mail addresses of those for whom the condition holds."""
-    holds = membership(condition)
+    holds = membership(condition).holds
     found = set()
     for stored in world.active():
-        if holds(facts_of(WorkingProfile(stored, RULES.traits), RULES.identity)):
+        if holds(facts_of(WorkingProfile(stored, RULES.traits), RULES.identity, NOW)):
             found |= {golden(stored, RULES.identity, RULES.traits).identifiers[0].value}
     return found
 
@@ -39,7 +41,7 @@ def test_traits_and_computed_traits_are_those_of_the_snapshot() -> None:
     made = world()
     snapshots = {one["profile_id"]: one["profile"] for one in made.updates()}
     for stored in made.active():
-        facts = facts_of(WorkingProfile(stored, RULES.traits), RULES.identity)
+        facts = facts_of(WorkingProfile(stored, RULES.traits), RULES.identity, NOW)
         assert facts.profile == snapshots[stored.id]["traits"]
         assert facts.computed == snapshots[stored.id]["computed"]
 

@@ -6,13 +6,8 @@ import msgspec
 import pytest
 
 from services.profile.domain.absorb import Rules
-from services.profile.domain.consent import (
-    ConsentChange,
-    ConsentRecord,
-    Consents,
-    Status,
-    apply_changes,
-)
+from services.profile.domain.consent import ConsentRecord, Consents, Said
+from services.profile.domain.consent_change import ConsentChange, apply_changes
 from services.profile.domain.profile import StoredProfile, encode_state
 from services.profile.domain.snapshot import Link, LinkName, cut, update
 from services.profile.domain.working_profile import WorkingProfile
@@ -147,7 +142,7 @@ def test_with_every_limit_at_its_maximum_each_message_still_fits_its_topic() -> 
 def test_denials_come_first_where_not_all_consents_fit() -> None:
     stored = _one()
     for number in range(1_000):
-        status: Status = "denied" if number == 999 else "granted"
+        status: Said = "denied" if number == 999 else "granted"
         record = ConsentRecord(status, "2026-11-21T10:00:00.000Z")
         stored.state.consents[f"purpose-{number:04d}{'x' * 500}\0email"] = record
     message = update(WorkingProfile(stored, Rules().traits), b"{}", Rules().identity)
@@ -169,8 +164,9 @@ def test_consents_are_in_the_snapshot_and_a_denial_survives_a_merge() -> None:
 def test_consents_that_say_nothing_new_are_no_change() -> None:
     held: Consents = {}
     change = ConsentChange("marketing", "email", "granted", "consent")
-    assert apply_changes(held, [change], "2026-11-22T00:00:00.000Z") == [change]
-    assert apply_changes(held, [change], "2026-11-23T00:00:00.000Z") == []
+    (entry,) = apply_changes(held, [change], "2026-11-22T00:00:00.000Z", str)
+    assert (entry.purpose, entry.status, entry.is_news) == ("marketing", "granted", True)
+    assert apply_changes(held, [change], "2026-11-23T00:00:00.000Z", str) == []
 
 
 def test_the_loser_of_a_merge_is_linked_from_both_sides() -> None:
@@ -189,10 +185,10 @@ def _one() -> StoredProfile:
     return world.active()[0]
 
 
-def _consent(world: World, profile_id: str, status: Status, at: str) -> None:
+def _consent(world: World, profile_id: str, status: Said, at: str) -> None:
     stored = world.profile(profile_id)
     change = ConsentChange("marketing", "email", status)
-    apply_changes(stored.state.consents, [change], at)
+    apply_changes(stored.state.consents, [change], at, str)
     world.rows[profile_id] = replace(world.rows[profile_id], state=encode_state(stored.state))
 
 

@@ -11,8 +11,9 @@ from services.profile.domain.absorbed import Absorbed, Arrival, Merge
 from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.divide import Division, sides_of_undo
 from services.profile.domain.identity import usable
-from services.profile.domain.profile import StoredProfile
+from services.profile.domain.profile import StoredProfile, computed
 from services.profile.domain.replay import Decision, Replay, Row
+from services.profile.domain.sums import join
 from services.profile.use_cases.naming import NAMING
 from shared.contracts.touchpoint import envelope_decoder
 from shared.ids import touchpoint_id_text
@@ -127,6 +128,14 @@ class World:
 
     def owner(self, type_: str, value: str) -> str:
         return self.owners[f"{type_}\0{value}"]
+
+    def owners_of(self, *identifiers: tuple[str, str]) -> list[str]:
+        return [self.owner(*one) for one in identifiers]
+
+    def touchpoints_of(self, type_: str, value: str) -> int:
+        """How many touchpoints the owner of an identifier has."""
+        held = self.profile(self.owner(type_, value)).state.held.values()
+        return computed(join(one.sums for one in held if one.sums)).touchpoints
 
     def profile(self, profile_id: str) -> StoredProfile:
         return self.live.stored(profile_id)
