@@ -272,15 +272,11 @@ async def _claim(tx: AsyncConnection, assigned: Mapping[str, str], ids: _Ids) ->
     return await identifiers.insert(
         tx,
         [
-            identifiers.NewIdentifier(ids.of(key), *_type_and_value(key), profile_id)
+            identifiers.NewIdentifier(ids.of(key), type_, value, profile_id)
             for key, profile_id in assigned.items()
+            for type_, value in [key.split("\0", 1)]
         ],
     )
-
-
-def _type_and_value(key: str) -> tuple[str, str]:
-    type_, _, value = key.partition("\0")
-    return type_, value
 
 
 async def _write(tx: AsyncConnection, absorbed: Absorbed, ids: _Ids) -> None:
