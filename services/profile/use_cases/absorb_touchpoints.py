@@ -42,10 +42,7 @@ from services.profile.use_cases.report_absorbed import report_absorbed
 from services.profile.use_cases.suppress_late import suppress_late
 from shared import clock
 from shared.contracts.topics import Topics
-from shared.contracts.touchpoint import (
-    TouchpointEnvelope,
-    envelope_decoder,
-)
+from shared.contracts.touchpoint import TouchpointEnvelope, envelope_decoder
 from shared.errors import Infrastructure, PartitionStopped
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.kafka.records import Place, Record
