@@ -31,8 +31,8 @@ ERASED, SUPPRESSED, EXPIRED = "erased", "suppressed", "expired"
 """Reasons of touchpoints: the person was erased; it came too late for that; it was kept long
 enough, and only what identity and sums are made of is left."""
 
-KEPT_PROPERTIES = ("total", "currency")
-"""What is kept of an expired touchpoint's properties: what sums were made of."""
+KEPT_PROPERTIES = ("total", "currency", "group_id", "group_type", "group_traits")
+"""What is kept of an expired touchpoint's properties: what sums and groups were made of."""
 
 _MARK = b'{"keys":'
 _NO_CAUSE = b'{"kind":"erased"}'

@@ -22,6 +22,10 @@ STORES: Mapping[str, str] = {
     "link_suggestion": "rows that name one of her profiles are deleted",
     "link_verdict": "rows that name one of her profiles are deleted",
     "deadline": "rows are deleted",
+    "consent_change": "what was said by her or of her identifiers is deleted",
+    "group_member": "rows are deleted, and the other members are told",
+    "list_member": "rows are deleted",
+    "list_upload": "rows of a file that waits still and name her are blanked",
     "audience_job": "conditions get random names for her identifiers",
     "outbox": "what was not published yet of her is replaced or dropped",
     "privacy_subject": "holds her identifiers while she is being erased, and nothing afterwards",
@@ -36,6 +40,17 @@ NOTHING_PERSONAL: Mapping[str, str] = {
     "segment_version": "configuration",
     "persona": "configuration",
     "persona_version": "configuration",
+    "trait": "configuration",
+    "trait_version": "configuration",
+    "consent_purpose": "configuration",
+    "consent_purpose_version": "configuration",
+    "opt_out_rules": "configuration",
+    "opt_out_rules_version": "configuration",
+    "linked_group": "households and accounts, which are nobody's own",
+    "group_news": "ids of groups",
+    "group_job": "progress",
+    "export": "conditions and progress",
+    "export_part": "ids of profiles; who is gone is in no export",
     "definition_epoch": "one counter",
     "definition": "configuration",
     "event_stream": "configuration",
@@ -90,6 +105,14 @@ _UNTIL = text(
 )
 _DELETES = {
     "deadline": text("DELETE FROM deadline WHERE profile_id = ANY (CAST(:family AS uuid[]))"),
+    "consent_change": text(
+        "DELETE FROM consent_change WHERE profile_id = ANY (CAST(:family AS uuid[]))"
+        " OR anchor = ANY (CAST(:identifiers AS uuid[]))"
+    ),
+    "group_member": text(
+        "DELETE FROM group_member WHERE profile_id = ANY (CAST(:family AS uuid[]))"
+    ),
+    "list_member": text("DELETE FROM list_member WHERE profile_id = ANY (CAST(:family AS uuid[]))"),
     "merge": text(
         "DELETE FROM merge WHERE winner = ANY (CAST(:family AS uuid[]))"
         " OR loser = ANY (CAST(:family AS uuid[]))"
@@ -108,6 +131,14 @@ _DELETES = {
     ),
     "profile": text("DELETE FROM profile WHERE id = ANY (CAST(:family AS uuid[]))"),
 }
+
+
+_TELL_GROUPS = text(
+    """
+    INSERT INTO group_news (group_id)
+    SELECT DISTINCT group_id FROM group_member WHERE profile_id = ANY (CAST(:family AS uuid[]))
+    """
+)
 
 
 async def family(tx: AsyncConnection, ids: Collection[str]) -> list[str]:
@@ -133,7 +164,8 @@ async def remove_rows(
     tx: AsyncConnection, *, profiles: Sequence[str], identifiers: Collection[str]
 ) -> dict[str, int]:
     """Delete what names the profiles or the identifiers (by id), the profiles last; how many rows
-    of each table."""
+    of each table. The groups they belong to have news."""
+    await tx.execute(_TELL_GROUPS, {"family": list(profiles)})
     values = {"family": list(profiles), "identifiers": sorted(identifiers)}
     return {
         table: (await tx.execute(statement, _only(statement.text, values))).rowcount

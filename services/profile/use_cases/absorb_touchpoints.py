@@ -41,9 +41,7 @@ from services.profile.use_cases.report_absorbed import report_absorbed
 from services.profile.use_cases.suppress_late import suppress_late
 from shared import clock
 from shared.contracts.topics import Topics
-from shared.contracts.touchpoint import (
-    TouchpointEnvelope,
-)
+from shared.contracts.touchpoint import TouchpointEnvelope
 from shared.errors import Infrastructure
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.kafka.records import Record
@@ -242,15 +240,11 @@ async def _claim(tx: AsyncConnection, assigned: Mapping[str, str], ids: _Ids) ->
     return await identifiers.insert(
         tx,
         [
-            identifiers.NewIdentifier(ids.of(key), *_type_and_value(key), profile_id)
+            identifiers.NewIdentifier(ids.of(key), type_, value, profile_id)
             for key, profile_id in assigned.items()
+            for type_, value in [key.split("\0", 1)]
         ],
     )
-
-
-def _type_and_value(key: str) -> tuple[str, str]:
-    type_, _, value = key.partition("\0")
-    return type_, value
 
 
 async def _write(tx: AsyncConnection, absorbed: Absorbed, ids: _Ids) -> None:

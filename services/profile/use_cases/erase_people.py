@@ -272,6 +272,7 @@ async def rename_in_decisions(tx: AsyncConnection, request: Request) -> Counts:
             tx, touchpoint_id, erased.replace_values(bytes(condition), names)
         )
     return {
+        "list_upload": await mentions.blank_uploads(tx, [key.partition("\0")[2] for key in names]),
         "merge_of_others": len(merges),
         "evidence": len(decisions),
         "audience_job": len(audiences),

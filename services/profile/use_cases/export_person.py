@@ -20,7 +20,7 @@ from services.profile.domain.profile import (
     identifier_of,
     trait_provenance,
 )
-from services.profile.storage import identifiers, person_lists, touchpoints
+from services.profile.storage import consent_history, groups, identifiers, person_lists, touchpoints
 from services.profile.storage.privacy_requests import Request
 from services.profile.use_cases.peers import Page, Peers
 from services.profile.use_cases.read_profile import read_merges, read_profile
@@ -28,6 +28,7 @@ from shared.contracts.times import rfc3339
 
 PAGE = 200
 MAX_MERGES = 10_000
+MAX_LINES = 10_000
 _encode = msgspec.json.Encoder().encode
 
 
@@ -89,6 +90,19 @@ async def _profile(
             for name, one in trait_provenance(stored.state, rules.traits).items()
         },
         "consents": consent_list(stored.state.consents),
+        "consent_history": [
+            one._asdict()
+            for one in await consent_history.of_profile(
+                tx, stored.id, list(stored.state.held), limit=MAX_LINES
+            )
+        ],
+        "groups": [
+            {"id": one.id, "kind": one.kind, "type": one.type, "value": one.value}
+            for one in await groups.of_profile(tx, stored.id)
+        ],
+        "lists": sorted(
+            {name for held in stored.state.held.values() if held.links for name in held.links.lists}
+        ),
         "merges": [
             {
                 "id": one.id,

@@ -2,6 +2,7 @@
 back by what is sent late."""
 
 import asyncio
+import json
 from typing import Any
 
 import msgspec
@@ -90,6 +91,27 @@ def _bytes(value: object) -> bytes:
     return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
 
 
+async def beside(engine: AsyncEngine, her: str) -> None:
+    """What stands about her beside her profile: consents, a household, a list, a file of one."""
+    for statement in (
+        "INSERT INTO consent_change (id, profile_id, purpose, channel, what, status, at, proof)"
+        " VALUES (gen_random_uuid(), CAST(:her AS uuid), 'marketing', 'email', 'change', 'granted',"
+        " now(), CAST(:proof AS jsonb))",
+        "INSERT INTO group_member VALUES (gen_random_uuid(), CAST(:her AS uuid))",
+        "INSERT INTO list_member VALUES ('vip', CAST(:her AS uuid))",
+        "INSERT INTO list_upload (id, list, rows, of, uploaded_by, uploaded_by_name)"
+        " VALUES (gen_random_uuid(), 'vip', ARRAY['x@y.z', :row], 2, 'a', 'a')",
+    ):
+        values = {
+            "her": her,
+            "proof": json.dumps({"note": CANARY}),
+            "row": f"email,{MAIL[1]}",
+        }
+        used = {name: value for name, value in values.items() if f":{name}" in statement}
+        async with transaction(engine) as tx:
+            await tx.execute(text(statement), used)
+
+
 async def verified(engine: AsyncEngine) -> list[str]:
     return (await verify_identity(engine, Rules())).differences
 
@@ -109,6 +131,7 @@ async def test_nothing_is_left_and_everybody_else_is_as_before(
 ) -> None:
     await worker.absorb_in_batches(HER_LIFE, size)
     her = await id_of(worker, USER)
+    await beside(engine, her)
     before = await worker.active()
     assert await verified(engine) == []
     done = await eraser.erase(her)
@@ -118,6 +141,10 @@ async def test_nothing_is_left_and_everybody_else_is_as_before(
     assert await verified(engine) == []
     receipt = done.receipt or {}
     assert receipt["stores"]["identifier"] >= 4
+    for store in ("consent_change", "group_member", "list_member", "list_upload"):
+        assert receipt["stores"][store] == 1, store
+    assert await worker.rows("SELECT count(*) FROM group_news") == [(1,)]
+    assert await worker.rows("SELECT rows FROM list_upload") == [(["x@y.z", ""],)]
     assert receipt["services"] == {"orchestrator": {"decision": 4}, "ingest": {"failed_event": 1}}
     assert {one["topic"] for one in receipt["topics"]} == {"channel.web", "profile.updates"}
     assert CANARY in str(eraser.others.asked)
