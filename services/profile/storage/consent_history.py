@@ -176,7 +176,7 @@ async def of_profile(
 
 _ANCHORS = text(
     """
-    SELECT id::text, anchor::text FROM consent_change
+    SELECT id::text, replace(anchor::text, '-', '') FROM consent_change
      WHERE id = ANY (CAST(:ids AS uuid[])) AND anchor IS NOT NULL
     """
 )

@@ -384,7 +384,7 @@ async def test_a_link_that_is_forged_old_or_for_something_else_opens_nothing(
                 assert answer.headers["content-type"].startswith("text/html")
                 assert "<b>" not in answer.text
         assert (await browser.get(f"/consent-confirmations/{token}")).status_code == 404
-        for _ in range(60):
+        for _ in range(58):
             last = await browser.get(link)
         assert last.status_code == 200
         many = await browser.get(link)
