@@ -134,7 +134,8 @@ async def _load(
         after = machine.cpu_seconds(pids)
         return {name: after[name] - before[name] for name in after}
 
-    cpu, *_ = await asyncio.gather(used(), *(connection() for _ in range(CONNECTIONS)))
+    connections = asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
+    _, cpu = await asyncio.gather(connections, used())
     return CollectRun(name, events, len(taken), seconds, taken, cpu)
 
 
