@@ -1,7 +1,8 @@
 """Finds profiles by the beginning of an identifier or of a name, in the order of their places.
 
-Every branch reads at most `limit` entries of an index in its order; texts are compared byte by
-byte (collation C), as the indexes are built.
+Every branch reads at most `limit` entries of an index in its order, from one lower bound: with two
+PostgreSQL may start at the lesser one, and read half the index. Texts are compared byte by byte
+(collation C), as the indexes are built.
 """
 
 from typing import NamedTuple
@@ -33,21 +34,18 @@ _FIND = text(
       ORDER BY 2, 3 LIMIT :limit)
     UNION ALL
     (SELECT 1, lower(value COLLATE "C"), profile_id FROM identifier
-      WHERE lower(value COLLATE "C") >= CAST(:low_1 AS text)
+      WHERE (lower(value COLLATE "C"), profile_id) > (CAST(:text_1 AS text), CAST(:id_1 AS uuid))
         AND lower(value COLLATE "C") < CAST(:high_1 AS text) AND status = 'active'
-        AND (lower(value COLLATE "C"), profile_id) > (CAST(:text_1 AS text), CAST(:id_1 AS uuid))
       ORDER BY 2, 3 LIMIT :limit)
     UNION ALL
     (SELECT 2, first_last, id FROM profile
-      WHERE first_last >= CAST(:low_2 AS text) AND first_last < CAST(:high_2 AS text)
-        AND status = 'active' AND first_last <> ''
-        AND (first_last, id) > (CAST(:text_2 AS text), CAST(:id_2 AS uuid))
+      WHERE (first_last, id) > (CAST(:text_2 AS text), CAST(:id_2 AS uuid))
+        AND first_last < CAST(:high_2 AS text) AND status = 'active' AND first_last <> ''
       ORDER BY 2, 3 LIMIT :limit)
     UNION ALL
     (SELECT 3, last_first, id FROM profile
-      WHERE last_first >= CAST(:low_3 AS text) AND last_first < CAST(:high_3 AS text)
-        AND status = 'active' AND last_first <> ''
-        AND (last_first, id) > (CAST(:text_3 AS text), CAST(:id_3 AS uuid))
+      WHERE (last_first, id) > (CAST(:text_3 AS text), CAST(:id_3 AS uuid))
+        AND last_first < CAST(:high_3 AS text) AND status = 'active' AND last_first <> ''
       ORDER BY 2, 3 LIMIT :limit)
     ORDER BY 1, 2, 3 LIMIT :limit
     """
@@ -65,12 +63,12 @@ async def find(
         "exact": list(query.exact) if reached is How.EXACT else [],
     }
     for how in How:
-        here = after is not None and how is reached
-        values[f"text_{how:d}"] = after.place.text if after is not None and here else ""
-        values[f"id_{how:d}"] = after.profile_id if after is not None and here else _NIL
+        begin = (begins.get(how) or "") if how >= reached else ""
+        start = (begin, _NIL)
+        if after is not None and how is reached:
+            start = max(start, (after.place.text, after.profile_id))
+        values[f"text_{how:d}"], values[f"id_{how:d}"] = start
         if how is not How.EXACT:
-            begin = begins[how] if how >= reached else None
-            values[f"low_{how:d}"] = begin or ""
             values[f"high_{how:d}"] = begin + _LAST if begin else ""
     rows = await tx.execute(_FIND, values)
     return [Found(Place(How(row[0]), row[1]), str(row[2])) for row in rows]

@@ -1,8 +1,11 @@
 """A hundredth of `make scale`: its rows are the worker's, and ten thousand people are read,
 searched and counted, exactly."""
 
+import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
@@ -15,12 +18,14 @@ from bench.population import PROFILE, Buyers, person, touchpoints
 from bench.reading import measure_previews, measure_reads
 from services.profile.api.app import create_app
 from services.profile.domain.absorb import Rules
+from services.profile.storage import search
 from services.profile.storage.tables import MIGRATIONS, SCHEMA
 from shared.access import Role
 from shared.contracts.topics import Topics
 from shared.observability.health import Health
 from shared.postgres.engine import create_engine
 from shared.postgres.migrate import migrate
+from tests.integration.profile.test_plans import numbered
 from tests.integration.profile.worker import Worker
 from tests.support.api import calling, token_for_each_role
 from tests.support.postgres import empty_database
@@ -124,26 +129,31 @@ async def test_ten_thousand_people_are_read_searched_and_counted(
     assert page.read_text().endswith(f"\n{report.LEARNED_TITLE}\nlearned\n")
 
 
-@pytest.mark.parametrize("query", ["email", "name"])
-async def test_a_search_reads_an_index_and_not_the_people(
-    engine: AsyncEngine, buyers: Buyers, query: str
-) -> None:
-    index, statement = {
-        "email": (
-            "identifier_search",
-            """SELECT id FROM identifier WHERE lower(value COLLATE "C") >= 'zo'
-               AND lower(value COLLATE "C") < 'zo~' ORDER BY lower(value COLLATE "C") LIMIT 20""",
-        ),
-        "name": (
-            "profile_last_first",
-            """SELECT id FROM profile WHERE last_first >= 'zo' AND last_first < 'zo~'
-               AND status = 'active' AND last_first <> '' ORDER BY last_first, id LIMIT 20""",
-        ),
-    }[query]
+async def blocks_read(engine: AsyncEngine, begin: str) -> int:
+    """How many blocks the search for a beginning touches, by the plan that every process uses."""
+    statement, _ = numbered(search._FIND)
+    names = list(dict.fromkeys(re.findall(r"(?<!:):(\w+)", search._FIND.text)))
+    given = {"limit": "20", "exact": f"ARRAY['{begin}']", "text_0": "''"}
+    given |= {f"text_{n}": f"'{begin}'" for n in (1, 2, 3)}
+    given |= {f"high_{n}": f"'{begin}\U0010ffff'" for n in (1, 2, 3)}
+    given |= {f"id_{n}": f"'{UUID(int=0)}'" for n in range(4)}
     async with engine.connect() as connection:
-        plan = "\n".join((await connection.execute(text(f"EXPLAIN {statement}"))).scalars())
-    assert index in plan
-    assert "Seq Scan" not in plan
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        await driver.execute(f"PREPARE found AS {statement}")
+        explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE found"
+        values = ", ".join(given[name] for name in names)
+        answer = json.loads(await driver.fetchval(f"{explain} ({values})"))
+        await driver.execute("DEALLOCATE found")
+    plan = answer[0]["Plan"]
+    assert "Seq Scan" not in json.dumps(plan)
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+async def test_a_search_reads_no_more_at_the_end_of_an_index(
+    engine: AsyncEngine, buyers: Buyers
+) -> None:
+    assert await blocks_read(engine, "vi") < await blocks_read(engine, "ba") + 50
 
 
 async def test_a_viewer_is_shown_nobody_in_clear(
