@@ -4,7 +4,7 @@ A process reads several partitions in one loop. If one of them is crowded (a sto
 file, a source that comes back) and others are calm, the calm ones take turns with it: each time
 whatever they have, and then a slice of the backlog that takes about as long as their turn did. So
 a record of a calm partition waits for one such slice, however long the backlog and however dear
-its records are. Where all are crowded, or nobody else is there, whole batches are cheaper.
+its records are. Where most are crowded, or nobody else is there, whole batches are cheaper.
 """
 
 from collections.abc import Mapping, Set
@@ -62,7 +62,8 @@ class Turns:
             if count > (self._slice if place in self._crowded else CROWDED)
         }
         alone = now - self._calm_at > ALONE_SECONDS
-        if not self._crowded or len(self._crowded) == len(everyone) or alone:
+        most_are = 2 * len(self._crowded) > len(everyone)
+        if not self._crowded or most_are or alone:
             most = self._max_records
             if not any(waiting.values()):
                 most = min(FIRST_RECORDS, most)
