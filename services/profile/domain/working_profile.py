@@ -6,7 +6,7 @@ so that neither costs what the whole profile holds. None of it may depend on the
 that was stored and loaded in between must give the same bytes.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from typing import NamedTuple
 
 from services.profile.domain import sums as totals
@@ -22,6 +22,7 @@ from services.profile.domain.groups import (
     say,
 )
 from services.profile.domain.identity import IdentityRules
+from services.profile.domain.kept import Kept
 from services.profile.domain.profile import (
     Held,
     Marks,
@@ -207,6 +208,22 @@ class WorkingProfile:
             self._tell_tallies()
         else:
             self.forget_tally(stream)
+
+    def count_value(
+        self, anchor: str, stream: str, add_to: Callable[[Kept | None], Kept | None]
+    ) -> None:
+        """Count a touchpoint in a stream of values, on its anchor; `add_to` adds the value to what
+        is kept, and may change that in place."""
+        known = self._tallies.get(stream)
+        tallies = [self.tally_of(anchor, stream)]
+        if known is None or known[1] is None:
+            self._tallies.pop(stream, None)
+        else:
+            tallies.append(known[1])
+        for tally in tallies:
+            tally.count += 1
+            tally.kept = add_to(tally.kept)
+        self.time_may_tell = True
 
     def tally_of(self, anchor: str, stream: str) -> Tally:
         """The tally of a stream on one anchor, to be added to; see `forget_tally`."""
