@@ -12,7 +12,7 @@ from bench.collecting import CollectRun, run_collecting
 from bench.floor import SNAPSHOT, FloorRun, run_floor
 from bench.latency import LatencyRun, run_latency
 from bench.load import LoadEvent, make_load
-from bench.pipeline import publish_bench_rules, run_pipeline
+from bench.pipeline import publish_bench_rules, publish_bench_segments, run_pipeline
 from bench.publish import PARTITIONS, drop_topics, new_topics, preload
 from bench.report import Figures
 from bench.stage import Stage, running_stage
@@ -57,8 +57,9 @@ def _measure(
     events = list(make_load(count, seed=1, run="full", now=clock.now()))
     before = _floor(stage, progress, events, "before", SNAPSHOT)
     bare = _floor(stage, progress, events, "without snapshots", b"")
-    progress.say("publishing 50 rules")
+    progress.say("publishing 50 rules and 20 segments")
     uvloop.run(publish_bench_rules(stage))
+    uvloop.run(publish_bench_segments(stage))
     progress.say("pipeline: loading the channel topic")
     pipeline = uvloop.run(run_pipeline(stage, events, _say(progress, "pipeline")))
     progress.say(f"pipeline: {pipeline.rate:,.0f} events/s")

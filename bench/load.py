@@ -24,6 +24,7 @@ because partitions are not read in step, and merges nothing: 1 % of events do.""
 CANDIDATES = 0.10
 ACTIONS = 0.02
 RULES = 50
+SEGMENTS = 20
 SCORE_TO_ACT = 80
 """Signals carry a score of 0 to 99; the rules act from here on: one signal in five."""
 

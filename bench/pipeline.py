@@ -1,4 +1,5 @@
-"""The pipeline from a channel topic to the decision: all three services, 50 rules live."""
+"""The pipeline from a channel topic to the decision: all three services, 50 rules and 20 segments
+live."""
 
 import asyncio
 import time
@@ -9,7 +10,7 @@ import asyncpg
 import httpx
 
 from bench import machine
-from bench.load import RULES, SCORE_TO_ACT, LoadEvent, rule_key, signal_type
+from bench.load import PAGES, RULES, SCORE_TO_ACT, SEGMENTS, LoadEvent, rule_key, signal_type
 from bench.publish import preload
 from bench.stage import Stage
 from deploy.local.ports import HOST
@@ -78,6 +79,38 @@ def _rule(number: int) -> dict[str, object]:
         },
         "actions": [{"type": "message", "channel": ACTION_CHANNEL, "content": content}],
     }  # fmt: skip
+
+
+async def publish_bench_segments(stage: Stage) -> None:
+    """Publish the 20 segments over HTTP, and stop the API again."""
+    await stage.start_ready("profile", "api")
+    headers = {"Authorization": f"Bearer {stage.admin_token}"}
+    base = f"http://{HOST}:{stage.ports.base + 2}"
+    async with httpx.AsyncClient(base_url=base, headers=headers, timeout=30) as api:
+        for number in range(SEGMENTS):
+            path = f"/v1/segments/bench-{number:02d}"
+            body = {"name": f"Segment {number}", "condition": _condition(number)}
+            (await api.put(path, json=body)).raise_for_status()
+            (await api.post(f"{path}:publish", json={})).raise_for_status()
+    stage.stop_roles()
+
+
+def _condition(number: int) -> dict[str, object]:
+    """Of each five segments two count events in a window, and one each asks a sum, a trait, and
+    for membership of another one."""
+    page = PAGES[number % len(PAGES)]
+    match number % 5:
+        case 0:
+            return {"event": page, "count": {"gte": 2 + number // 5}, "within": "P30D"}
+        case 1:
+            return {"event": signal_type(number), "within": "P7D"}
+        case 2:
+            return {"attr": "profile.computed.touchpoints", "op": "gte", "value": 2 + number}
+        case 3:
+            return {"attr": "profile.country", "op": "eq", "value": "FR"}
+        case _:
+            return {"all": [{"segment": f"bench-{number - 2:02d}"},
+                            {"attr": "profile.email", "op": "exists"}]}  # fmt: skip
 
 
 async def run_pipeline(

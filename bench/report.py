@@ -120,7 +120,8 @@ def _budget(figures: Figures) -> list[str]:
     return [
         "| budget | must | aim | measured |",
         "|---|---|---|---|",
-        f"| events/s, channel topic to decision, three services, {load.RULES} rules live | "
+        f"| events/s, channel topic to decision, three services, {load.RULES} rules and "
+        f"{load.SEGMENTS} segments live | "
         f"{MUST} × floor | {AIM} × floor | **{figures.ratio:.2f} × floor** "
         f"({figures.pipeline.rate:,.0f}/s) |",
         f"| event → action at half of that load ({MUST} × floor), p99 | {MUST_MS} ms | "

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
@@ -21,6 +22,7 @@ from services.profile.use_cases.fan_out import FanOut, measure
 from services.profile.use_cases.fill_lists import FillLists
 from services.profile.use_cases.find_links import Linker
 from services.profile.use_cases.load_rules import live_rules
+from services.profile.use_cases.peers import Peers
 from services.profile.use_cases.retain import Kept, Retain
 from services.profile.use_cases.sweep_deadlines import SweepDeadlines
 from services.profile.use_cases.sweep_deadlines import measure as measure_deadlines
@@ -32,6 +34,7 @@ from shared.errors import Misconfigured
 from shared.observability.health import Health
 from shared.postgres.engine import create_engine
 from shared.runtime.assembly import (
+    Parts,
     api_role,
     member_name,
     migrate_service,
@@ -69,6 +72,28 @@ def _days(days: int) -> timedelta | None:
     return timedelta(days=days) if days else None
 
 
+def _means(
+    settings: ProfileSettings, built: Parts, rules: Callable[[], Rules], peers: Peers
+) -> Means:
+    return Means(
+        rules=rules,
+        topics=built.topics,
+        counts=built.counts,
+        peers=peers,
+        secret=_secret(settings),
+        known=lambda: built.catalogue.known,
+        export_seconds=settings.export_hours * 3600,
+    )
+
+
+def _kept(settings: ProfileSettings) -> Kept:
+    return Kept(
+        touchpoints=touchpoint_retention(settings.retain_touchpoints),
+        anonymous=_days(settings.retain_anonymous_days),
+        receipts_days=settings.retain_receipts_days,
+    )
+
+
 async def _sweeper(settings: ProfileSettings) -> Role:
     """Each kind of work that waits in the database is a task of its own."""
     if settings.service_token_file is None:
@@ -88,27 +113,8 @@ async def _sweeper(settings: ProfileSettings) -> Role:
     exports = ExportProfiles(built.engine)
     lists = FillLists(built.engine, topics=built.topics, counts=built.counts, rules=rules)
     members = TakeToMembers(built.engine, topics=built.topics, counts=built.counts, rules=rules)
-    privacy = WorkPrivacy(
-        built.engine,
-        Means(
-            rules=rules,
-            topics=built.topics,
-            counts=built.counts,
-            peers=peers,
-            secret=_secret(settings),
-            known=lambda: built.catalogue.known,
-            export_seconds=settings.export_hours * 3600,
-        ),
-    )
-    retain = Retain(
-        built.engine,
-        Kept(
-            touchpoints=touchpoint_retention(settings.retain_touchpoints),
-            anonymous=_days(settings.retain_anonymous_days),
-            receipts_days=settings.retain_receipts_days,
-        ),
-        rules,
-    )
+    privacy = WorkPrivacy(built.engine, _means(settings, built, rules, peers))
+    retain = Retain(built.engine, _kept(settings), rules)
     return Role(
         health=Health(built.name, built.checks()),
         stages=[

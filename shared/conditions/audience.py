@@ -42,10 +42,7 @@ def _unanswerable(node: Any, path: str) -> Iterator[tuple[str, str]]:
         case {"not": part}:
             yield from _unanswerable(part, f"{path}.not")
         case {"attr": attr} if not of_profile(attr):
-            yield (
-                f"{path}.attr",
-                "an audience is asked about profile.*, its groups and consents alone",
-            )
+            yield f"{path}.attr", "an audience is asked about profiles: there is no event of theirs"
         case {"op": "changed_to"}:
             yield f"{path}.op", "nothing changes while an audience is asked"
         case _:

@@ -318,7 +318,7 @@ RETENTION_REMOVED = counter(
     "What was removed because its time was over.",
     labels={"what": ("touchpoints", "profiles", "exports", "receipts")},
     moves="The sweeper found something older than the retention settings allow.",
-    act="Nothing. 0 for days with retention set: is the sweeper at work?",
+    act="Nothing. At 0 for days with retention set, see that a sweeper is at work.",
 )
 PROFILES_CREATED = counter(
     "profiles_created_total",

@@ -55,7 +55,10 @@ class StreamWorker:
         commit: Commit,
         health: Health,
         max_records: int = MAX_RECORDS,
+        two_at_once: bool = False,
     ) -> None:
+        """`two_at_once`: the commit may be called for other partitions before it has returned;
+        then a slice of a backlog is applied beside what the calm partitions have."""
         self._consumer = consumer
         self._keeper = keeper
         self._discover = discover
@@ -63,6 +66,9 @@ class StreamWorker:
         self._turns = Turns(max_records)
         self._health = health
         self._breaker = Breaker()
+        self._two_at_once = two_at_once
+        self._beside: asyncio.Task[None] | None = None
+        self._busy: set[Place] = set()
         self._rows: set[Place] = set()
         self._doubtful: set[Place] = set()
         self._next_tick = 0.0
@@ -105,6 +111,8 @@ class StreamWorker:
             self._health.release("stream")
 
     async def _step(self) -> None:
+        if self._beside is not None and self._beside.done():
+            await self._join()
         await self._settle()
         now = clock.monotonic_seconds()
         if now >= self._next_tick:
@@ -115,7 +123,10 @@ class StreamWorker:
             await asyncio.sleep(TICK_SECONDS / 5)
             return
         waiting = {place: self._consumer.waiting(place) for place in ready}
-        for turn in self._turns.plan(waiting, now):
+        turns = self._turns.plan(waiting, now, busy=self._busy)
+        if not turns and self._beside is not None:
+            await asyncio.wait({self._beside}, timeout=TICK_SECONDS / 5)
+        for turn in turns:
             await self._take(turn)
         if now >= self._next_mirror:
             self._next_mirror = now + MIRROR_SECONDS
@@ -132,12 +143,28 @@ class StreamWorker:
         if not spans:
             return
         crash_point("runtime.fetched")
-        fetched = clock.monotonic_seconds()
-        metrics.BATCH_SECONDS.labels(stage="fetch").observe(fetched - started)
+        metrics.BATCH_SECONDS.labels(stage="fetch").observe(clock.monotonic_seconds() - started)
+        if turn.backlog and self._two_at_once:
+            self._busy = {span.place for span in spans}
+            self._beside = asyncio.create_task(self._apply_turn(turn, spans))
+        else:
+            await self._apply_turn(turn, spans)
+
+    async def _apply_turn(self, turn: Turn, spans: list[Span]) -> None:
+        started = clock.monotonic_seconds()
         await self._finish(spans)
         done = clock.monotonic_seconds()
         counts = {span.place: len(span.records) for span in spans}
-        self._turns.took(turn, counts, done - fetched, done)
+        self._turns.took(turn, counts, done - started, done)
+
+    async def _join(self) -> None:
+        """Wait for what is applied beside, if anything is. Raises as applying does."""
+        beside, self._beside = self._beside, None
+        if beside is not None:
+            try:
+                await beside
+            finally:
+                self._busy = set()
 
     async def _rebalance(self) -> None:
         """Follow the leases: what we own and do not read comes in, what is surplus goes out."""
@@ -254,13 +281,14 @@ class StreamWorker:
 
     async def _settle(self) -> None:
         """Believe the lease rows, not memory, about partitions whose last batch is in doubt."""
-        if not self._doubtful:
+        doubtful = self._doubtful - self._busy
+        if not doubtful:
             return
-        ours = await self._keeper.reread(sorted(self._doubtful))
+        ours = await self._keeper.reread(sorted(doubtful))
         for place, position in ours.items():
             self._consumer.seek(place, position.next_offset)
-        await self._drop([place for place in self._doubtful if place not in ours])
-        self._doubtful.clear()
+        await self._drop([place for place in doubtful if place not in ours])
+        self._doubtful -= doubtful
 
     async def _drop(self, places: Sequence[Place]) -> None:
         """Stop reading partitions that are not ours any more, or soon will not be."""
@@ -279,6 +307,7 @@ class StreamWorker:
     async def _give_back(self) -> None:
         """A clean end: mirror the positions, leave the group at once instead of by time-out."""
         try:
+            await self._join()
             await self._settle()
             await self._mirror()
             await self._keeper.leave()

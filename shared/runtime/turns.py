@@ -7,16 +7,16 @@ a record of a calm partition waits for one such slice, however long the backlog 
 its records are. Where all are crowded, or nobody else is there, whole batches are cheaper.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import NamedTuple
 
 from shared.kafka.records import Place
 
 CROWDED = 200
-"""A partition with more records waiting than this has a backlog."""
+"""A partition with more records waiting than this has a backlog, until a slice is all of it."""
 FIRST_RECORDS = 100
 """So many are taken when nothing was known to wait: it may be the beginning of a storm."""
-LEAST_RECORDS = 10
+LEAST_RECORDS = 40
 LEAST_SECONDS, MOST_SECONDS = 0.02, 0.25
 """What a slice of a backlog may take, at the least and at most."""
 ALONE_SECONDS = 2.0
@@ -45,20 +45,36 @@ class Turns:
         self._slice = min(FIRST_RECORDS, max_records)
         self._calm_seconds = LEAST_SECONDS
         self._calm_at = float("-inf")
+        self._crowded: set[Place] = set()
 
-    def plan(self, waiting: Mapping[Place, int], now: float) -> list[Turn]:
-        """The next turns, for partitions with so many records known to wait."""
+    def plan(
+        self, waiting: Mapping[Place, int], now: float, *, busy: Set[Place] = frozenset()
+    ) -> list[Turn]:
+        """The next turns, for partitions with so many records known to wait; what is `busy` has
+        one just now."""
+        if busy:
+            calm = [place for place in waiting if place not in self._crowded | busy]
+            return [Turn(calm, self._max_records, SLICE_WAIT_MS)] if calm else []
         everyone = list(waiting)
-        crowded = [place for place, count in waiting.items() if count > CROWDED]
-        if not crowded or len(crowded) == len(everyone) or now - self._calm_at > ALONE_SECONDS:
+        self._crowded = {
+            place
+            for place, count in waiting.items()
+            if count > (self._slice if place in self._crowded else CROWDED)
+        }
+        alone = now - self._calm_at > ALONE_SECONDS
+        if not self._crowded or len(self._crowded) == len(everyone) or alone:
             most = self._max_records
             if not any(waiting.values()):
                 most = min(FIRST_RECORDS, most)
             return [Turn(everyone, most, WAIT_MS)]
-        calm = [place for place in everyone if waiting[place] <= CROWDED]
         return [
-            Turn(calm, self._max_records, 0),
-            Turn(crowded, self._slice, SLICE_WAIT_MS, backlog=True),
+            Turn([one for one in everyone if one not in self._crowded], self._max_records, 0),
+            Turn(
+                [one for one in everyone if one in self._crowded],
+                self._slice,
+                SLICE_WAIT_MS,
+                backlog=True,
+            ),
         ]
 
     def took(self, turn: Turn, records: Mapping[Place, int], seconds: float, now: float) -> None:

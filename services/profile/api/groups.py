@@ -107,6 +107,7 @@ def group_router(kind: GroupKind, path: str) -> APIRouter:
     router = api_router(tags=["groups"])
     _add_reading(router, kind, path)
     _add_writing(router, kind, path)
+    _add_linking(router, kind, path)
     return router
 
 
@@ -178,6 +179,8 @@ def _add_writing(router: APIRouter, kind: GroupKind, path: str) -> None:
             stored = await say_of_group(tx, group, body.traits, who=principal.who)
         return _answer(stored, masked=not may_see(principal, asked_masked=False))
 
+
+def _add_linking(router: APIRouter, kind: GroupKind, path: str) -> None:
     @router.put(
         path + "/{group_id}/members/{profile_id}",
         response_model=ProfileView,
@@ -192,7 +195,9 @@ def _add_writing(router: APIRouter, kind: GroupKind, path: str) -> None:
         if_match: IfMatch = None,
     ) -> Response:
         """Link a person to the group; If-Match names the version of the profile."""
-        return await _link(group_id, profile_id, engine, state, principal, if_match, linked=True)
+        return await _link(
+            kind, group_id, profile_id, engine, state, principal, if_match, linked=True
+        )
 
     @router.delete(
         path + "/{group_id}/members/{profile_id}",
@@ -208,34 +213,38 @@ def _add_writing(router: APIRouter, kind: GroupKind, path: str) -> None:
         if_match: IfMatch = None,
     ) -> Response:
         """Take a person out of the group, until something later links them again."""
-        return await _link(group_id, profile_id, engine, state, principal, if_match, linked=False)
+        return await _link(
+            kind, group_id, profile_id, engine, state, principal, if_match, linked=False
+        )
 
-    async def _link(
-        group_id: UUID,
-        profile_id: UUID,
-        engine: Engine,
-        state: State,
-        principal: Principal,
-        if_match: str | None,
-        *,
-        linked: bool,
-    ) -> Response:
-        async with transaction(engine) as tx:
-            stored = await link_by_hand(
-                tx,
-                kind,
-                str(group_id),
-                str(profile_id),
-                linked=linked,
-                who=principal.who,
-                may_replace=partial(check_if_match, if_match),
-                rules=state.rules,
-                live=state.live,
-                topics=state.topics,
-                counts=state.counts,
-            )
-        hide = not may_see(principal, asked_masked=False)
-        return profile_answer(stored, state.rules, provenance=False, masked=hide)
+
+async def _link(
+    kind: GroupKind,
+    group_id: UUID,
+    profile_id: UUID,
+    engine: Engine,
+    state: State,
+    principal: Principal,
+    if_match: str | None,
+    *,
+    linked: bool,
+) -> Response:
+    async with transaction(engine) as tx:
+        stored = await link_by_hand(
+            tx,
+            kind,
+            str(group_id),
+            str(profile_id),
+            linked=linked,
+            who=principal.who,
+            may_replace=partial(check_if_match, if_match),
+            rules=state.rules,
+            live=state.live,
+            topics=state.topics,
+            counts=state.counts,
+        )
+    hide = not may_see(principal, asked_masked=False)
+    return profile_answer(stored, state.rules, provenance=False, masked=hide)
 
 
 households = group_router("household", "/v1/households")

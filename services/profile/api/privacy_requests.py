@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.profile.api.identity_schemas import IdentifierBody
 from services.profile.api.profiles import as_stored
 from services.profile.api.state import ApiState, State
-from services.profile.storage import privacy_requests
+from services.profile.storage import privacy_exports, privacy_requests
 from services.profile.storage.privacy_requests import NEWEST, Request
 from services.profile.use_cases.request_privacy import Correction, download, rectify, request
 from shared.access import Permission
@@ -159,7 +159,7 @@ async def _parts(engine: AsyncEngine, id_: str, first: bytes) -> AsyncIterator[b
         yield body
         number += 1
         async with transaction(engine) as tx:
-            found = await privacy_requests.part(tx, id_, number)
+            found = await privacy_exports.read(tx, id_, number)
         if found is None:
             return
         body = found

@@ -18,12 +18,12 @@ from services.profile.domain.absorbed import (
     MergeCause,
     Naming,
 )
-from services.profile.domain.assess import Change, assess, concerned, epoch_of, note_due, regroup
+from services.profile.domain.assess import Change, assess, concerned, epoch_of, note_due
 from services.profile.domain.consent_rules import ConsentRules
 from services.profile.domain.derive import note_traits
 from services.profile.domain.evidence import note_of
 from services.profile.domain.group_call import KIND as GROUP
-from services.profile.domain.group_call import group_call, groups_of
+from services.profile.domain.group_call import group_call
 from services.profile.domain.identity import VALUES_UNTIL_SHARED, IdentityRules, stand_in
 from services.profile.domain.listening import Listener
 from services.profile.domain.members import Members
@@ -94,8 +94,8 @@ class Fold:
     def apply(self, arrival: Arrival) -> None:
         """Fold the next touchpoint."""
         touchpoint, _, named = arrival
-        if touchpoint.kind == GROUP:
-            self._hear_group(touchpoint)
+        if touchpoint.kind == GROUP and (call := group_call(touchpoint, self.rules.identity)):
+            self.result.calls.append(call)
         hint = None if named.hint is None else self._active(named.hint)
         keys, aside = named.keys, NOTHING
         if self.shared and not self.shared.isdisjoint(keys):
@@ -298,7 +298,7 @@ class Fold:
             mask |= self.look.definitions.by_consent if heard else 0
         changes: list[Change] = []
         if arrival.usable.links or touchpoint.kind == GROUP:
-            changes, concerns = self._link(profile, anchor, arrival)
+            changes, concerns = self.members.link(profile, anchor, arrival)
             mask |= concerns
         if mask:
             changes += assess(profile, self.look, mask, at=touchpoint.received_at)
@@ -309,25 +309,6 @@ class Fold:
             self.listener.tell(profile, heard, touchpoint)
         if changes:
             self.members.tell(profile, changes, touchpoint)
-
-    def _hear_group(self, touchpoint: TouchpointEnvelope) -> None:
-        """Note what a group call says of its group."""
-        call = group_call(touchpoint, self.rules.identity)
-        if call is not None:
-            self.result.calls.append(call)
-
-    def _link(
-        self, profile: WorkingProfile, anchor: str, arrival: Arrival
-    ) -> tuple[list[Change], int]:
-        """Link the profile to the groups that a touchpoint names; what changed by that, and which
-        nodes it can concern."""
-        groups = groups_of(arrival.usable.links, self.rules.identity)
-        call = group_call(arrival.touchpoint, self.rules.identity)
-        if call is not None:
-            groups.append(call.group)
-        if not profile.link(anchor, groups, arrival.touchpoint.occurred_at):
-            return [], 0
-        return regroup(profile, self.look.definitions)
 
     def _observe(self, profile: WorkingProfile, anchor: str, touchpoint: TouchpointEnvelope) -> int:
         """Hang what it says of traits on its anchor; which nodes that can concern."""

@@ -58,48 +58,6 @@ class Change(NamedTuple):
     facts: tuple[str, ...] = ()
 
 
-def regroup(profile: WorkingProfile, definitions: Definitions) -> tuple[list[Change], int]:
-    """Find out anew what household, accounts and static lists a profile belongs to: what changed
-    of the groups, and which nodes all that can concern."""
-    before = profile.find_links()
-    now = profile.links_now
-    if now == before:
-        return [], 0
-    changes = []
-    if now.household != before.household:
-        change = Change("household_changed", before=before.household, household=now.household)
-        changes.append(change)
-    linked, was = set(now.accounts), set(before.accounts)
-    changes += [
-        Change("account_changed", account=id_, linked=id_ in linked)
-        for id_ in [*sorted(was - linked), *sorted(linked - was)]
-    ]
-    return changes, definitions.by_group | definitions.by_list
-
-
-def hear_of_group(
-    profile: WorkingProfile, kind: GroupKind, facts: bytes, definitions: Definitions
-) -> tuple[list[Change], int]:
-    """Take up what is known of the household, or the account, that a profile belongs to: what
-    changed, and which nodes that can concern."""
-    standing = profile.standing
-    before = standing.group_facts.get(kind, b"{}")
-    if facts == before:
-        return [], 0
-    standing.group_facts = dict(sorted({**standing.group_facts, kind: facts}.items()))
-    profile.forget_group_facts()
-    was, now = _objects.decode(before), _objects.decode(facts)
-    names = tuple(
-        sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
-    )
-    id_ = standing.group(kind)
-    if kind == "household":
-        change = Change("household_changed", household=id_, facts=names)
-    else:
-        change = Change("account_changed", account=id_, linked=True, facts=names)
-    return [change], definitions.by_group
-
-
 def epoch_of(profile: WorkingProfile, definitions: Definitions) -> int:
     """The epoch that the profile was last looked at by."""
     own = profile.standing.epoch

@@ -103,8 +103,9 @@ def cause_of(
     touchpoint_id: str | None = None,
     historical: bool = False,
 ) -> bytes:
-    """The cause that tells the news among the entries, as JSON."""
-    news = [one for one in entries if one.is_news]
+    """The cause that tells the news among the entries, as JSON; all of them where none is news."""
+    listed = list(entries)
+    news = [one for one in listed if one.is_news] or listed
     properties: dict[str, list[str]] = {"channels": sorted({one.channel for one in news})}
     for one in news:
         named = properties.setdefault(one.status, [])

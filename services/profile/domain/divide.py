@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from services.profile.domain.assess import epoch_of
+from services.profile.domain.belonging import find_links
 from services.profile.domain.consent import ConsentRecord, Consents, most_restrictive
 from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.derive import derive_all
@@ -80,7 +81,7 @@ def divide(
     source.n_merges -= division.n_merges
     target.status, target.merged_into = "active", None
     for side in (source, target):
-        side.find_links()
+        find_links(side)
         side.standing.computed, side.standing.traits = {}, {}
         derive_all(side, look, epoch)
         side.look_again()
@@ -203,27 +204,31 @@ def sides_of_split(
 
 
 class DividedConsents(NamedTuple):
-    """What each side of an undone merge holds."""
+    """What each side of a division holds; of an undone merge the winner and the loser."""
 
-    winner: Consents
-    loser: Consents
+    source: Consents
+    target: Consents
 
 
-def divide_consents(now: Consents, winner: Consents, loser: Consents) -> DividedConsents:
+def divide_consents(
+    now: Consents, winner: Consents, loser: Consents, spoken: Collection[str] = ()
+) -> DividedConsents:
     """The consents of both sides of a merge that is undone.
 
     `winner` and `loser` are those before it. What nobody changed since is as it was. What was
-    changed since stays with the winner; a denial holds for both, for nobody knows who said it.
+    changed since stays with the winner, but what an identifier said that goes to the loser
+    (`spoken`) goes along; a denial holds for both, for nobody knows who said it.
     """
     united = most_restrictive(winner, loser)
     mine, theirs = dict(now), dict(loser)
     for key, record in now.items():
-        if _unchanged(record, united.get(key)):
+        unchanged = _unchanged(record, united.get(key))
+        if unchanged or (key in spoken and record.said != "denied"):
             if key in winner:
                 mine[key] = winner[key]
             else:
                 del mine[key]
-        elif record.status == "denied":
+        if not unchanged and (key in spoken or record.said == "denied"):
             theirs[key] = record
     return DividedConsents(mine, theirs)
 
@@ -233,6 +238,11 @@ def _unchanged(record: ConsentRecord, before: ConsentRecord | None) -> bool:
     return before is not None and record == msgspec.structs.replace(before, lapsed=record.lapsed)
 
 
-def split_consents(now: Consents) -> Consents:
-    """What a new profile starts with: a split makes no consent, and loses no denial."""
-    return {key: record for key, record in now.items() if record.status == "denied"}
+def split_consents(now: Consents, spoken: Collection[str] = ()) -> DividedConsents:
+    """What both sides of a split hold: it makes no consent, and loses no denial. What the
+    identifiers said that are split off (`spoken`) goes along."""
+    denied = {key for key, record in now.items() if record.said == "denied"}
+    return DividedConsents(
+        {key: record for key, record in now.items() if key in denied or key not in spoken},
+        {key: record for key, record in now.items() if key in denied or key in spoken},
+    )

@@ -29,6 +29,13 @@ FACTS_OF_ITS_OWN = ("id", "size")
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
+class _Identified(msgspec.Struct, gc=False):
+    id: str
+
+
+_identified = msgspec.json.Decoder(_Identified)
+
+
 class HouseholdWord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The last word on a household: which one (`type NUL value`), or None: none any more."""
 
@@ -184,6 +191,11 @@ def shown_group_traits(traits: GroupTraits) -> dict[str, object]:
         for name in sorted(traits)
         if traits[name].value != b"null"
     }
+
+
+def id_of_facts(facts: bytes) -> str:
+    """The id of the group that facts are about."""
+    return _identified.decode(facts).id
 
 
 def facts_of_group(id_: str, size: int, traits: GroupTraits) -> bytes:

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from services.profile.domain.absorbed import Arrival
 from services.profile.domain.assess import Change, catch_up, note_touchpoint
+from services.profile.domain.belonging import link
 from services.profile.domain.definitions import Look
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.instants import instant_in
@@ -53,6 +55,20 @@ class Members:
             at = instant_in(touchpoint.occurred_at)
             mask |= note_touchpoint(profile, anchor, touchpoint, at, self._look)
         return mask
+
+    def link(
+        self, profile: WorkingProfile, anchor: str, arrival: Arrival
+    ) -> tuple[list[Change], int]:
+        """Link it to the groups that a touchpoint names: what changed by that, and which nodes may
+        be decided otherwise now."""
+        return link(
+            profile,
+            anchor,
+            arrival.touchpoint,
+            arrival.usable.links,
+            rules=self._rules,
+            definitions=self._look.definitions,
+        )
 
     def tell(
         self,

@@ -6,11 +6,15 @@ identifier is set aside (demoted) and the question is asked again. The survivor 
 smallest profile id. Nothing here changes anything; the answer is a `Resolution`.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, Protocol
 
 from services.profile.domain.identity import Broken, IdentifierType, IdentityRules
+from shared.contracts.times import parse_rfc3339, rfc3339
+
+_FIRST = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 class Candidate(Protocol):
@@ -29,8 +33,8 @@ class Candidate(Protocol):
     def types(self) -> Collection[str]:
         """The types of identifier it holds."""
 
-    def first_seen_at(self, key: str) -> str:
-        """When an identifier it holds was first seen."""
+    def first_seen_between(self, type_: str, start: str, end: str) -> int:
+        """How many identifiers of a type it holds that were first seen in that time."""
 
     def holds(self, key: str) -> bool:
         """Whether it holds an identifier."""
@@ -185,15 +189,17 @@ def _broken_limit(
         return Breach("limit", type_.name)
     if occurred_at is None:
         return None
-    first_seen = (one.first_seen_at(key) for one in candidates for key in one.keys_of(type_.name))
-    near = fresh + _near(first_seen, occurred_at, type_.within)
+    start, end = _around(occurred_at, type_.within)
+    near = fresh + sum(one.first_seen_between(type_.name, start, end) for one in candidates)
     return Breach("limit", type_.name) if near > type_.limit else None
 
 
-def _near(instants: Iterable[str], centre: str, span: timedelta) -> int:
-    """How many instants are at most `span` away from the centre, to either side.
+def _around(centre: str, span: timedelta) -> tuple[str, str]:
+    """The instants that are `span` away from the centre, to either side.
 
-    To either side, so that a limit also holds for touchpoints that come late.
+    To either side, so that a limit also holds for touchpoints that come late. As texts of one form
+    they sort as they follow on each other.
     """
-    middle = datetime.fromisoformat(centre)
-    return sum(abs(datetime.fromisoformat(instant) - middle) <= span for instant in instants)
+    middle = parse_rfc3339(centre)
+    start = rfc3339(middle - span) if middle - _FIRST > span else ""
+    return start, rfc3339(middle + span) if _LAST - middle > span else "~"

@@ -102,10 +102,13 @@ def join(all_sums: Iterable[Sums]) -> Sums | None:
             continue
         total.touchpoints += sums.touchpoints
         total.orders += sums.orders
-        total.first_seen_at = min(total.first_seen_at, sums.first_seen_at)
-        total.last_seen_at = max(total.last_seen_at, sums.last_seen_at)
-        for currency, amount in sums.revenue.items():
-            _add_revenue(total.revenue, currency, amount)
+        if sums.first_seen_at < total.first_seen_at:
+            total.first_seen_at = sums.first_seen_at
+        if sums.last_seen_at > total.last_seen_at:
+            total.last_seen_at = sums.last_seen_at
+        if sums.revenue:
+            for currency, amount in sums.revenue.items():
+                _add_revenue(total.revenue, currency, amount)
     return total
 
 

@@ -202,19 +202,30 @@ def survivors(anchors: Iterable[Observations], policy: TraitPolicy) -> Mapping[s
     if len(heard) == 1:
         return heard[0].values
     best: Best = {}
-    challenge(best, candidates([heard], policy))
+    contest(best, heard, policy)
     return values_of(best)
 
 
-def challenge(best: Best, challengers: Iterable[Candidate]) -> bool:
-    """Let the greater of each trait win, in place; False if no challenger did."""
-    won = False
-    for challenger in challengers:
-        held = best.get(challenger.name)
-        if held is None or challenger > held:
-            best[challenger.name] = challenger
-            won = True
-    return won
+def contest(best: Best, heard: Iterable[Saying], policy: TraitPolicy) -> None:
+    """Let the greater value of each trait win, in place."""
+    for said in heard:
+        source, occurred_at, touchpoint_id, verified, values = (
+            said.source, said.occurred_at, said.touchpoint_id, said.verified, said.values
+        )  # fmt: skip
+        trust = -policy.priority(source)
+        weight = (verified, trust, occurred_at, source, touchpoint_id)
+        for name, value in values.items():
+            held = best.get(name)
+            if held is None or (*weight, value, name) > held:
+                best[name] = Candidate(*weight, value, name)
+
+
+def challenge(best: Best, others: Best) -> None:
+    """Let the greater of each trait win, in place."""
+    for name, other in others.items():
+        held = best.get(name)
+        if held is None or other > held:
+            best[name] = other
 
 
 def values_of(best: Best) -> dict[str, bytes]:

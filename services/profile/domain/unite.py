@@ -6,7 +6,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from services.profile.domain.absorbed import Merge
-from services.profile.domain.assess import Change, assess, epoch_of, regroup
+from services.profile.domain.assess import Change, assess, epoch_of
+from services.profile.domain.belonging import regroup
 from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.derive import derive_all
 from services.profile.domain.identity import IdentityRules

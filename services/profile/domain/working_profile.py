@@ -7,20 +7,11 @@ that was stored and loaded in between must give the same bytes.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Set
-from typing import NamedTuple
 
 from services.profile.domain import sums as totals
 from services.profile.domain.consent import most_restrictive
-from services.profile.domain.groups import (
-    KINDS,
-    Group,
-    GroupKind,
-    Links,
-    accounts_of,
-    household_of,
-    lists_of,
-    say,
-)
+from services.profile.domain.groups import Group
+from services.profile.domain.held_keys import HeldKeys
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.kept import Kept
 from services.profile.domain.profile import (
@@ -29,13 +20,11 @@ from services.profile.domain.profile import (
     ProfileState,
     Status,
     StoredProfile,
-    keys_by_type,
     observations,
     overlaid,
-    strongest_first,
     sums,
 )
-from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH, Standing, unite
+from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH, Standing, linked_to, unite
 from services.profile.domain.survivorship import (
     MAX_TRAITS,
     REMOVED,
@@ -43,8 +32,8 @@ from services.profile.domain.survivorship import (
     Corrections,
     Saying,
     TraitPolicy,
-    candidates,
     challenge,
+    contest,
     corrected,
     observe,
     survivors,
@@ -52,44 +41,15 @@ from services.profile.domain.survivorship import (
     withdraw,
 )
 from services.profile.domain.tally import Tally, add, join
-from shared.contracts.profile_update import MAX_SNAPSHOT_IDENTIFIERS
-
-MAX_STRONG = 2 * MAX_SNAPSHOT_IDENTIFIERS
-"""So many candidates for the list of a snapshot are kept before the weak ones are dropped."""
-
-
-class LinkedTo(NamedTuple):
-    """The ids of a profile's household and accounts, the one linked last first, and the keys of
-    its static lists."""
-
-    household: str | None
-    accounts: tuple[str, ...]
-    lists: tuple[str, ...]
-
-    @property
-    def groups(self) -> frozenset[str]:
-        """The ids of all groups."""
-        return frozenset([*self.accounts, *([self.household] if self.household else [])])
-
-    def group(self, kind: GroupKind) -> str | None:
-        """The household, or the account linked last."""
-        if kind == "household":
-            return self.household
-        return self.accounts[0] if self.accounts else None
-
-
-NOTHING = LinkedTo(None, (), ())
 
 
 class WorkingProfile:
     """One profile of a fold. `status`, `seq`, `n_merges` and `state` are what will be stored."""
 
     __slots__ = (
-        "_apart",
         "_best",
-        "_by_type",
         "_corrected",
-        "_strong",
+        "_keys",
         "_survivors",
         "_tallies",
         "_total",
@@ -107,6 +67,7 @@ class WorkingProfile:
         "policy",
         "seq",
         "seq_before",
+        "spare_facts",
         "state",
         "status",
         "tail",
@@ -141,17 +102,16 @@ class WorkingProfile:
         """Its groups and lists as they are stored."""
         self.groups: dict[str, Group] = {}
         """What groups it was found to belong to since, by id."""
+        self.spare_facts: list[bytes] = []
+        """What a profile that was united with it knew of its own groups."""
         self.unheard: set[str] = set()
         """Those of them of which nothing is known yet that conditions read."""
         self._total: totals.Sums | None = None
         self._tallies: dict[str, tuple[int, Tally | None]] = {}
         """By stream: how many instants are kept, and the tally over all anchors."""
-        self._by_type: dict[str, list[str]] | None = None
+        self._keys = HeldKeys(stored.state)
         self._corrected: Corrections | None = None
         """What was rectified; None: not asked yet."""
-        self._strong: dict[str, set[str]] | None = None
-        """Of more identifiers than are shown, some among which those are, by type."""
-        self._apart: set[str] | None = None
         self._best: Best | None = None
         """The surviving traits with what they won by, for the next merge; None: not asked yet."""
         self._survivors: Mapping[str, bytes] | None = None
@@ -251,61 +211,9 @@ class WorkingProfile:
         self.facts_stored = False
         self.time_may_tell = True
 
-    def links_of(self, anchor: str) -> Links:
-        """What was said of groups and lists with an identifier it holds, to be added to."""
-        held = self.state.held[anchor]
-        if held.links is None:
-            held.links = Links()
-        return held.links
-
-    def all_links(self) -> list[Links]:
-        """The same of every identifier, as far as there is any."""
-        return [held.links for held in self.state.held.values() if held.links is not None]
-
-    def link(self, anchor: str, groups: Iterable[Group], at: str) -> bool:
-        """Hang what a touchpoint of instant `at` said of its groups on its anchor; whether it may
-        belong to others now: `find_links` says so."""
-        links, news = self.links_of(anchor), False
-        for group in groups:
-            news |= say(links, group, at)
-        return news
-
-    def find_links(self) -> LinkedTo:
-        """Find out anew what groups it belongs to and what lists it is on; as it was before."""
-        before = linked_to(self.state.standing)
-        standing, links = self.standing, self.all_links()
-        household, accounts = household_of(links), accounts_of(links)
-        now = LinkedTo(
-            None if household is None else household.id,
-            tuple(one.id for one in accounts),
-            tuple(lists_of(links)),
-        )
-        self.groups = {one.id: one for one in [*accounts, *([household] if household else [])]}
-        if now != before:
-            others = {kind for kind in KINDS if now.group(kind) != before.group(kind)}
-            standing.household = now.household
-            standing.accounts, standing.lists = list(now.accounts), list(now.lists)
-            standing.group_facts = {
-                kind: facts for kind, facts in standing.group_facts.items() if kind not in others
-            }
-            self.unheard = {id_ for kind in others if (id_ := now.group(kind)) is not None}
-            self.head = None
-            self.facts_stored = False
-        return before
-
-    @property
-    def links_now(self) -> LinkedTo:
-        """What groups it belongs to and what lists it is on."""
-        return linked_to(self.state.standing)
-
     def look_again(self) -> None:
         """Let the sweeper decide its memberships anew, with the history: at once."""
         self.standing.epoch, self.standing.due = UNKNOWN_EPOCH, AT_ONCE
-
-    def forget_group_facts(self) -> None:
-        """What is known of a group changed: show it anew."""
-        self.head = None
-        self.facts_stored = False
 
     def forget_standing(self) -> None:
         """The standing changed: show it anew."""
@@ -317,49 +225,33 @@ class WorkingProfile:
         return len(self.state.held)
 
     def types(self) -> Collection[str]:
-        return self._keys_by_type()
+        return self._keys.by_type()
 
     def keys_of(self, type_: str) -> Collection[str]:
-        return self._keys_by_type().get(type_, ())
+        return self._keys.by_type().get(type_, ())
 
-    def first_seen_at(self, key: str) -> str:
-        return self.state.held[key].first_seen_at
+    def first_seen_between(self, type_: str, start: str, end: str) -> int:
+        return self._keys.first_seen_between(type_, start, end)
 
     def holds(self, key: str) -> bool:
         return key in self.state.held
 
     def kept_apart(self) -> Collection[str]:
-        return self._kept_apart()
+        return self._keys.apart()
 
     def marks_of(self, key: str) -> Marks:
         """The marks of an identifier it holds, to be changed in place; the change is kept."""
         self.marked = True
-        self._apart = None
+        self._keys.marked()
         held = self.state.held[key]
         if held.marks is None:
             held.marks = Marks()
         return held.marks
 
-    def strongest_first(self, rules: IdentityRules, limit: int) -> list[str]:
-        """At most `limit` identifiers: by type priority, within a type the one seen last first."""
-        return strongest_first(self.state, self._keys_by_type(), rules, limit)
-
     def shown_keys(self, rules: IdentityRules) -> list[str]:
-        """The identifiers that a snapshot lists, the strongest first.
-
-        None grows weaker, so the strongest of many are among the strongest of before and those
-        that were seen since.
-        """
-        strong = self._strong
-        if strong is None or len(self.state.held) <= MAX_SNAPSHOT_IDENTIFIERS:
-            shown = self.strongest_first(rules, MAX_SNAPSHOT_IDENTIFIERS)
-        else:
-            shown = strongest_first(self.state, strong, rules, MAX_SNAPSHOT_IDENTIFIERS)
-            if sum(map(len, strong.values())) <= MAX_STRONG:
-                return shown
-        if len(self.state.held) > MAX_SNAPSHOT_IDENTIFIERS:
-            self._strong = _sets_by_type(shown)
-        return shown
+        """The identifiers that a snapshot lists: by type priority, within a type the one seen last
+        first."""
+        return self._keys.shown(rules)
 
     def strongest_key(self, rules: IdentityRules) -> str:
         """The identifier that facts hang on when a touchpoint has none of its own."""
@@ -408,20 +300,17 @@ class WorkingProfile:
         held = state.held.get(key)
         if held is None:
             state.held[key] = Held(occurred_at, occurred_at)
-            if self._by_type is not None:
-                self._by_type.setdefault(key.partition("\0")[0], []).append(key)
-            if self._strong is not None:
-                self._strong.setdefault(key.partition("\0")[0], set()).add(key)
+            self._keys.added(key, occurred_at)
             self.head = None
             return
         if occurred_at < held.first_seen_at:
             held.first_seen_at = occurred_at
+            self._keys.earlier(key)
         if occurred_at > held.last_seen_at:
             held.last_seen_at = occurred_at
             if len(state.held) > 1:
                 self.head = None
-                if self._strong is not None:
-                    self._strong.setdefault(key.partition("\0")[0], set()).add(key)
+                self._keys.seen(key)
 
     def count(
         self, anchor: str, occurred_at: str, order: bool, revenue: totals.Revenue | None
@@ -453,7 +342,7 @@ class WorkingProfile:
             self.facts_stored = False
             if self._best is not None:
                 if sum(len(one.values) for one in held.traits) < MAX_TRAITS:
-                    challenge(self._best, candidates([[said]], self.policy))
+                    contest(self._best, [said], self.policy)
                 else:  # what came later by name may be gone
                     self._best = None
 
@@ -497,6 +386,7 @@ class WorkingProfile:
         mine.created_at = min(mine.created_at, theirs.created_at)
         mine.last_seen_at = max(mine.last_seen_at, theirs.last_seen_at)
         self.n_merges += loser.n_merges + 1
+        self.spare_facts = list(loser.standing.group_facts.values())
         mine.standing = unite(self.standing, loser.standing)
         theirs.held, theirs.consents, theirs.standing = {}, {}, None
         loser.status, loser.merged_into = "merged", self.id
@@ -509,18 +399,10 @@ class WorkingProfile:
         self.time_may_tell = True
         self.facts_stored = False
         self._total = totals.join(one for one in (self.total, loser.total) if one is not None)
-        self._by_type = _joined(self._keys_by_type(), loser._keys_by_type())  # noqa: SLF001 - another one of these
-        strong, others = self._strongest_among(), loser._strongest_among()  # noqa: SLF001 - as above
-        if strong is not None and others is not None:
-            for name, keys in others.items():
-                strong.setdefault(name, set()).update(keys)
-            self._strong = strong
-        else:
-            self._strong = None
-        self._apart = self._kept_apart() | loser._kept_apart()  # noqa: SLF001 - as above
+        self._keys.join(loser._keys)  # noqa: SLF001 - another one of these
         mine, theirs = self._best_known(), loser._best_known()  # noqa: SLF001 - as above
         large, small = (mine, theirs) if len(mine) >= len(theirs) else (theirs, mine)
-        challenge(large, small.values())
+        challenge(large, small)
         self._best = large
         for stream, (keep, tally) in self._tallies.items():
             other = loser.tally(stream, keep)
@@ -543,58 +425,20 @@ class WorkingProfile:
     def forget_derived(self) -> None:
         """Compute everything that is derived from the state anew."""
         self.head = self.tail = self.live = self.defined = None
-        self._total = self._by_type = self._strong = self._apart = None
+        self._total = None
+        self._keys.forget()
         self._best = self._survivors = self._corrected = None
         self._tallies = {}
         self.time_may_tell = True
         self.facts_stored = False
 
-    def _keys_by_type(self) -> dict[str, list[str]]:
-        if self._by_type is None:
-            self._by_type = keys_by_type(self.state.held)
-        return self._by_type
-
-    def _kept_apart(self) -> set[str]:
-        if self._apart is None:
-            self._apart = {
-                key
-                for held in self.state.held.values()
-                if held.marks is not None
-                for key in held.marks.apart
-            }
-        return self._apart
-
-    def _strongest_among(self) -> dict[str, set[str]] | None:
-        """Identifiers by type among which the strongest are; None when that is not known yet."""
-        if self._strong is None and len(self.state.held) <= MAX_SNAPSHOT_IDENTIFIERS:
-            return _sets_by_type(self.state.held)
-        return self._strong
-
     def _best_known(self) -> Best:
         if self._best is None:
             self._best = {}
-            challenge(self._best, candidates(observations(self.state), self.policy))
+            newest_first = reversed(self.state.held.values())
+            heard = (said for held in newest_first if held.traits for said in held.traits)
+            contest(self._best, heard, self.policy)
         return self._best
-
-
-def _sets_by_type(keys: Iterable[str]) -> dict[str, set[str]]:
-    return {name: set(of_type) for name, of_type in keys_by_type(keys).items()}
-
-
-def _joined(one: dict[str, list[str]], other: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The identifiers of both by type; one of the two is changed and returned."""
-    if sum(map(len, one.values())) < sum(map(len, other.values())):
-        one, other = other, one
-    for name, keys in other.items():
-        one.setdefault(name, []).extend(keys)
-    return one
-
-
-def linked_to(standing: Standing | None) -> LinkedTo:
-    """The groups and lists that a standing has."""
-    if standing is None or not (standing.household or standing.accounts or standing.lists):
-        return NOTHING
-    return LinkedTo(standing.household, tuple(standing.accounts), tuple(standing.lists))
 
 
 def _last_seen_at(held: Held) -> str:

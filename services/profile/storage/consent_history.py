@@ -174,6 +174,21 @@ async def of_profile(
     return [_line(row) for row in rows]
 
 
+_ANCHORS = text(
+    """
+    SELECT id::text, anchor::text FROM consent_change
+     WHERE id = ANY (CAST(:ids AS uuid[])) AND anchor IS NOT NULL
+    """
+)
+
+
+async def anchors(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, str]:
+    """The identifiers (by id) that those of the lines hang on that hang on one, by line."""
+    if not ids:
+        return {}
+    return {row[0]: row[1] for row in await tx.execute(_ANCHORS, {"ids": ids})}
+
+
 async def by_id(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, Line]:
     """The lines with these ids."""
     if not ids:

@@ -51,7 +51,6 @@ _PUT_OFF = text(
                         WHERE waiting AND due_at <= clock_timestamp() ORDER BY due_at LIMIT 1)
     """
 )
-_OPEN = text("SELECT count(*) FROM group_job WHERE waiting")
 
 
 class GroupJob(NamedTuple):
@@ -93,9 +92,3 @@ async def end(tx: AsyncConnection, job: GroupJob, *, passed: int, rest: timedelt
 async def put_off(tx: AsyncConnection) -> None:
     """Let the first job come round again in five minutes."""
     await tx.execute(_PUT_OFF)
-
-
-async def count_open(tx: AsyncConnection) -> int:
-    """How many groups wait or are gone through."""
-    count: int = (await tx.execute(_OPEN)).scalar_one()
-    return count

@@ -23,6 +23,7 @@ from services.profile.domain.groups import (
     encode_traits,
     observe_group,
 )
+from services.profile.domain.standing import linked_to
 from services.profile.domain.working_profile import WorkingProfile
 
 _CREATE = text(
@@ -70,7 +71,7 @@ Pairs = list[tuple[str, str]]
 
 async def write(tx: AsyncConnection, profiles: Sequence[WorkingProfile]) -> None:
     """Note what profiles that are locked, or new, joined and left."""
-    moved = [one for one in profiles if one.links_now != one.links_before]
+    moved = [one for one in profiles if linked_to(one.state.standing) != one.links_before]
     if not moved:
         return
     created: set[Group] = set()
@@ -80,7 +81,7 @@ async def write(tx: AsyncConnection, profiles: Sequence[WorkingProfile]) -> None
     put_on: Pairs = []
     taken_off: Pairs = []
     for one in moved:
-        before, now = one.links_before, one.links_now
+        before, now = one.links_before, linked_to(one.state.standing)
         new, gone = now.groups - before.groups, before.groups - now.groups
         created.update(one.groups[id_] for id_ in new)
         news |= new | gone | one.unheard
@@ -190,6 +191,7 @@ _SELECT = """
       FROM linked_group
 """
 _READ = text(f"{_SELECT} WHERE id = CAST(:id AS uuid)")
+_READ_MANY = text(f"{_SELECT} WHERE id = ANY (CAST(:ids AS uuid[]))")
 _OF_PROFILE = text(
     f"""{_SELECT}
      WHERE id = ANY (ARRAY (SELECT group_id FROM group_member
@@ -217,6 +219,11 @@ async def read(tx: AsyncConnection, id_: str) -> StoredGroup | None:
     """One group; None when there is none."""
     row = (await tx.execute(_READ, {"id": id_})).one_or_none()
     return None if row is None else _stored(row)
+
+
+async def read_many(tx: AsyncConnection, ids: Iterable[str]) -> dict[str, StoredGroup]:
+    """Those of the groups that there are, by id."""
+    return {row.id: _stored(row) for row in await tx.execute(_READ_MANY, {"ids": sorted(ids)})}
 
 
 async def of_profile(tx: AsyncConnection, profile_id: str) -> list[StoredGroup]:

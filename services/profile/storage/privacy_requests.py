@@ -6,7 +6,7 @@ that were merged into them; evidence up to the number `evidence_until` was decid
 `counts` are what was done in each store so far.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,8 +15,6 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
-
-from services.profile.storage.identifiers import identifier_id
 
 
 class Request(NamedTuple):
@@ -73,6 +71,7 @@ _OPEN_OF = text(
      LIMIT 1
     """
 )
+_SUPPRESS = text("UPDATE privacy_request SET suppress = true WHERE id = CAST(:id AS uuid)")
 _OPEN_BY = text(
     """
     SELECT EXISTS (SELECT FROM privacy_request WHERE finished_at IS NULL AND requested_by = :who)
@@ -163,6 +162,11 @@ async def open_of(tx: AsyncConnection, kind: str, profile_id: str) -> Request | 
     return _request((await tx.execute(_OPEN_OF, values)).one_or_none())
 
 
+async def suppress(tx: AsyncConnection, id_: str) -> None:
+    """Let a request that has not begun suppress for ever."""
+    await tx.execute(_SUPPRESS, {"id": id_})
+
+
 async def is_open_by(tx: AsyncConnection, who: str) -> bool:
     """Whether a request that this one asked for is open."""
     return (await tx.execute(_OPEN_BY, {"who": who})).scalar_one()  # type: ignore[no-any-return]
@@ -228,87 +232,6 @@ async def open_requests(tx: AsyncConnection) -> tuple[int, float]:
     return row.open, row.oldest
 
 
-class Subject(NamedTuple):
-    """An identifier (`type NUL value`) of somebody who is being erased. `name` is the random value
-    that stands for it; None for one that many people use, which stays. `held`: it was a person's
-    own, so it is suppressed; else it only stood beside others in what she did."""
-
-    key: str
-    name: str | None
-    held: bool
-
-
-_ADD_SUBJECTS = text(
-    """
-    INSERT INTO privacy_subject (request_id, identifier_id, type, value, name, held)
-    SELECT CAST(:id AS uuid), n.id, n.type, n.value, n.name, n.held
-      FROM unnest(CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:values AS text[]),
-                  CAST(:names AS text[]), CAST(:held AS boolean[]))
-           AS n (id, type, value, name, held)
-    ON CONFLICT DO NOTHING
-    """
-)
-_SUBJECTS = text(
-    "SELECT type, value, name, held FROM privacy_subject WHERE request_id = CAST(:id AS uuid)"
-)
-_FORGET = text("DELETE FROM privacy_subject WHERE request_id = CAST(:id AS uuid)")
-
-
-async def add_subjects(tx: AsyncConnection, id_: str, subjects: Collection[Subject]) -> None:
-    """Keep the identifiers until the request is finished; known ones stay as they are."""
-    parted = [one.key.split("\0", 1) for one in subjects]
-    await tx.execute(
-        _ADD_SUBJECTS,
-        {
-            "id": id_,
-            "ids": [identifier_id(one.key) for one in subjects],
-            "types": [type_ for type_, _ in parted],
-            "values": [value for _, value in parted],
-            "names": [one.name for one in subjects],
-            "held": [one.held for one in subjects],
-        },
-    )
-
-
-async def subjects(tx: AsyncConnection, id_: str) -> list[Subject]:
-    """The identifiers of those that a request erases."""
-    rows = await tx.execute(_SUBJECTS, {"id": id_})
-    return [Subject(f"{row.type}\0{row.value}", row.name, row.held) for row in rows]
-
-
-async def forget_subjects(tx: AsyncConnection, id_: str) -> None:
-    """Nothing is left to erase."""
-    await tx.execute(_FORGET, {"id": id_})
-
-
-_ADD_PART = text(
-    """
-    INSERT INTO privacy_export (request_id, part, body)
-    SELECT CAST(:id AS uuid), coalesce(max(part) + 1, 0), :body FROM privacy_export
-     WHERE request_id = CAST(:id AS uuid)
-    """
-)
-_PART = text(
-    """
-    SELECT body FROM privacy_export
-      JOIN privacy_request ON privacy_request.id = request_id
-     WHERE request_id = CAST(:id AS uuid) AND part = :part AND expires_at > clock_timestamp()
-    """
-)
-_FORGET_PARTS = text(
-    """
-    DELETE FROM privacy_export USING privacy_request AS r
-     WHERE r.id = request_id AND r.profiles && CAST(:profiles AS uuid[])
-    """
-)
-_FORGET_EXPIRED = text(
-    """
-    DELETE FROM privacy_export WHERE (request_id, part) IN (
-        SELECT request_id, part FROM privacy_export
-          JOIN privacy_request ON privacy_request.id = request_id
-         WHERE expires_at <= clock_timestamp() LIMIT :limit)
-    """
-)
 _FORGET_RECEIPTS = text(
     """
     DELETE FROM privacy_request WHERE id IN (
@@ -320,35 +243,9 @@ _FORGET_RECEIPTS = text(
 )
 
 
-async def add_part(tx: AsyncConnection, id_: str, body: bytes) -> None:
-    """Go on with the document of an access request; its row is locked."""
-    await tx.execute(_ADD_PART, {"id": id_, "body": body})
-
-
-async def part(tx: AsyncConnection, id_: str, number: int) -> bytes | None:
-    """A part of a document that has not expired; None behind its end."""
-    row = (await tx.execute(_PART, {"id": id_, "part": number})).one_or_none()
-    return None if row is None else bytes(row.body)
-
-
-async def forget_parts_of(tx: AsyncConnection, profiles: Sequence[str]) -> int:
-    """Delete what was exported of these profiles; how many parts."""
-    return (await tx.execute(_FORGET_PARTS, {"profiles": profiles})).rowcount
-
-
-async def forget_expired(tx: AsyncConnection, limit: int) -> int:
-    """Delete parts of documents whose time is over; how many."""
-    return (await tx.execute(_FORGET_EXPIRED, {"limit": limit})).rowcount
-
-
 async def forget_receipts(tx: AsyncConnection, *, days: int, limit: int) -> int:
     """Delete requests that were finished so long ago, with their receipts; how many."""
     return (await tx.execute(_FORGET_RECEIPTS, {"days": days, "limit": limit})).rowcount
-
-
-def has_expired(request: Request, now: datetime) -> bool:
-    """Whether what could be had of a request cannot be had any more."""
-    return request.expires_at is not None and request.expires_at <= now
 
 
 def _request(row: Row[Any] | None) -> Request | None:

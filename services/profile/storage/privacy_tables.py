@@ -28,6 +28,11 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 def privacy_tables(metadata: MetaData) -> None:
     """Declare them."""
+    _requests(metadata)
+    _suppressed(metadata)
+
+
+def _requests(metadata: MetaData) -> None:
     privacy_request = Table(
         "privacy_request",
         metadata,
@@ -80,6 +85,9 @@ def privacy_tables(metadata: MetaData) -> None:
         Column("body", LargeBinary, nullable=False),
         PrimaryKeyConstraint("request_id", "part"),
     )
+
+
+def _suppressed(metadata: MetaData) -> None:
     Table(
         "suppression",
         metadata,

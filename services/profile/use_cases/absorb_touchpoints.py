@@ -38,6 +38,7 @@ from services.profile.storage.suppression import Erasures
 from services.profile.use_cases.keep_for_sweeper import keep_for_sweeper
 from services.profile.use_cases.live_definitions import LiveDefinitions
 from services.profile.use_cases.naming import NAMING
+from services.profile.use_cases.report_absorbed import report_absorbed
 from services.profile.use_cases.suppress_late import suppress_late
 from shared import clock
 from shared.contracts.topics import Topics
@@ -48,7 +49,6 @@ from shared.contracts.touchpoint import (
 from shared.errors import Infrastructure, PartitionStopped
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.kafka.records import Place, Record
-from shared.observability import metrics
 from shared.runtime.crash import crash_point
 from shared.runtime.records import Handled
 
@@ -61,10 +61,7 @@ POINTS = (
 )
 """Where a test may kill the worker."""
 
-REFUSALS = ("veto", "limit", "cap", "cannot_link", "shared")
-"""Rules of identity that stand against uniting profiles, as the metrics name them."""
-
-BREATH_SECONDS = 0.01
+BREATH_SECONDS = 0.002
 """So long a fold keeps the process for itself."""
 
 TRIES = 3
@@ -150,7 +147,7 @@ class AbsorbTouchpoints:
                 )
             for profile_id, message in absorbed.messages:
                 handled.messages.add(self._topic, profile_id.encode(), message)
-            handled.after_commit.append(partial(_report, absorbed.outcomes))
+            handled.after_commit.append(partial(report_absorbed, absorbed.outcomes))
         if len(named) < len(fresh):
             await keep_for_sweeper(tx, fresh)
         await counters.add(
@@ -326,14 +323,3 @@ def _duplicate(touchpoint: TouchpointEnvelope) -> touchpoints.Duplicate:
 def _corrupt(record: Record, problem: str) -> PartitionStopped:
     place = Place(record.topic, record.partition)
     return PartitionStopped(str(place), f"offset {record.offset} is no touchpoint: {problem}")
-
-
-def _report(outcomes: Counter[str]) -> None:
-    """Metrics of what happened; called once the batch is committed."""
-    metrics.PROFILES_CREATED.inc(outcomes["created"])
-    metrics.MERGES.inc(outcomes["merged"])
-    metrics.TOUCHPOINTS_SUPPRESSED.inc(outcomes["suppressed"])
-    metrics.IDENTIFIERS_DEMOTED.inc(outcomes["demoted"] + outcomes["unkept"])
-    for reason in REFUSALS:
-        if outcomes[f"refused_{reason}"]:
-            metrics.MERGES_REFUSED.labels(reason=reason).inc(outcomes[f"refused_{reason}"])

@@ -13,8 +13,9 @@ from services.profile.domain.replay import Decision, encode_decision
 from services.profile.domain.telling import Told
 from services.profile.domain.working_profile import WorkingProfile
 from services.profile.storage import deadlines, evidence, groups, identifiers, profiles
+from services.profile.use_cases.read_profile import absent
 from shared.contracts.topics import Topics
-from shared.errors import Infrastructure, NotFound
+from shared.errors import Infrastructure
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.postgres import outbox
 
@@ -24,15 +25,15 @@ TRIES = 3
 async def lock_active(tx: AsyncConnection, ids: Sequence[str]) -> dict[str, StoredProfile]:
     """Lock the active profiles that ids stand for, in order; by the ids that were given.
 
-    Raises NotFound, and Infrastructure when they keep being merged.
+    Raises NotFound, Gone for one that was erased, and Infrastructure when they keep being merged.
     """
     for _ in range(TRIES):
         now = await profiles.current(tx, ids)
         for asked in ids:
             if asked not in now:
-                raise NotFound(f"there is no profile {asked}")
+                raise await absent(tx, asked)
         locked = await profiles.lock(tx, profiles=sorted(now.values()))
-        if all(locked[one].status == "active" for one in now.values()):
+        if all(one in locked and locked[one].status == "active" for one in now.values()):
             return {asked: locked[now[asked]] for asked in ids}
     raise Infrastructure("postgres", "the profiles keep being merged")
 

@@ -25,13 +25,13 @@ from services.profile.domain.working_profile import WorkingProfile
 from services.profile.storage import consent_history, deadlines, profiles
 from services.profile.storage.consent_history import NewLine, Proof
 from services.profile.use_cases.naming import change_id, consent_entry_id
+from services.profile.use_cases.read_profile import absent
 from shared.contracts.consents import EVERY, GENERAL
 from shared.contracts.times import rfc3339
 from shared.contracts.topics import Topics
 from shared.errors import (
     Conflict,
     Infrastructure,
-    NotFound,
     PreconditionFailed,
     Problem,
     Unprocessable,
@@ -140,7 +140,7 @@ def _apply(
 
 
 async def lock_active(tx: AsyncConnection, profile_id: str) -> StoredProfile:
-    """Lock the active profile that an id stands for. Raises NotFound.
+    """Lock the active profile that an id stands for. Raises NotFound, or Gone when it was erased.
 
     Should it be merged just now, nobody else waits for its old row.
     """
@@ -148,7 +148,7 @@ async def lock_active(tx: AsyncConnection, profile_id: str) -> StoredProfile:
     for _ in range(TRIES):
         now = await profiles.current(tx, [asked])
         if not now:
-            raise NotFound(f"there is no profile {profile_id}")
+            raise await absent(tx, profile_id)
         asked = next(iter(now.values()))
         stored = await profiles.read(tx, asked, for_update=True)
         if stored is not None and stored.status == "active":

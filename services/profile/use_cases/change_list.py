@@ -11,11 +11,13 @@ from typing import Literal, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Rules
-from services.profile.domain.assess import assess, catch_up, note_due, regroup
+from services.profile.domain.assess import assess, catch_up, note_due
+from services.profile.domain.belonging import all_links, links_of, regroup
 from services.profile.domain.definitions import Look
 from services.profile.domain.identity import is_blocked, is_type
 from services.profile.domain.list_rows import Action, Meant
 from services.profile.domain.profile import StoredProfile
+from services.profile.domain.standing import linked_to
 from services.profile.domain.telling import tell_memberships
 from services.profile.domain.working_profile import WorkingProfile
 from services.profile.storage import identifiers, listing, profiles
@@ -173,20 +175,20 @@ async def _lock(
 
 def _put_on(profile: WorkingProfile, key: str, anchor: str | None, rules: Rules) -> bool:
     """Hang it on the identifier; False when the profile is on too many lists."""
-    on = {one for links in profile.all_links() for one in links.lists}
+    on = {one for links in all_links(profile) for one in links.lists}
     if key in on:
         return True
     if len(on) >= MAX_LISTS:
         return False
     if anchor is None or not profile.holds(anchor):
         anchor = profile.strongest_key(rules.identity)
-    links = profile.links_of(anchor)
+    links = links_of(profile, anchor)
     links.lists = sorted({*links.lists, key})
     return True
 
 
 def _take_off(profile: WorkingProfile, key: str) -> None:
-    for links in profile.all_links():
+    for links in all_links(profile):
         if key in links.lists:
             links.lists = [one for one in links.lists if one != key]
 
@@ -206,9 +208,9 @@ async def _tell(
     written = []
     for profile in changed:
         caught_up = catch_up(profile, look, at=at)
-        before = profile.links_now
+        before = linked_to(profile.standing)
         changes, mask = regroup(profile, look.definitions)
-        if profile.links_now == before and not caught_up:
+        if linked_to(profile.standing) == before and not caught_up:
             continue
         changes += assess(profile, look, mask, at=at)
         note_due(profile, look)

@@ -24,17 +24,27 @@ from services.profile.domain.profile import (
 from services.profile.domain.replay import decode_decision, encode_decision
 from services.profile.domain.telling import Told, tell
 from services.profile.domain.working_profile import WorkingProfile
-from services.profile.storage import erasing, privacy_requests, profiles, suppression
+from services.profile.storage import (
+    erasing,
+    mentions,
+    privacy_exports,
+    privacy_requests,
+    privacy_subjects,
+    profiles,
+    suppression,
+)
 from services.profile.storage.identifiers import identifier_id
-from services.profile.storage.privacy_requests import Request, Subject
+from services.profile.storage.privacy_requests import Request
+from services.profile.storage.privacy_subjects import Subject
+from services.profile.use_cases.forget_unpublished import ErasedCause, forget_unpublished
 from services.profile.use_cases.load_rules import rules_of_version
 from services.profile.use_cases.naming import change_id
 from shared.contracts.times import rfc3339
-from shared.contracts.topics import DEAD_LETTERS, Topics
+from shared.contracts.topics import Topics
 from shared.contracts.touchpoint import envelope_decoder
 from shared.errors import Infrastructure
 from shared.ids import random_id
-from shared.kafka.messages import Message, OutboxBuffer, PartitionCounts
+from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.postgres import outbox
 
 TRIES = 3
@@ -45,14 +55,6 @@ FEW = 16
 """Up to so many identifiers the database looks for each; above, all bodies are read here."""
 
 Counts = Mapping[str, int]
-
-
-class ErasedCause(msgspec.Struct, gc=False, kw_only=True):
-    """The last thing that is ever said of a profile: everybody has to forget it."""
-
-    kind: str = "erased"
-    id: str
-    at: str
 
 
 async def begin(
@@ -84,17 +86,15 @@ async def begin(
     until, at = await erasing.until(tx)
     assert isinstance(at, datetime)  # noqa: S101 - a timestamp of the driver
     own = [one.key for one in subjects if one.name is not None]
-    await privacy_requests.add_subjects(tx, request.id, subjects)
+    await privacy_subjects.add(tx, request.id, subjects)
     done["suppression"] = await suppression.put(tx, secret, own, at=at, always=request.suppress)
     done |= await erasing.remove_rows(
         tx, profiles=family, identifiers=[identifier_id(key) for key in own]
     )
-    done["privacy_export"] = await privacy_requests.forget_parts_of(
-        tx, [*family, *request.profiles]
-    )
+    done["privacy_export"] = await privacy_exports.forget_of(tx, [*family, *request.profiles])
     await suppression.note(tx, family, request_id=request.id, at=at, always=request.suppress)
     await privacy_requests.erased(tx, request.id, family=family, at=at, until=until)
-    done["outbox"] = await _revise_outbox(tx, family, own, at=at, topics=topics)
+    done["outbox"] = await forget_unpublished(tx, family, own, at=at, topics=topics)
     messages = OutboxBuffer(counts)
     for one in locked.values():
         profile_id, message = _farewell(one, rules, rfc3339(at))
@@ -128,66 +128,18 @@ def _farewell(stored: StoredProfile, rules: Rules, at: str) -> Told:
     return tell(empty, msgspec.json.encode(cause, order="deterministic"), rules.identity)
 
 
-async def _revise_outbox(
-    tx: AsyncConnection, family: Sequence[str], keys: Sequence[str], *, at: datetime, topics: Topics
-) -> int:
-    """Updates that wait to be published keep their number and lose all else, those of others lose
-    the identifiers; dead letters that name one are dropped."""
-    ours = {one.encode() for one in family}
-    values = [erased.quoted(key) for key in keys]
-    blank = {erased.written(key): erased.written(_blank(key)) for key in keys}
-
-    def change(topic: str, message: Message) -> Message | None:
-        body = message.value or b""
-        if topic == topics.profile_updates and message.key in ours:
-            return message._replace(value=_forgotten(body, rfc3339(at)))
-        if topic.endswith(DEAD_LETTERS) and any(value in body for value in values):
-            return None
-        changed = body
-        for written, unwritten in blank.items():
-            changed = changed.replace(written, unwritten)
-        return message if changed == body else message._replace(value=changed)
-
-    return await outbox.revise(tx, [*ours, *values], change) if ours else 0
-
-
-def _blank(key: str) -> str:
-    return f"{key.partition(chr(0))[0]}\0{erased.random_name('')}"
-
-
-class _Numbered(msgspec.Struct):
-    profile_id: str
-    seq: int
-
-
-def _forgotten(update: bytes, at: str) -> bytes:
-    numbered = msgspec.json.decode(update, type=_Numbered)
-    cause = ErasedCause(id=change_id(numbered.profile_id, numbered.seq), at=at)
-    blank = {
-        "id": numbered.profile_id,
-        "status": "erased",
-        "identifiers": [],
-        "identifiers_total": 0,
-        "traits": {},
-        "computed": {},
-        "created_at": at,
-        "last_seen_at": at,
-    }
-    whole = {
-        "profile_id": numbered.profile_id, "seq": numbered.seq, "cause": cause, "profile": blank,
-    }  # fmt: skip
-    return msgspec.json.encode(whole, order="deterministic")
-
-
 async def stragglers(tx: AsyncConnection, request: Request, *, secret: bytes) -> Counts:
-    """Identifiers that came to the profiles at the very last, beyond what a profile keeps."""
+    """What came at the very last: identifiers beyond what a profile keeps, and suggested links of
+    a batch that was just being written."""
     late = await erasing.identifiers_of(tx, request.family)
     own = [key for key, shared in late.items() if not shared]
     subjects = [Subject(key, erased.random_name(random_id().hex), held=True) for key in own]
-    await privacy_requests.add_subjects(tx, request.id, subjects)
+    await privacy_subjects.add(tx, request.id, subjects)
     if own and request.erased_at is not None:
         await suppression.put(tx, secret, own, at=request.erased_at, always=request.suppress)
-    return {"identifier": await erasing.remove_identifiers(tx, [*map(identifier_id, late)])}
+    done = await erasing.remove_rows(tx, profiles=request.family, identifiers=[])
+    done["identifier"] = await erasing.remove_identifiers(tx, [*map(identifier_id, late)])
+    return done
 
 
 class _RulesOfTheTime:
@@ -206,7 +158,7 @@ class _RulesOfTheTime:
 
 async def strip_own(tx: AsyncConnection, request: Request) -> tuple[Counts, bool]:
     """Strip the next touchpoints of the people themselves; how many, and whether any was left."""
-    subjects = await privacy_requests.subjects(tx, request.id)
+    subjects = await privacy_subjects.read(tx, request.id)
     anchors = [identifier_id(one.key) for one in subjects if one.held]
     told = await erasing.own_touchpoints(tx, anchors, until=request.evidence_until, limit=OWN_PAGE)
     if not told:
@@ -233,7 +185,7 @@ async def strip_own(tx: AsyncConnection, request: Request) -> tuple[Counts, bool
             Subject(key, erased.random_name(random_id().hex), held=False)
             for key in sorted(unknown - others)
         ]
-        await privacy_requests.add_subjects(tx, request.id, beside)
+        await privacy_subjects.add(tx, request.id, beside)
         subjects += beside
     names = names_of(subjects)
     bodies = {one.id: erased.stripped(one.body, await rules.of(one.rules), names) for one in told}
@@ -250,8 +202,8 @@ async def rename_in_touchpoints(
     tx: AsyncConnection, request: Request, rules: Rules
 ) -> tuple[Counts, str | None]:
     """Look through the next touchpoints of everybody; how many changed, and the position."""
-    names = names_of(await privacy_requests.subjects(tx, request.id))
-    told, last = await erasing.mentioning(
+    names = names_of(await privacy_subjects.read(tx, request.id))
+    told, last = await mentions.mentioning(
         tx,
         after=request.position,
         limit=PAGE,
@@ -264,7 +216,7 @@ async def rename_in_touchpoints(
         body = erased.without_names(one.body, await of_the_time.of(one.rules), names)
         if body is not None:
             bodies[one.id] = body
-    await erasing.rewrite(tx, bodies)
+    await mentions.rewrite(tx, bodies)
     return {"touchpoint_of_others": len(bodies)}, last
 
 
@@ -281,42 +233,42 @@ def _needles(names: Names, rules: IdentityRules) -> list[bytes] | None:
 
 async def rename_in_profiles(tx: AsyncConnection, request: Request) -> Counts:
     """Take the people out of the marks of other profiles' identifiers."""
-    names = names_of(await privacy_requests.subjects(tx, request.id))
+    names = names_of(await privacy_subjects.read(tx, request.id))
     needles = [key.encode() for key in names]
-    found = await erasing.profiles_mentioning(tx, needles, limit=10_000) if needles else []
+    found = await mentions.profiles_mentioning(tx, needles, limit=10_000) if needles else []
     changed = 0
     for stored in (await profiles.lock(tx, profiles=found)).values():
         if erased.rename_marks(stored.state, names):
-            await erasing.set_state(tx, stored.id, encode_state(stored.state))
+            await mentions.set_state(tx, stored.id, encode_state(stored.state))
             changed += 1
     return {"profile_of_others": changed}
 
 
 async def rename_in_decisions(tx: AsyncConnection, request: Request) -> Counts:
     """Take the people out of merges, of what people decided, and of audiences."""
-    names = names_of(await privacy_requests.subjects(tx, request.id))
+    names = names_of(await privacy_subjects.read(tx, request.id))
     needles = [key.encode() for key in names]
     ids = [identifier_id(key) for key in names]
     values = [erased.quoted(key) for key in names]
-    merges = await erasing.merges_mentioning(tx, ids, [value.decode() for value in values])
+    merges = await mentions.merges_mentioning(tx, ids, [value.decode() for value in values])
     for merge_id, cause in merges:
         fields = msgspec.json.decode(cause, type=dict[str, object])
         for name in ("joined_on", "moved"):
             listed = fields.get(name)
             if isinstance(listed, list):
                 fields[name] = erased.rename_identifiers(listed, names)
-        await erasing.set_merge(
+        await mentions.set_merge(
             tx, merge_id, cause=msgspec.json.encode(fields).decode(), identifiers=ids
         )
-    decisions = await erasing.decisions_mentioning(
+    decisions = await mentions.decisions_mentioning(
         tx, request.family, needles, until=request.evidence_until
     )
     for number, decision in decisions:
         changed = erased.rename_decision(decode_decision(decision), names)
-        await erasing.set_decision(tx, number, encode_decision(changed))
-    audiences = await erasing.audiences_mentioning(tx, values)
+        await mentions.set_decision(tx, number, encode_decision(changed))
+    audiences = await mentions.audiences_mentioning(tx, values)
     for touchpoint_id, condition in audiences:
-        await erasing.set_audience(
+        await mentions.set_audience(
             tx, touchpoint_id, erased.replace_values(bytes(condition), names)
         )
     return {

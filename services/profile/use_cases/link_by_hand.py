@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Rules
-from services.profile.domain.assess import assess, catch_up, note_due, regroup
+from services.profile.domain.assess import assess, catch_up, note_due
+from services.profile.domain.belonging import all_links, links_of, regroup
 from services.profile.domain.definitions import Look
 from services.profile.domain.group_call import GroupCall
 from services.profile.domain.groups import (
@@ -26,6 +27,7 @@ from services.profile.domain.groups import (
     shown_group_traits,
 )
 from services.profile.domain.profile import StoredProfile
+from services.profile.domain.standing import linked_to
 from services.profile.domain.survivorship import MAX_NAME, MAX_VALUE_BYTES, canonical
 from services.profile.domain.telling import tell_memberships
 from services.profile.domain.working_profile import WorkingProfile
@@ -126,10 +128,10 @@ async def link_by_hand(
     stored = (await lock_active(tx, [profile_id]))[profile_id]
     may_replace(stored.seq)
     profile = WorkingProfile(stored, rules.traits)
-    if (group.id in profile.links_now.groups) is linked:
+    if (group.id in linked_to(profile.standing).groups) is linked:
         return stored
     now = await listing.business_time(tx)
-    _say(profile, group.group, _after(profile.all_links(), kind, now), linked=linked, rules=rules)
+    _say(profile, group.group, _after(all_links(profile), kind, now), linked=linked, rules=rules)
     before = stored.seq
     messages = OutboxBuffer(counts)
     for id_, message in _told(profile, look, rfc3339(now), rules):
@@ -169,7 +171,7 @@ def _say(profile: WorkingProfile, group: Group, at: str, *, linked: bool, rules:
             ):
                 anchors.add(key)
     for anchor in sorted(anchors):
-        say(profile.links_of(anchor), group, at, linked=linked)
+        say(links_of(profile, anchor), group, at, linked=linked)
 
 
 def _told(profile: WorkingProfile, look: Look, at: str, rules: Rules) -> list[tuple[str, bytes]]:

@@ -6,8 +6,15 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Rules
-from services.profile.domain.assess import epoch_of, look_at_all, note_due
+from services.profile.domain.assess import (
+    Change,
+    epoch_of,
+    look_at_all,
+    note_due,
+)
+from services.profile.domain.belonging import hear_of_group, unheard_groups
 from services.profile.domain.definitions import Look
+from services.profile.domain.groups import facts_of_group
 from services.profile.domain.history import Happened, forget, lacking, recount
 from services.profile.domain.telling import tell_memberships
 from services.profile.domain.working_profile import WorkingProfile
@@ -29,14 +36,16 @@ async def look_again(
     topics: Topics,
     messages: OutboxBuffer,
 ) -> list[WorkingProfile]:
-    """Those whose membership or persona changed; their updates are added to `messages`.
+    """Those whose membership or persona changed, or of whose groups something was not known yet;
+    their updates are added to `messages`.
 
     `at` (RFC 3339) is when the changes are said to have happened. Nothing is written yet.
     """
     await read_history(tx, locked, look)
+    heard = await _hear_of_groups(tx, locked, look)
     changed = []
     for profile in locked:
-        changes = look_at_all(profile, look, at=at)
+        changes = heard.get(profile.id, []) + look_at_all(profile, look, at=at)
         note_due(profile, look)
         for id_, message in tell_memberships(
             profile,
@@ -51,6 +60,24 @@ async def look_again(
         if changes:
             changed.append(profile)
     return changed
+
+
+async def _hear_of_groups(
+    tx: AsyncConnection, locked: Sequence[WorkingProfile], look: Look
+) -> dict[str, list[Change]]:
+    """Let those who came to a group hear of it before they are decided; what changed by that."""
+    unheard = {id_ for profile in locked for id_ in unheard_groups(profile)}
+    if not unheard:
+        return {}
+    found = await groups.read_many(tx, unheard)
+    changes: dict[str, list[Change]] = {}
+    for profile in locked:
+        for id_ in sorted(unheard_groups(profile) & found.keys()):
+            group = found[id_]
+            facts = facts_of_group(id_, group.size, group.traits)
+            news, _ = hear_of_group(profile, group.kind, facts, look.definitions)
+            changes.setdefault(profile.id, []).extend(news)
+    return changes
 
 
 async def write(tx: AsyncConnection, looked_at: Sequence[WorkingProfile]) -> None:

@@ -20,7 +20,7 @@ from services.profile.storage import (
 from services.profile.storage.merges import LoggedMerge
 from services.profile.storage.touchpoints import EVERY, Fate, Only, Position, StoredTouchpoint
 from shared.contracts.times import rfc3339
-from shared.errors import Gone, NotFound
+from shared.errors import Gone, NotFound, Refused
 
 
 async def read_profile(tx: AsyncConnection, profile_id: str) -> StoredProfile:
@@ -33,11 +33,16 @@ async def read_profile(tx: AsyncConnection, profile_id: str) -> StoredProfile:
         now = await profiles.current(tx, [profile_id])
         stored = await profiles.read(tx, now[stored.id])
     if stored is None:
-        if await suppression.gone(tx, [profile_id]):
-            raise Gone(f"profile {profile_id} was erased")
-        raise NotFound(f"there is no profile {profile_id}")
+        raise await absent(tx, profile_id)
     await expire_consents(tx, [stored])
     return stored
+
+
+async def absent(tx: AsyncConnection, profile_id: str) -> Refused:
+    """Why there is no such profile: there never was one, or it was erased."""
+    if await suppression.gone(tx, [profile_id]):
+        return Gone(f"profile {profile_id} was erased")
+    return NotFound(f"there is no profile {profile_id}")
 
 
 async def read_profile_by_identifier(tx: AsyncConnection, type_: str, value: str) -> StoredProfile:

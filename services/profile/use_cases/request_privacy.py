@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Rules
-from services.profile.storage import privacy_requests
+from services.profile.storage import privacy_exports, privacy_requests
 from services.profile.use_cases.live_definitions import LiveDefinitions
 from services.profile.use_cases.read_profile import read_profile
 from services.profile.use_cases.rectify_traits import rectify_traits
@@ -38,7 +38,8 @@ async def request(
     who: Who,
     can_erase: bool = True,
 ) -> str:
-    """The id of the request, which a sweeper will see to; that of the one that is open already.
+    """The id of the request, which a sweeper will see to; that of the one that is open already,
+    which learns that the person asked to be suppressed for ever.
 
     Raises NotFound, Gone for a profile that was erased, and Conflict when nobody can be erased
     because there is no key.
@@ -47,7 +48,11 @@ async def request(
     if kind == "erasure" and not can_erase:
         raise Conflict("nobody can be erased: CONCERT_SUPPRESSION_KEY_FILE is not set")
     known = await privacy_requests.open_of(tx, kind, stored.id)
-    if known is not None and known.suppress == suppress:
+    if known is not None:
+        if suppress and not known.suppress:
+            await privacy_requests.suppress(tx, known.id)
+            after = {"kind": kind, "profile": stored.id, "suppress": True}
+            await audit.append(tx, who=who, kind=KIND, key=known.id, action="request", after=after)
         return known.id
     id_ = str(time_ordered_id())
     await privacy_requests.insert(
@@ -106,12 +111,17 @@ async def rectify(
             topics=topics,
             counts=counts,
         )
+    return await _done(tx, stored.id, correction, who)
+
+
+async def _done(tx: AsyncConnection, profile_id: str, correction: Correction, who: Who) -> str:
+    """Keep a correction as a request that is finished already."""
     id_ = str(time_ordered_id())
     await privacy_requests.insert(
         tx,
         id_=id_,
         kind="rectification",
-        profiles=[stored.id],
+        profiles=[profile_id],
         suppress=False,
         who=who.id,
         who_name=who.name,
@@ -127,7 +137,7 @@ async def rectify(
         kind=KIND,
         key=id_,
         action="rectify",
-        after={"profile": stored.id, **receipt, "why": correction.reason},
+        after={"profile": profile_id, **receipt, "why": correction.reason},
     )
     return id_
 
@@ -143,7 +153,7 @@ async def download(tx: AsyncConnection, request_id: str, *, who: Who) -> bytes:
         raise NotFound(f"There is no document of a privacy request {request_id}.")
     if found.status != "completed":
         raise Conflict(f"The document of {request_id} is {found.status}.")
-    first = await privacy_requests.part(tx, request_id, 0)
+    first = await privacy_exports.read(tx, request_id, 0)
     if first is None:
         raise Gone(f"The document of {request_id} is not kept any more.")
     await audit.append(tx, who=who, kind=KIND, key=request_id, action="download")

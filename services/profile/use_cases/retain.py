@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.profile.domain.absorb import Rules
 from services.profile.domain.erased import expired
 from services.profile.domain.retention import TouchpointRetention, is_anonymous
-from services.profile.storage import listing, privacy_requests, retention
+from services.profile.storage import listing, privacy_exports, privacy_requests, retention
 from shared.contracts.times import parse_rfc3339
 from shared.contracts.touchpoint import envelope_decoder
 from shared.errors import Infrastructure
@@ -74,7 +74,7 @@ class Retain:
         more = True
         while more and not stopping.is_set():
             async with transaction(self._engine) as tx:
-                exports = await privacy_requests.forget_expired(tx, 100)
+                exports = await privacy_exports.forget_expired(tx, 100)
                 receipts = await privacy_requests.forget_receipts(
                     tx, days=self._kept.receipts_days, limit=PAGE
                 )

@@ -23,7 +23,7 @@ from services.profile.use_cases.carry_out import carry_out, lock_active
 from services.profile.use_cases.live_definitions import LiveDefinitions
 from services.profile.use_cases.merge_by_hand import KIND
 from services.profile.use_cases.naming import split_id
-from services.profile.use_cases.undo_merge import Divided
+from services.profile.use_cases.undo_merge import Divided, spoken_by
 from shared.contracts.times import rfc3339
 from shared.contracts.topics import Topics
 from shared.errors import Conflict, Problem, Unprocessable
@@ -59,7 +59,8 @@ async def split_profile(
     at = rfc3339(now)
     source = WorkingProfile(stored, rules.traits)
     target = new_profile(str(time_ordered_id()), at, rules.traits)
-    target.state.consents = split_consents(source.state.consents)
+    spoken = await spoken_by(tx, source.state.consents, keys)
+    source.state.consents, target.state.consents = split_consents(source.state.consents, spoken)
     cause = SplitCause(
         id=split_id(source.id, source.seq + 1),
         source=source.id,

@@ -11,7 +11,8 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.profile.domain.absorb import Rules
-from services.profile.domain.assess import assess, catch_up, hear_of_group, note_due
+from services.profile.domain.assess import assess, catch_up, note_due
+from services.profile.domain.belonging import hear_of_group
 from services.profile.domain.definitions import Look
 from services.profile.domain.groups import facts_of_group
 from services.profile.domain.instants import instant_text

@@ -1,12 +1,13 @@
 """Undo a merge: the loser gets back what it brought, with every fact that hangs on it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Rules
+from services.profile.domain.consent import Consents
 from services.profile.domain.divide import (
     Division,
     SplitCause,
@@ -20,6 +21,7 @@ from services.profile.domain.profile import StoredProfile, identifier_of
 from services.profile.domain.working_profile import WorkingProfile
 from services.profile.storage import (
     cannot_links,
+    consent_history,
     identifiers,
     listing,
     merges,
@@ -75,7 +77,8 @@ async def undo_merge(
         raise NotFound(f"there is no merge {merge_id}")
     locked = await profiles.lock(tx, profiles=[merge.winner, merge.loser])
     merge = await merges.read(tx, merge_id)
-    assert merge is not None  # noqa: S101 - rows of the log are never deleted
+    if merge is None:
+        raise NotFound(f"merge {merge_id} went when one of its profiles was erased")
     await _check(tx, merge, locked[merge.winner])
     winner = WorkingProfile(locked[merge.winner], rules.traits)
     loser = WorkingProfile(locked[merge.loser], rules.traits)
@@ -84,9 +87,7 @@ async def undo_merge(
     division = await _division(
         tx, merge, winner, loser, why=why, who=who, at=rfc3339(at), rules=rules
     )
-    winner.state.consents, loser.state.consents = divide_consents(
-        winner.state.consents, merge.winner_consents, merge.loser_consents
-    )
+    await _share_consents(tx, merge, winner, loser, division.keys)
     told = divide(winner, loser, division, rules.identity, look)
     await carry_out(
         tx,
@@ -112,6 +113,30 @@ async def undo_merge(
         after={"profiles": [winner.id, loser.id], "moved": len(division.keys), "why": why},
     )
     return Divided(winner.stored(), loser.stored(), division.keys, division.apart)
+
+
+async def _share_consents(
+    tx: AsyncConnection,
+    merge: Undoable,
+    winner: WorkingProfile,
+    loser: WorkingProfile,
+    keys: Collection[str],
+) -> None:
+    now = winner.state.consents
+    spoken = await spoken_by(tx, now, keys)
+    winner.state.consents, loser.state.consents = divide_consents(
+        now, merge.winner_consents, merge.loser_consents, spoken
+    )
+
+
+async def spoken_by(
+    tx: AsyncConnection, consents: Consents, identifiers_: Collection[str]
+) -> set[str]:
+    """The keys of those consents whose last word was said by one of the identifiers."""
+    proofs = {one.proof: key for key, one in consents.items() if one.proof is not None}
+    anchors = await consent_history.anchors(tx, list(proofs))
+    said_by = set(map(identifiers.identifier_id, identifiers_))
+    return {proofs[proof] for proof, anchor in anchors.items() if anchor in said_by}
 
 
 async def _check(tx: AsyncConnection, merge: Undoable, winner: StoredProfile) -> None:

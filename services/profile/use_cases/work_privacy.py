@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.profile.domain.absorb import Rules
-from services.profile.storage import privacy_requests
+from services.profile.storage import privacy_exports, privacy_requests, privacy_subjects
 from services.profile.storage.privacy_requests import Request
 from services.profile.use_cases import erase_people, export_person
 from services.profile.use_cases.peers import Peers
@@ -173,7 +173,7 @@ class WorkPrivacy:
                 done = _added(done, found)
             return done, True
         async with transaction(self._engine) as tx:
-            subjects = await privacy_requests.subjects(tx, request.id)
+            subjects = await privacy_subjects.read(tx, request.id)
         held = [
             Identifier(*one.key.split("\0", 1))
             for one in subjects
@@ -182,7 +182,7 @@ class WorkPrivacy:
         return dict(await self._means.peers.forget_failed(held)) if held else {}, True
 
     async def _end(self, tx: AsyncConnection, request: Request) -> None:
-        await privacy_requests.forget_subjects(tx, request.id)
+        await privacy_subjects.forget(tx, request.id)
         receipt = receipt_of(request, self._means.topics, self._means.known())
         await privacy_requests.finish(tx, request.id, receipt=receipt)
         await _audit(tx, request, "complete", {"stores": receipt["stores"]})
@@ -200,7 +200,7 @@ class WorkPrivacy:
                 raise
             await privacy_requests.later(tx, request.id, seconds=SOON_SECONDS, problem=str(error))
             return
-        await privacy_requests.add_part(tx, request.id, step.body)
+        await privacy_exports.add(tx, request.id, step.body)
         counts = _added(request.counts, step.counts)
         if step.phase is not None:
             await privacy_requests.move(

@@ -88,3 +88,12 @@ async def test_a_link_that_is_told_after_the_winner_was_erased_keeps_nothing(sta
     await erased(stage, "visitor")
     assert await counts(stage) == dict.fromkeys(TABLES, 0)
     assert await stage.scalar("SELECT sum(in_flight) FROM profile_state") == 0
+
+
+async def test_no_table_with_profiles_is_forgotten(stage: Stage) -> None:
+    found = await stage.rows(
+        "SELECT DISTINCT table_name FROM information_schema.columns"
+        " WHERE table_schema = 'orchestrator' AND column_name = 'profile_id'"
+    )
+    tables = {row[0] for row in found if not row[0].startswith("decision_")}
+    assert tables == {*TABLES, "profile_state", "erased_profile"}

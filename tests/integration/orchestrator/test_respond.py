@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shared.contracts.times import rfc3339
 from shared.errors import PartitionStopped
 from shared.kafka.records import Place, Record
 from tests.integration.orchestrator.stage import TOPIC, Stage
@@ -168,6 +169,42 @@ async def test_consent_withdrawn_takes_a_waiting_action_back(stage: Stage) -> No
     assert decision["touchpoint_id"] is None
     assert decision["retracts"][0]["reason"].startswith("consent_denied")
     assert await stage.status(action_id("r", "cart")) == "retracted"
+
+
+async def test_a_grant_that_ends_while_an_action_waits_takes_it_back_when_it_is_due(
+    stage: Stage,
+) -> None:
+    stage.rules = ruleset(rule(category="marketing", **DELAYED))
+    until = rfc3339(await stage.now() + HOUR)
+    grant = {"purpose": "marketing", "channel": "email", "status": "granted", "expires_at": until}
+    await stage.does("cart", profile=profile_json(uid("ada"), consents=[grant]))
+    assert (await stage.last_decision())["outcome"] == "deferred"
+    await stage.advance(HOUR)
+    await stage.fire()
+    assert await stage.kinds() == []
+    decision = await stage.last_decision()
+    assert decision["retracts"][0]["reason"].startswith("consent_expired")
+
+
+async def test_a_change_of_consents_triggers_a_rule_and_is_no_touchpoint(stage: Stage) -> None:
+    trigger = {
+        "type": "event",
+        "event": "consent_changed",
+        "where": {"attr": "event.pending", "op": "contains", "value": "news"},
+    }
+    stage.rules = ruleset(rule(category="transactional", trigger=trigger))
+    now = rfc3339(await stage.now())
+    cause = {
+        "kind": "consent_changed",
+        "type": "consent_changed",
+        "id": uid("asked"),
+        "occurred_at": now,
+        "received_at": now,
+        "properties": {"channels": ["email"], "pending": ["news"]},
+    }
+    await stage.respond(stage.record(uid("ada"), cause, profile=profile_json(uid("ada"))))
+    assert await stage.kinds() == ["send"]
+    assert (await stage.last_decision())["touchpoint_id"] is None
 
 
 async def test_without_exit_criteria_the_engagement_policy_ends_a_waiting_action(

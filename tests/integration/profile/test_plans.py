@@ -50,6 +50,9 @@ HOT = {
     "part of an export": exports._PART,
 }
 
+ONE_ROW = "erasure_epoch"
+"""There is nothing to look up in it."""
+
 
 def numbered(statement: TextClause) -> tuple[str, int]:
     """The statement with `$1, $2 …` for its parameters, and how many there are."""
@@ -69,4 +72,4 @@ async def test_no_table_is_scanned(engine: AsyncEngine, name: str) -> None:
         rows = await driver.fetch(f"EXPLAIN EXECUTE hot {nulls}")
         await driver.execute("DEALLOCATE hot")
     plan = "\n".join(row[0] for row in rows)
-    assert "Seq Scan" not in plan, plan
+    assert not re.findall(rf"Seq Scan on (?!{ONE_ROW}\b)", plan), plan

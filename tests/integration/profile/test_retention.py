@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.profile.domain.absorb import Rules
 from services.profile.domain.retention import touchpoint_retention
-from services.profile.storage import privacy_requests
+from services.profile.storage import privacy_exports
 from services.profile.use_cases.read_profile import read_profile, read_timeline
 from services.profile.use_cases.retain import Kept, Retain
 from services.profile.use_cases.verify_identity import verify_identity
@@ -112,9 +112,9 @@ async def test_documents_and_receipts_go_when_their_time_is_over(
     task = retain(engine, "")
     await task.once(asyncio.Event())
     async with transaction(engine) as tx:
-        assert await privacy_requests.part(tx, id_, 0) is not None
+        assert await privacy_exports.read(tx, id_, 0) is not None
         await tx.execute(text("UPDATE privacy_request SET expires_at = clock_timestamp()"))
-        assert await privacy_requests.part(tx, id_, 0) is None
+        assert await privacy_exports.read(tx, id_, 0) is None
     await task.once(asyncio.Event())
     assert await worker.rows("SELECT * FROM privacy_export") == []
     async with transaction(engine) as tx:

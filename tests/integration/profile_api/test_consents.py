@@ -138,16 +138,20 @@ async def test_a_stop_word_is_proof_and_the_history_follows_merges_and_their_und
         f"SELECT value FROM identifier WHERE profile_id = '{id_}' AND type = 'email'"
     )
     await worker.absorb(touchpoint(next(numbers), ("email", mail[0]), phone))
+    own = {"purpose": "tips", "status": "granted"}
+    await worker.absorb(
+        touchpoint(next(numbers), phone, type="Consent Changed", channel="sms", properties=own)
+    )
     whole = (await admin.get(f"/v1/profiles/{other[0]}/consents/history")).json()["items"]
-    assert sorted(one["purpose"] for one in whole) == ["*stop", "own"]
+    assert sorted(one["purpose"] for one in whole) == ["*stop", "own", "tips"]
     (stopped,) = [one for one in whole if one["purpose"] == "*stop"]
     assert stopped["proof"]["touchpoint_id"] == stop["id"]
     (merge,) = (await admin.get(f"/v1/profiles/{id_}/merges")).json()["items"]
     undone = await admin.post(f"/v1/merges/{merge['id']}:undo", json={"reason": "two people"})
     assert undone.status_code == 200, undone.text
-    for side, purposes in ((id_, ["own"]), (str(other[0]), ["*stop"])):
+    for side, purposes in ((id_, ["own"]), (str(other[0]), ["*stop", "tips"])):
         lines = (await admin.get(f"/v1/profiles/{side}/consents/history")).json()["items"]
-        assert [one["purpose"] for one in lines] == purposes
+        assert sorted(one["purpose"] for one in lines) == purposes
         assert [key[0] for key in await now_of(admin, side)] == purposes
 
 

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -142,8 +143,8 @@ async def test_erasure_from_request_to_receipt(
     document = await ask(admin, kind="access", profile_id=id_)
     await eraser.run()
     made = await ask(admin, kind="erasure", profile_id=id_)
-    again = await ask(admin, kind="erasure", profile_id=id_)
-    assert again["id"] == made["id"]
+    again = await ask(admin, kind="erasure", profile_id=id_, suppress=True)
+    assert (again["id"], again["suppress"]) == (made["id"], True)
     await eraser.run()
     done = await ok(admin, f"{PATH}/{made['id']}")
     assert (done["status"], done["progress"]["phase"]) == ("completed", "done")
@@ -154,6 +155,11 @@ async def test_erasure_from_request_to_receipt(
     assert (await admin.get("/v1/profiles/by/email/p1300@x.org")).status_code == 404
     answer = await admin.post(PATH, json={"kind": "erasure", "profile_id": id_})
     assert answer.status_code == httpx.codes.GONE
+    merge = await admin.post("/v1/profiles:merge", json={"profiles": [id_, str(UUID(int=1))]})
+    assert merge.status_code == httpx.codes.GONE
+    consent = {"purpose": "marketing", "channel": "email", "status": "denied"}
+    put = await admin.put(f"/v1/profiles/{id_}/consents", json={"consents": [consent]})
+    assert put.status_code == httpx.codes.GONE
     event = touchpoint(1300)["id"]
     assert (await ok(admin, f"/v1/touchpoints/{event}"))["reason"] == "erased"
     assert (await admin.get(f"/v1/events/{event}/identity")).status_code == httpx.codes.GONE
@@ -161,7 +167,7 @@ async def test_erasure_from_request_to_receipt(
     assert [one["id"] for one in listed["items"]] == [made["id"], document["id"]]
     entries = (await ok(admin, f"/v1/audit?kind=privacy_request&key={made['id']}"))["items"]
     actions = [one["action"] for one in reversed(entries)]
-    assert actions == ["request", "erase", "confirm", "confirm", "complete"]
+    assert actions == ["request", "request", "erase", "confirm", "confirm", "complete"]
     assert "x.org" not in json.dumps(entries)
 
 

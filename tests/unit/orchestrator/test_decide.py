@@ -370,3 +370,21 @@ def test_a_change_of_consents_triggers_a_rule_like_an_event() -> None:
     assert considered.drop is None
     value = value.replace(b'"pending":', b'"granted":')
     assert not decided(ruleset(asks), read_moment(value, routed_decoder.decode(value), ADA, NOON))
+
+
+@pytest.mark.parametrize(
+    ("consents", "stage"),
+    [
+        ([consent("granted") | {"expires_at": SOON}], "chosen"),
+        ([consent("granted") | {"expires_at": PASSED}], "eligibility"),
+        ([consent("granted"), consent("denied", "*", purpose="*")], "eligibility"),
+        ([consent("granted", "*")], "chosen"),
+        ([consent("pending")], "eligibility"),
+    ],
+)
+def test_conditions_go_by_consents_as_they_hold_at_the_instant(
+    consents: list[Any], stage: str
+) -> None:
+    leaf = {"consent": {"purpose": "marketing", "channel": "email"}}
+    asks = rule(category="transactional", engagement_policy={"eligibility": leaf})
+    assert fate(asks, profile=profile_json(ADA, consents=consents))[0] == stage

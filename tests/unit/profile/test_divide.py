@@ -221,7 +221,22 @@ def test_consents_are_as_before_but_for_what_was_said_since(
 
 
 def test_a_split_makes_no_consent_and_loses_no_denial() -> None:
-    assert split_consents({"a": GRANTED, "b": DENIED}) == {"b": DENIED}
+    held = {"a": GRANTED, "b": DENIED, "c": LATER}
+    assert split_consents(held) == (held, {"b": DENIED})
+
+
+def test_what_an_identifier_said_goes_along_with_it() -> None:
+    held = {"a": GRANTED, "b": DENIED, "c": LATER}
+    assert split_consents(held, {"b", "c"}) == (
+        {"a": GRANTED, "b": DENIED},
+        {"b": DENIED, "c": LATER},
+    )
+    now = {"m": LATER, "n": LATER, "o": REFUSED}
+    before: tuple[Consents, Consents] = {"m": DENIED}, {"o": GRANTED}
+    assert divide_consents(now, *before, {"m", "n", "o"}) == (
+        {"m": DENIED, "o": REFUSED},
+        {"m": LATER, "n": LATER, "o": REFUSED},
+    )
 
 
 def test_a_division_is_kept_as_it_was_decided() -> None:

@@ -1,5 +1,6 @@
 """Households and accounts link people: the last word holds, and nobody is ever merged by them."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from services.profile.domain.groups import (
     say,
 )
 from services.profile.domain.identity import IdentifierType, IdentityRules
+from services.profile.domain.profile import encode_state
 from tests.unit.profile.world import World, touchpoint
 
 ADA, BO = ("email", "ada@x.y"), ("email", "bo@x.y")
@@ -212,3 +214,21 @@ def test_facts_of_a_group_are_bounded_and_have_their_own() -> None:
     assert (facts["id"], facts["size"]) == ("g", 3)
     assert 3 <= len(facts) - 2 < 10
     assert len(facts_of_group("g", 3, traits)) < MAX_FACTS_BYTES + 200
+
+
+def test_a_merge_brings_along_what_the_other_side_knew_of_its_group() -> None:
+    world = World()
+    world.take(touchpoint(1, ADA), touchpoint(2, BO, HOME))
+    bo = world.profile(world.owner(*BO))
+    facts = facts_of_group(HOME_ID, 2, {})
+    assert bo.state.standing is not None
+    bo.state.standing.group_facts = {"household": facts}
+    world.rows[bo.id] = replace(world.rows[bo.id], state=encode_state(bo.state))
+    world.take(touchpoint(3, ADA, BO))
+    standing = world.profile(world.owner(*ADA)).state.standing
+    assert standing is not None
+    assert (standing.household, standing.group_facts) == (HOME_ID, {"household": facts})
+    world.take(touchpoint(4, ADA, OTHER))
+    standing = world.profile(world.owner(*ADA)).state.standing
+    assert standing is not None
+    assert (standing.household, standing.group_facts) == (OTHER_ID, {})

@@ -19,7 +19,10 @@ MAY = {
     "ops": {"read", "read personal data", "operate", "read tokens"},
     "privacy": {"read", "read personal data", "privacy"},
     "admin": {permission.value for permission in Permission},
-    "service": {"read", "read personal data", "register event leaves"},
+    "service": {
+        *("read", "read personal data", "register event leaves"),
+        "erase for another service",
+    },
 }
 
 
