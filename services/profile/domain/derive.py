@@ -130,10 +130,7 @@ def add_to_declared(profile: WorkingProfile, anchor: str, one: Declared, told: T
     """Keep what was said, if it is of the declared type."""
     if misfit(told.value.encode(), one.trait.type) is not None:
         return
-    tally = profile.tallies.on(anchor, one.stream)
-    tally.count += 1
-    tally.kept = forms.add_trait(tally.kept, one.trait, told)
-    profile.forget_tally(one.stream)
+    profile.count_value(anchor, one.stream, lambda kept: forms.add_trait(kept, one.trait, told))
 
 
 def _surviving(tally: Tally | None, one: Declared) -> bytes | None:

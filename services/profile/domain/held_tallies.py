@@ -1,5 +1,8 @@
 """How often things happened to a profile, over all its identifiers, kept fresh."""
 
+from collections.abc import Callable
+
+from services.profile.domain.kept import Kept
 from services.profile.domain.profile import ProfileState
 from services.profile.domain.tally import Tally, add, join
 
@@ -56,6 +59,21 @@ class HeldTallies:
             add(known[1], at, known[0])
         else:
             self.forget(stream)
+
+    def count_value(
+        self, anchor: str, stream: str, add_to: Callable[[Kept | None], Kept | None]
+    ) -> None:
+        """Count a touchpoint in a stream of values, on its anchor; `add_to` adds the value to what
+        is kept, and may change that in place."""
+        known = self._joined.get(stream)
+        tallies = [self.on(anchor, stream)]
+        if known is None or known[1] is None:
+            self.forget(stream)
+        else:
+            tallies.append(known[1])
+        for tally in tallies:
+            tally.count += 1
+            tally.kept = add_to(tally.kept)
 
     def drop(self, stream: str) -> None:
         """Forget what was ever counted of a stream."""

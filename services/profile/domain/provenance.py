@@ -5,7 +5,7 @@ from services.profile.domain.kept import MAX_VALUES, join
 from services.profile.domain.observed import Heard, Spread, Told, explain
 from services.profile.domain.profile import ProfileState, observations, trait_provenance
 from services.profile.domain.streams import key_of_declared
-from services.profile.domain.survivorship import Provenance, TraitPolicy, corrected
+from services.profile.domain.survivorship import REMOVED, Provenance, TraitPolicy, corrected
 from services.profile.domain.trait import DeclaredTrait, TraitsInForce
 
 
@@ -13,17 +13,19 @@ def explained_traits(
     state: ProfileState, policy: TraitPolicy, registry: TraitsInForce
 ) -> dict[str, Provenance]:
     """For each trait: its value, where it comes from and what it won over; of declared traits also
-    what is not of their type, with the reason."""
+    what is not of their type, with the reason. Until a policy has reached a profile, what was
+    observed is all that is known."""
     explained = trait_provenance(state, policy)
     decided = {} if state.standing is None else state.standing.traits
     corrections = corrected(observations(state))
     for name, trait in registry.declared.items():
         if name not in decided or name in corrections:
             continue
-        explained.pop(name, None)
         found = explain(_kept(state, trait), trait, _refused(state, trait), MAX_VALUES)
         if found is not None:
             explained[name] = found
+        elif decided[name] == REMOVED:
+            explained.pop(name, None)
     return dict(sorted(explained.items()))
 
 

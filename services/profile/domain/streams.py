@@ -127,13 +127,10 @@ def count_in_stream(
     if stream.holds == "instants":
         profile.count_event(anchor, stream.key, at, stream.keep)
         return True
-    if not _add_value(profile, anchor, stream, happening, at):
-        return False
-    profile.forget_tally(stream.key)
-    return True
+    return _count_value(profile, anchor, stream, happening, at)
 
 
-def _add_value(
+def _count_value(
     profile: WorkingProfile, anchor: str, stream: Stream, happening: Happening, at: int
 ) -> bool:
     text, number = "", None
@@ -149,7 +146,7 @@ def _add_value(
             if found is None:
                 return False
             text = found
-    tally = profile.tallies.on(anchor, stream.key)
-    tally.count += 1
-    tally.kept = forms.add(tally.kept, stream.holds, at, text, number)
+    profile.count_value(
+        anchor, stream.key, lambda kept: forms.add(kept, stream.holds, at, text, number)
+    )
     return True

@@ -6,7 +6,7 @@ so that neither costs what the whole profile holds. None of it may depend on the
 that was stored and loaded in between must give the same bytes.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from services.profile.domain import sums as totals
 from services.profile.domain.consent import most_restrictive
@@ -15,6 +15,7 @@ from services.profile.domain.held_keys import HeldKeys
 from services.profile.domain.held_tallies import HeldTallies
 from services.profile.domain.held_traits import HeldTraits
 from services.profile.domain.identity import IdentityRules
+from services.profile.domain.kept import Kept
 from services.profile.domain.profile import (
     Held,
     Marks,
@@ -116,6 +117,14 @@ class WorkingProfile:
         """Count a touchpoint of an instant (milliseconds since 1970) in a stream, on its anchor."""
         self.tallies.count(anchor, stream, at, keep)
         self._tell_tallies()
+
+    def count_value(
+        self, anchor: str, stream: str, add_to: Callable[[Kept | None], Kept | None]
+    ) -> None:
+        """Count a touchpoint in a stream of values, on its anchor; `add_to` adds the value to what
+        is kept, and may change that in place."""
+        self.tallies.count_value(anchor, stream, add_to)
+        self.time_may_tell = True
 
     def forget_tally(self, stream: str) -> None:
         """The tallies of the stream are others now: join them anew."""
