@@ -192,6 +192,13 @@ def sums(state: ProfileState) -> Iterator[Sums]:
     return (held.sums for held in state.held.values() if held.sums is not None)
 
 
+def last_seen_at(held: Held) -> str:
+    """When an identifier, or something that hangs on it, was last seen."""
+    return (
+        held.last_seen_at if held.sums is None else max(held.last_seen_at, held.sums.last_seen_at)
+    )
+
+
 def keys_by_type(keys: Iterable[IdentifierKey]) -> dict[str, list[IdentifierKey]]:
     """The identifiers by the name of their type."""
     by_type: dict[str, list[IdentifierKey]] = {}

@@ -22,6 +22,7 @@ from services.profile.domain.profile import (
     ProfileState,
     Status,
     StoredProfile,
+    last_seen_at,
     overlaid,
     sums,
 )
@@ -300,7 +301,7 @@ class WorkingProfile:
         for key in keys:
             theirs.held[key] = mine.held.pop(key)
         for state in (mine, theirs):
-            state.last_seen_at = max(_last_seen_at(held) for held in state.held.values())
+            state.last_seen_at = max(last_seen_at(held) for held in state.held.values())
         self.forget_derived()
         other.forget_derived()
 
@@ -313,9 +314,3 @@ class WorkingProfile:
         self.tallies.forget()
         self.time_may_tell = True
         self.facts_stored = False
-
-
-def _last_seen_at(held: Held) -> str:
-    return (
-        held.last_seen_at if held.sums is None else max(held.last_seen_at, held.sums.last_seen_at)
-    )
