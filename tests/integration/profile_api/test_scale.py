@@ -143,7 +143,7 @@ async def blocks_read(engine: AsyncEngine, begin: str) -> int:
         await driver.execute(f"PREPARE found AS {statement}")
         explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE found"
         values = ", ".join(given[name] for name in names)
-        answer = json.loads(await driver.fetchval(f"{explain} ({values})"))
+        answer = await driver.fetchval(f"{explain} ({values})")
         await driver.execute("DEALLOCATE found")
     plan = answer[0]["Plan"]
     assert "Seq Scan" not in json.dumps(plan)
