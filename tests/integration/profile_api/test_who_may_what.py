@@ -62,6 +62,25 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/link-suggestions"): "read",
     ("POST", "/v1/link-suggestions/{suggestion_id}:accept"): "edit",
     ("POST", "/v1/link-suggestions/{suggestion_id}:reject"): "edit",
+    ("GET", "/v1/profiles/{profile_id}/groups"): "read",
+    **{
+        (method, f"/v1/{kind}{path}"): demanded
+        for kind in ("households", "accounts")
+        for method, path, demanded in (
+            ("POST", "", "privacy"),
+            ("GET", "/by/{type}/{value}", "read"),
+            ("GET", "/{group_id}", "read"),
+            ("GET", "/{group_id}/members", "read"),
+            ("PUT", "/{group_id}/members/{profile_id}", "privacy"),
+            ("DELETE", "/{group_id}/members/{profile_id}", "privacy"),
+        )
+    },
+    ("PUT", "/v1/lists/{key}"): "publish",
+    ("GET", "/v1/lists/{key}"): "read",
+    ("GET", "/v1/lists/{key}/members"): "read",
+    ("POST", "/v1/lists/{key}/members"): "edit",
+    ("POST", "/v1/lists/{key}/uploads"): "edit",
+    ("GET", "/v1/lists/{key}/uploads/{upload_id}"): "read",
     **ACCESS_ROUTES,
 }
 
@@ -80,6 +99,8 @@ def url_of(path: str) -> str:
         event_id=nil,
         merge_id=nil,
         link_id=nil,
+        group_id=nil,
+        upload_id=nil,
         key="default",
     )
 
