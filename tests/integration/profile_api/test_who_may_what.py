@@ -51,7 +51,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/personas:distribution"): "read",
     **{
         (method, f"/v1/{kind}{path}"): demanded
-        for kind in ("segments", "personas")
+        for kind in ("segments", "personas", "traits")
         for method, path, demanded in (
             ("GET", "", "read"),
             ("GET", "/{key}", "read"),
@@ -97,6 +97,25 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/privacy-requests"): "privacy",
     ("GET", "/v1/privacy-requests/{request_id}"): "privacy",
     ("GET", "/v1/privacy-requests/{request_id}/document"): "privacy",
+    ("GET", "/v1/profiles/{profile_id}/groups"): "read",
+    **{
+        (method, f"/v1/{kind}{path}"): demanded
+        for kind in ("households", "accounts")
+        for method, path, demanded in (
+            ("POST", "", "privacy"),
+            ("GET", "/by/{type}/{value}", "read"),
+            ("GET", "/{group_id}", "read"),
+            ("GET", "/{group_id}/members", "read"),
+            ("PUT", "/{group_id}/members/{profile_id}", "privacy"),
+            ("DELETE", "/{group_id}/members/{profile_id}", "privacy"),
+        )
+    },
+    ("PUT", "/v1/lists/{key}"): "publish",
+    ("GET", "/v1/lists/{key}"): "read",
+    ("GET", "/v1/lists/{key}/members"): "read",
+    ("POST", "/v1/lists/{key}/members"): "edit",
+    ("POST", "/v1/lists/{key}/uploads"): "edit",
+    ("GET", "/v1/lists/{key}/uploads/{upload_id}"): "read",
     **ACCESS_ROUTES,
 }
 
@@ -117,6 +136,8 @@ def url_of(path: str) -> str:
         link_id=nil,
         export_id=nil,
         request_id=nil,
+        group_id=nil,
+        upload_id=nil,
         key="default",
         space="s",
         collection="users",
