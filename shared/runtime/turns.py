@@ -12,15 +12,17 @@ from typing import NamedTuple
 
 from shared.kafka.records import Place
 
-CROWDED = 200
+CROWDED = 500
 """A partition with more records waiting than this has a backlog, until a slice is all of it."""
 FIRST_RECORDS = 100
 """So many are taken when nothing was known to wait: it may be the beginning of a storm."""
 LEAST_RECORDS = 40
 LEAST_SECONDS, MOST_SECONDS = 0.02, 0.25
 """What a slice of a backlog may take, at the least and at most."""
-ALONE_SECONDS = 2.0
-"""After so long without a record of a calm partition a backlog has the process for itself."""
+LATELY_SECONDS = 2.0
+"""After so long without a record of a calm partition a backlog has the process for itself. Who was
+crowded so lately is not calm: the broker tells how much waits only with the records it sends."""
+NEVER = float("-inf")
 WAIT_MS, SLICE_WAIT_MS = 200, 10
 """How long to wait for records: where there is nothing else to do, and where there is."""
 
@@ -44,8 +46,10 @@ class Turns:
         self._max_records = max_records
         self._slice = min(FIRST_RECORDS, max_records)
         self._calm_seconds = LEAST_SECONDS
-        self._calm_at = float("-inf")
+        self._calm_at = NEVER
         self._crowded: set[Place] = set()
+        self._crowded_at: dict[Place, float] = {}
+        self._idle = True
 
     def plan(
         self, waiting: Mapping[Place, int], now: float, *, busy: Set[Place] = frozenset()
@@ -55,17 +59,19 @@ class Turns:
         if busy:
             calm = [place for place in waiting if place not in self._crowded | busy]
             return [Turn(calm, self._max_records, SLICE_WAIT_MS)] if calm else []
+        idle, self._idle = self._idle, True
         everyone = list(waiting)
         self._crowded = {
             place
             for place, count in waiting.items()
             if count > (self._slice if place in self._crowded else CROWDED)
         }
-        alone = now - self._calm_at > ALONE_SECONDS
-        most_are = 2 * len(self._crowded) > len(everyone)
-        if not self._crowded or most_are or alone:
+        self._crowded_at |= dict.fromkeys(self._crowded, now)
+        lately = sum(now - self._crowded_at.get(one, NEVER) <= LATELY_SECONDS for one in everyone)
+        alone = now - self._calm_at > LATELY_SECONDS
+        if not self._crowded or 2 * lately > len(everyone) or alone:
             most = self._max_records
-            if not any(waiting.values()):
+            if idle and not any(waiting.values()):
                 most = min(FIRST_RECORDS, most)
             return [Turn(everyone, most, WAIT_MS)]
         return [
@@ -80,6 +86,7 @@ class Turns:
 
     def took(self, turn: Turn, records: Mapping[Place, int], seconds: float, now: float) -> None:
         """Learn from a turn that is done: how many records of each partition, in what time."""
+        self._idle = False
         count = sum(records.values())
         if turn.backlog:
             if 2 * count >= turn.max_records:

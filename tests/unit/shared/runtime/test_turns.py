@@ -2,9 +2,9 @@
 
 from shared.kafka.records import Place
 from shared.runtime.turns import (
-    ALONE_SECONDS,
     CROWDED,
     FIRST_RECORDS,
+    LATELY_SECONDS,
     LEAST_RECORDS,
     Turn,
     Turns,
@@ -29,8 +29,12 @@ def test_where_nobody_has_a_backlog_all_are_read_together() -> None:
 
 
 def test_what_was_not_known_to_wait_is_taken_in_a_small_part_first() -> None:
-    (turn,) = Turns(MOST).plan({STORMY: 0, CALM: 0}, 0.0)
+    turns = Turns(MOST)
+    (turn,) = turns.plan({STORMY: 0, CALM: 0}, 0.0)
     assert turn.max_records == FIRST_RECORDS
+    turns.took(turn, {STORMY: 100}, 0.02, 0.0)
+    assert turns.plan({STORMY: 0, CALM: 0}, 0.0)[0].max_records == MOST
+    assert turns.plan({STORMY: 0, CALM: 0}, 0.0)[0].max_records == FIRST_RECORDS
 
 
 def test_where_most_have_a_backlog_batches_are_whole() -> None:
@@ -68,7 +72,7 @@ def test_the_end_of_a_backlog_is_sliced_too() -> None:
 
 def test_who_is_alone_for_long_has_whole_batches() -> None:
     turns, _ = stormy(now=10.0)
-    later = 10.0 + ALONE_SECONDS + 0.1
+    later = 10.0 + LATELY_SECONDS + 0.1
     (turn,) = turns.plan({STORMY: 3000, CALM: 0}, later)
     assert (turn.places, turn.max_records) == ([STORMY, CALM], MOST)
     turns.took(turn, {STORMY: 999, CALM: 1}, 0.5, later)
@@ -84,3 +88,13 @@ def test_while_a_slice_is_under_way_only_the_calm_are_read() -> None:
     (turn,) = turns.plan({STORMY: 2900, other: 900, CALM: 0}, 10.0, busy={STORMY})
     assert turn.places == [CALM]
     assert turns.plan({STORMY: 2900, other: 900}, 10.0, busy={STORMY}) == []
+
+
+def test_who_was_crowded_lately_is_not_calm() -> None:
+    turns, _ = stormy(now=10.0)
+    (turn,) = turns.plan({STORMY: 3000, CALM: 3000}, 10.1)
+    turns.took(turn, {STORMY: 990, CALM: 10}, 0.2, 10.3)
+    (turn,) = turns.plan({STORMY: 2000, CALM: 0}, 10.3)
+    assert turn.places == [STORMY, CALM]
+    turns.took(turn, {STORMY: 990, CALM: 10}, 0.2, 12.2)
+    assert len(turns.plan({STORMY: 2000, CALM: 0}, 12.2)) == 2
