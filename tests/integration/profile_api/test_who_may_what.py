@@ -49,6 +49,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("POST", "/v1/segments:preview"): "read",
     ("GET", "/v1/segments/{key}/members"): "read",
     ("GET", "/v1/personas:distribution"): "read",
+    ("GET", "/v1/traits:catalogue"): "read",
     **{
         (method, f"/v1/{kind}{path}"): demanded
         for kind in ("segments", "personas", "traits")
