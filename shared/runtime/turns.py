@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from shared.kafka.records import Place
 
-CROWDED = 500
+CROWDED = 200
 """A partition with more records waiting than this has a backlog, until a slice is all of it."""
 FIRST_RECORDS = 100
 """So many are taken when nothing was known to wait: it may be the beginning of a storm."""
