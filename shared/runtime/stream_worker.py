@@ -23,7 +23,7 @@ from shared.runtime.commit import Epochs
 from shared.runtime.crash import crash_point
 from shared.runtime.halving import halves
 from shared.runtime.leases import TICK_SECONDS, LeaseKeeper
-from shared.runtime.turns import Turn, Turns
+from shared.runtime.turns import WAIT_MS, Turn, Turns
 from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ class StreamWorker:
         self._keeper = keeper
         self._discover = discover
         self._commit = commit
+        self._max_records = max_records
         self._turns = Turns(max_records)
         self._health = health
         self._breaker = Breaker()
@@ -124,7 +125,9 @@ class StreamWorker:
             await asyncio.sleep(TICK_SECONDS / 5)
             return
         waiting = {place: self._consumer.waiting(place) for place in ready}
-        turns = self._turns.plan(waiting, now, busy=self._busy)
+        turns = [Turn(ready, self._max_records, WAIT_MS)]
+        if self._two_at_once:
+            turns = self._turns.plan(waiting, now, busy=self._busy)
         if not turns and self._beside is not None:
             await asyncio.wait({self._beside}, timeout=TICK_SECONDS / 5)
         for turn in turns:
@@ -145,7 +148,7 @@ class StreamWorker:
             return
         crash_point("runtime.fetched")
         metrics.BATCH_SECONDS.labels(stage="fetch").observe(clock.monotonic_seconds() - started)
-        if turn.backlog and self._two_at_once:
+        if turn.backlog:
             self._busy = {span.place for span in spans}
             self._beside = asyncio.create_task(self._apply_turn(turn, spans))
         else:

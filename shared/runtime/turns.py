@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from shared.kafka.records import Place
 
-CROWDED = 500
+CROWDED = 200
 """A partition with more records waiting than this has a backlog, until a slice is all of it."""
 FIRST_RECORDS = 100
 """So many are taken when nothing was known to wait: it may be the beginning of a storm."""
@@ -67,7 +67,7 @@ class Turns:
             if count > (self._slice if place in self._crowded else CROWDED)
         }
         self._crowded_at |= dict.fromkeys(self._crowded, now)
-        lately = sum(now - self._crowded_at.get(one, NEVER) <= LATELY_SECONDS for one in everyone)
+        lately = sum(not self._is_calm(one, now) for one in everyone)
         alone = now - self._calm_at > LATELY_SECONDS
         if not self._crowded or 2 * lately > len(everyone) or alone:
             most = self._max_records
@@ -95,7 +95,11 @@ class Turns:
                 self._slice = max(round(turn.max_records * factor), LEAST_RECORDS)
                 self._slice = min(self._slice, self._max_records)
             return
-        if any(0 < found <= CROWDED for found in records.values()):
+        if any(0 < found <= CROWDED and self._is_calm(one, now) for one, found in records.items()):
             self._calm_at = now
             if max(records.values()) <= CROWDED:
                 self._calm_seconds = seconds
+
+    def _is_calm(self, place: Place, now: float) -> bool:
+        """Whether it has not been crowded for a while: the end of a backlog is no calm record."""
+        return now - self._crowded_at.get(place, NEVER) > LATELY_SECONDS

@@ -124,43 +124,6 @@ async def test_a_bug_in_every_record_stops_the_partition_instead_of_emptying_it(
     assert found["applied"] == 0
 
 
-async def test_who_is_calm_does_not_wait_for_a_backlog(
-    stack: Stack, bare_database: Database, topics: Topics, engine: AsyncEngine
-) -> None:
-    batches: list[list[str]] = []
-
-    def spy(records: Sequence[Record]) -> None:
-        batches.append([(record.value or b"").decode() for record in records])
-
-    async def to(partition: int, values: Sequence[str]) -> None:
-        await publish(
-            stack.kafka,
-            [Message(topics.touchpoints, one.encode(), partition=partition) for one in values],
-        )
-
-    backlog, calm = [f"b{n}" for n in range(1500)], [f"c{n}" for n in range(15)]
-    async with running(
-        stack.kafka,
-        bare_database.profile,
-        topics.prefix,
-        member="a",
-        batch_records=1000,
-        spy=spy,
-        seconds_a_record=0.002,
-    ):
-        await to(1, ["first"])
-        await until_passed(engine, 1)
-        await to(0, backlog)
-        for one in calm:
-            await to(1, [one])
-        await until_passed(engine, 1 + len(backlog) + len(calm))
-    assert await seen(engine) == Counter(["first", *backlog, *calm])
-    order = [value for batch in batches for value in batch]
-    assert [value for value in order if value in set(backlog)] == backlog
-    assert [value for value in order if value in set(calm)] == calm
-    assert order.index(calm[0]) < order.index(backlog[-1])
-
-
 async def test_two_members_share_one_leaves_and_nothing_is_lost_or_doubled(
     stack: Stack, bare_database: Database, topics: Topics, engine: AsyncEngine
 ) -> None:

@@ -52,12 +52,10 @@ async def running(
     member: str,
     batch_records: int = 100,
     spy: Spy = lambda records: None,
-    seconds_a_record: float = 0.0,
 ) -> AsyncIterator[Toy]:
     """The worker reads `touchpoints`, notes each value, and sends it on to `profile.updates`.
 
-    `bad…` is dead-lettered, `old…` is deduped, and whatever `spy` raises is raised. A batch takes
-    `seconds_a_record` for each of its records.
+    `bad…` is dead-lettered, `old…` is deduped, and whatever `spy` raises is raised.
     """
     settings = Settings(
         kafka=kafka,
@@ -84,7 +82,6 @@ async def running(
         statement = "INSERT INTO seen SELECT unnest(CAST(:values AS text[])), :worker"
         await tx.execute(text(statement), {"values": values, "worker": member})
         spy(records)
-        await asyncio.sleep(seconds_a_record * len(records))
         return handled
 
     role = stateful_worker(

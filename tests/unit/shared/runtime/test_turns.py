@@ -79,6 +79,15 @@ def test_who_is_alone_for_long_has_whole_batches() -> None:
     assert len(turns.plan({STORMY: 2000, CALM: 0}, later)) == 2
 
 
+def test_the_end_of_a_backlog_is_nobody_to_take_turns_with() -> None:
+    turns = Turns(MOST)
+    (turn,) = turns.plan({STORMY: 3000, CALM: 3000}, 0.0)
+    turns.took(turn, {CALM: 400}, 0.1, 0.1)
+    (turn,) = turns.plan({STORMY: 3000, CALM: 0}, 0.1)
+    assert turn.places == [STORMY, CALM]
+    assert len(turns.plan({STORMY: 3000, CALM: 0}, 3.0)) == 1
+
+
 def test_while_a_slice_is_under_way_only_the_calm_are_read() -> None:
     turns, _ = stormy()
     other = Place("touchpoints", 2)
