@@ -143,6 +143,12 @@ async def fill(concert: Concert) -> None:
         assert (await admin.post("/v1/sources", json=body)).status_code == httpx.codes.CREATED
         key = (await admin.post("/v1/sources/web-shop/keys")).json()["key"]
         url = admin.base_url
+    web, pos = concert.topics.channel("web"), concert.topics.channel("pos")
+    messages = [Message(pos, json.dumps(one).encode(), USER.encode()) for one in NATIVE]
+    messages += [Message(web, one, USER.encode()) for one in BROKEN]
+    messages += [concert.event("web", one) for one in OTHERS]
+    await concert.publish(*messages)
+    await concert.until_done("web", "pos", hops=EVERY_HOP)
     async with httpx.AsyncClient(base_url=url, auth=(key, ""), timeout=30) as shop:
         for path, sent in (
             ("/v1/identify", {"userId": USER, "traits": {"email": MAIL, "phone": PHONE}}),
@@ -153,12 +159,6 @@ async def fill(concert: Concert) -> None:
             message = {"messageId": f"{CANARY}{path}", **sent}
             answer = await shop.post(path, json=message)
             assert answer.is_success, answer.text
-    web, pos = concert.topics.channel("web"), concert.topics.channel("pos")
-    messages = [Message(pos, json.dumps(one).encode(), USER.encode()) for one in NATIVE]
-    messages += [Message(web, one, USER.encode()) for one in BROKEN]
-    messages += [concert.event("web", one) for one in OTHERS]
-    await concert.publish(*messages)
-    await concert.until_done("web", "pos", hops=EVERY_HOP)
     await concert.publish(concert.event("web", NAMING_HER))
     await concert.until_done("web", "pos", hops=EVERY_HOP)
     her, bo = [(await concert.profile("user_id", value))["id"] for value in (USER, NEIGHBOUR)]

@@ -95,7 +95,7 @@ async def beside(engine: AsyncEngine, her: str) -> None:
     """What stands about her beside her profile: consents, a household, a list, a file of one."""
     for statement in (
         "INSERT INTO consent_change (id, profile_id, purpose, channel, what, status, at, proof)"
-        " VALUES (gen_random_uuid(), CAST(:her AS uuid), 'marketing', 'email', 'change', 'granted',"
+        " VALUES (gen_random_uuid(), CAST(:her AS uuid), 'ads', 'email', 'granted', 'granted',"
         " now(), CAST(:proof AS jsonb))",
         "INSERT INTO group_member VALUES (gen_random_uuid(), CAST(:her AS uuid))",
         "INSERT INTO list_member VALUES ('vip', CAST(:her AS uuid))",
