@@ -65,16 +65,8 @@ class GuardedConsumer:
         if self._consumer is not None:
             self._consumer.seek(_tp(place), offset)
 
-    def waiting(self, place: Place) -> int:
-        """How many offsets of an assigned partition are known to be ahead; 0 before the first
-        answer of the broker."""
-        highest = None if self._consumer is None else self._consumer.highwater(_tp(place))
-        return 0 if highest is None else max(int(highest) - self.expected[place], 0)
-
-    async def poll(
-        self, places: Iterable[Place], max_records: int, *, wait_ms: int = POLL_MS
-    ) -> list[Span]:
-        """Records of these partitions, at least one of which must be given; waits for one.
+    async def poll(self, places: Iterable[Place], max_records: int) -> list[Span]:
+        """Records of these partitions, at least one of which must be given.
 
         Moves no position for good: the caller calls `passed` when a span is done, `seek` when not.
         Raises Infrastructure when Kafka does not answer, PartitionStopped when an offset is no
@@ -85,23 +77,19 @@ class GuardedConsumer:
             raise ValueError("poll needs at least one assigned partition")
         consumer = await self._started()
         try:
-            fetched = await self._fetch(consumer, wanted, max_records, wait_ms)
+            fetched = await self._fetch(consumer, wanted, max_records)
         except Unreadable:
-            fetched = await self._fetch_singly(consumer, wanted, max_records, wait_ms)
+            fetched = await self._fetch_singly(consumer, wanted, max_records)
         spans = [self._span(tp, fetched[tp]) for tp in wanted if fetched.get(tp)]
         spans += await self._empty_holes(consumer, [tp for tp in wanted if not fetched.get(tp)])
         return sorted((span for span in spans if span is not None), key=lambda span: span.place)
 
     async def _fetch(
-        self,
-        consumer: AIOKafkaConsumer,
-        wanted: list[TopicPartition],
-        max_records: int,
-        wait_ms: int,
+        self, consumer: AIOKafkaConsumer, wanted: list[TopicPartition], max_records: int
     ) -> dict[TopicPartition, list[ConsumerRecord]]:
         """Whatever is raised, every position is put back first: the client has moved some."""
         try:
-            return await consumer.getmany(*wanted, timeout_ms=wait_ms, max_records=max_records)  # type: ignore[no-any-return]
+            return await consumer.getmany(*wanted, timeout_ms=POLL_MS, max_records=max_records)  # type: ignore[no-any-return]
         except OffsetOutOfRangeError as error:
             self._rewind(wanted)
             place = next(Place(tp.topic, tp.partition) for tp in error.args[0])
@@ -115,17 +103,13 @@ class GuardedConsumer:
             raise Unreadable(f"{type(error).__name__}: {error}") from error
 
     async def _fetch_singly(
-        self,
-        consumer: AIOKafkaConsumer,
-        wanted: list[TopicPartition],
-        max_records: int,
-        wait_ms: int,
+        self, consumer: AIOKafkaConsumer, wanted: list[TopicPartition], max_records: int
     ) -> dict[TopicPartition, list[ConsumerRecord]]:
         """Find the partition that cannot be read: it stops, its neighbours go on."""
         fetched: dict[TopicPartition, list[ConsumerRecord]] = {}
         for tp in wanted:
             try:
-                fetched |= await self._fetch(consumer, [tp], max_records, wait_ms)
+                fetched |= await self._fetch(consumer, [tp], max_records)
             except Unreadable as error:
                 self._rewind(fetched)
                 place = Place(tp.topic, tp.partition)

@@ -135,7 +135,6 @@ def stateful_worker(
         health=health,
         member=member,
         commit=commit,
-        two_at_once=True,
         discover=discover,
         then={"relay": relay.run},
         last={
@@ -181,7 +180,6 @@ def _role(
     health: Health,
     member: str,
     commit: Commit,
-    two_at_once: bool = False,
     discover: Callable[[], Awaitable[set[Place]]],
     then: dict[str, Task],
     last: dict[str, Task],
@@ -196,7 +194,6 @@ def _role(
         commit=commit,
         health=health,
         max_records=settings.batch_records,
-        two_at_once=two_at_once,
     )
     watchdog = Watchdog(settings.kafka, worker, health, client_id=built.name)
     return Role(

@@ -21,9 +21,7 @@ from shared.observability.health import Health
 from shared.runtime.breaker import Breaker
 from shared.runtime.commit import Epochs
 from shared.runtime.crash import crash_point
-from shared.runtime.halving import halves
 from shared.runtime.leases import TICK_SECONDS, LeaseKeeper
-from shared.runtime.turns import WAIT_MS, Turn, Turns
 from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
@@ -56,21 +54,14 @@ class StreamWorker:
         commit: Commit,
         health: Health,
         max_records: int = MAX_RECORDS,
-        two_at_once: bool = False,
     ) -> None:
-        """`two_at_once`: the commit may be called for other partitions before it has returned;
-        then a slice of a backlog is applied beside what the calm partitions have."""
         self._consumer = consumer
         self._keeper = keeper
         self._discover = discover
         self._commit = commit
         self._max_records = max_records
-        self._turns = Turns(max_records)
         self._health = health
         self._breaker = Breaker()
-        self._two_at_once = two_at_once
-        self._beside: asyncio.Task[None] | None = None
-        self._busy: set[Place] = set()
         self._rows: set[Place] = set()
         self._doubtful: set[Place] = set()
         self._next_tick = 0.0
@@ -113,8 +104,6 @@ class StreamWorker:
             self._health.release("stream")
 
     async def _step(self) -> None:
-        if self._beside is not None and self._beside.done():
-            await self._join()
         await self._settle()
         now = clock.monotonic_seconds()
         if now >= self._next_tick:
@@ -124,51 +113,19 @@ class StreamWorker:
         if not ready:
             await asyncio.sleep(TICK_SECONDS / 5)
             return
-        waiting = {place: self._consumer.waiting(place) for place in ready}
-        turns = [Turn(ready, self._max_records, WAIT_MS)]
-        if self._two_at_once:
-            turns = self._turns.plan(waiting, now, busy=self._busy)
-        if not turns and self._beside is not None:
-            await asyncio.wait({self._beside}, timeout=TICK_SECONDS / 5)
-        for turn in turns:
-            await self._take(turn)
+        started = clock.monotonic_seconds()
+        try:
+            spans = await self._consumer.poll(ready, self._max_records)
+        except PartitionStopped as stop:
+            self._stop(stop, ready)
+            return
+        if spans:
+            crash_point("runtime.fetched")
+            metrics.BATCH_SECONDS.labels(stage="fetch").observe(clock.monotonic_seconds() - started)
+            await self._finish(spans)
         if now >= self._next_mirror:
             self._next_mirror = now + MIRROR_SECONDS
             await self._mirror()
-
-    async def _take(self, turn: Turn) -> None:
-        """Read and apply what there is for one turn."""
-        started = clock.monotonic_seconds()
-        try:
-            spans = await self._consumer.poll(turn.places, turn.max_records, wait_ms=turn.wait_ms)
-        except PartitionStopped as stop:
-            self._stop(stop, turn.places)
-            return
-        if not spans:
-            return
-        crash_point("runtime.fetched")
-        metrics.BATCH_SECONDS.labels(stage="fetch").observe(clock.monotonic_seconds() - started)
-        if turn.backlog:
-            self._busy = {span.place for span in spans}
-            self._beside = asyncio.create_task(self._apply_turn(turn, spans))
-        else:
-            await self._apply_turn(turn, spans)
-
-    async def _apply_turn(self, turn: Turn, spans: list[Span]) -> None:
-        started = clock.monotonic_seconds()
-        await self._finish(spans)
-        done = clock.monotonic_seconds()
-        counts = {span.place: len(span.records) for span in spans}
-        self._turns.took(turn, counts, done - started, done)
-
-    async def _join(self) -> None:
-        """Wait for what is applied beside, if anything is. Raises as applying does."""
-        beside, self._beside = self._beside, None
-        if beside is not None:
-            try:
-                await beside
-            finally:
-                self._busy = set()
 
     async def _rebalance(self) -> None:
         """Follow the leases: what we own and do not read comes in, what is surplus goes out."""
@@ -206,8 +163,7 @@ class StreamWorker:
 
     async def _finish(self, spans: list[Span]) -> None:
         """Apply the spans; whatever is not applied is read again from where its lease stands."""
-        places = {span.place for span in spans}
-        self._doubtful |= places
+        self._doubtful.update(span.place for span in spans)
         try:
             await self._apply(spans)
         except Fenced as error:
@@ -215,7 +171,7 @@ class StreamWorker:
         except PartitionStopped as stop:
             self._stop(stop, [span.place for span in spans])
         else:
-            self._doubtful -= places
+            self._doubtful.clear()
 
     async def _apply(self, spans: list[Span]) -> None:
         """Apply together; when that fails for an unknown reason, halve until one stands alone."""
@@ -227,7 +183,7 @@ class StreamWorker:
             if failure is None:
                 break
             if count > 1:
-                for half in halves(spans):
+                for half in _halves(spans):
                     await self._apply(half)
                 return
         if failure is not None:
@@ -285,14 +241,13 @@ class StreamWorker:
 
     async def _settle(self) -> None:
         """Believe the lease rows, not memory, about partitions whose last batch is in doubt."""
-        doubtful = self._doubtful - self._busy
-        if not doubtful:
+        if not self._doubtful:
             return
-        ours = await self._keeper.reread(sorted(doubtful))
+        ours = await self._keeper.reread(sorted(self._doubtful))
         for place, position in ours.items():
             self._consumer.seek(place, position.next_offset)
-        await self._drop([place for place in doubtful if place not in ours])
-        self._doubtful -= doubtful
+        await self._drop([place for place in self._doubtful if place not in ours])
+        self._doubtful.clear()
 
     async def _drop(self, places: Sequence[Place]) -> None:
         """Stop reading partitions that are not ours any more, or soon will not be."""
@@ -311,10 +266,23 @@ class StreamWorker:
     async def _give_back(self) -> None:
         """A clean end: mirror the positions, leave the group at once instead of by time-out."""
         try:
-            await self._join()
             await self._settle()
             await self._mirror()
             await self._keeper.leave()
         except Infrastructure as error:
             logger.warning("%s: left without a good-bye: %s", self._keeper.group, error)
         await self._consumer.stop()
+
+
+def _halves(spans: list[Span]) -> tuple[list[Span], list[Span]]:
+    """Two parts with all the records, in order; partitions first, then records of one."""
+    if len(spans) > 1:
+        middle = len(spans) // 2
+        return spans[:middle], spans[middle:]
+    span = spans[0]
+    middle = len(span.records) // 2
+    cut = span.records[middle].offset
+    return (
+        [Span(span.place, span.start, cut, span.records[:middle])],
+        [Span(span.place, cut, span.end, span.records[middle:])],
+    )
