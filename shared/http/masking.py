@@ -1,7 +1,7 @@
 """Hides who a person is from those who may not see it, and leaves what the person is like.
 
 Applied to decoded JSON on its way out. Identifiers and texts of traits keep their first letter;
-what is no name of anybody (country, language, numbers) stays.
+what is no name of anybody (country, language, most numbers) stays.
 """
 
 from collections.abc import Collection
@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.access import Permission, is_allowed
 from shared.http.auth import Principal
-from shared.observability.masking import MASK, mask
+from shared.observability.masking import MASK, PERSONAL_KEYS, mask
 
 OPEN_TRAITS = frozenset({"country", "state", "locale", "timezone"})
 
@@ -30,9 +30,12 @@ def mask_identifiers(identifiers: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def mask_trait(name: str, value: Any) -> Any:
-    """The value of a trait: texts masked unless they name nobody, the rest of plain kinds kept."""
-    if name in OPEN_TRAITS or value is None or isinstance(value, bool | int | float):
+    """The value of a trait: texts masked unless they name nobody; numbers kept, but for those of
+    traits such as `phone`."""
+    if name in OPEN_TRAITS or value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int | float):
+        return MASK if name in PERSONAL_KEYS else value
     return mask_text(value) if isinstance(value, str) else MASK
 
 

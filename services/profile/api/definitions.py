@@ -11,6 +11,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
 
 from services.profile.api.answers import json_answer
+from services.profile.api.asking import refuse_personal
 from services.profile.api.definition_schemas import (
     DistributionView,
     PersonaShare,
@@ -148,11 +149,16 @@ traits = definition_router(Kind.TRAIT, "/v1/traits")
 
 @segments.post("/v1/segments:preview", response_model=PreviewView)
 async def preview_segment(body: PreviewBody, engine: Engine, state: State, sees: Sees) -> Response:
-    """How many the condition holds for now, and the first few of them; nothing is stored."""
+    """How many the condition holds for now, and the first few of them; nothing is stored.
+
+    Who sees personal data masked cannot count by it: 422.
+    """
     problems: list[Problem] = []
     condition = read_profile_condition(body.condition, problems)
     if condition is None:
         raise Unprocessable("the condition breaks rules", problems)
+    if sees.masked:
+        refuse_personal(condition, state.rules.registry)
     async with transaction(engine) as tx:
         found = await preview(tx, condition, rules=state.rules, live=state.live)
         sample: list[dict[str, Any]] = [

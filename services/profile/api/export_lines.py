@@ -20,6 +20,7 @@ FORMULA = frozenset("=+-@\t\r\n＝＋－＠|%")
 NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 """A telephone number or an amount is no formula."""
 BETWEEN = "; "
+BEHIND = re.compile(r"([;\t]\s*)([=+\-@＝＋－＠|%])")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -69,11 +70,16 @@ def _text(value: Any) -> str:
 
 
 def safe(text: str) -> str:
-    """The text of a cell, with an apostrophe before what a spreadsheet would compute."""
-    return f"'{text}" if text[:1] in FORMULA and not NUMBER.fullmatch(text) else text
+    """The text of a cell, with an apostrophe before what a spreadsheet would compute.
+
+    One that takes `;` or a tab for a comma begins a cell behind it, so there too.
+    """
+    if NUMBER.fullmatch(text):
+        return text
+    return BEHIND.sub(r"\1'\2", f"'{text}" if text[:1] in FORMULA else text)
 
 
 def _written(records: Iterable[list[str]]) -> bytes:
     target = io.StringIO()
-    csv.writer(target, lineterminator="\r\n").writerows(records)
+    csv.writer(target, lineterminator="\r\n", quoting=csv.QUOTE_ALL).writerows(records)
     return target.getvalue().encode()

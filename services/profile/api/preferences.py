@@ -30,7 +30,7 @@ from services.profile.storage.consent_history import Proof
 from services.profile.use_cases.consent_links import ConsentLinks, Opened
 from shared.access import Permission
 from shared.contracts.consents import EVERY
-from shared.errors import Conflict, NotFound, Problem, TooMany, Unprocessable
+from shared.errors import Conflict, Gone, NotFound, Problem, TooMany, Unprocessable
 from shared.http.auth import Principal, requires
 from shared.http.masking import mask_text
 from shared.http.problem import DOCUMENTED
@@ -225,7 +225,7 @@ async def _answered(work: Callable[[], Awaitable[Response]]) -> Response:
     """The answer, or a page that says what is wrong: these are people, with browsers."""
     try:
         return await work()
-    except (BrokenLinkError, NotFound):
+    except (BrokenLinkError, Gone, NotFound):
         return _html(pages.message_page("Link not found", "This link is not valid."), 404)
     except ExpiredLinkError:
         return _html(pages.message_page("Link too old", "This link is no longer valid."), 410)
@@ -235,6 +235,8 @@ async def _answered(work: Callable[[], Awaitable[Response]]) -> Response:
         return page
     except Conflict as error:
         return _html(pages.message_page("That did not work", error.detail), 409)
+    except Unprocessable as error:
+        return _html(pages.message_page("That did not work", error.detail), 422)
     except ValueError:
         text = "This form is not the one of the page. Open the link again."
         return _html(pages.message_page("That did not work", text), 422)

@@ -81,7 +81,7 @@ def event(touchpoint: Json, profile_id: str) -> Json:
             for one in touchpoint.get("identifiers", [])
         ],
         "context": touchpoint.get("context", {}),
-        "type": touchpoint["kind"],
+        "type": touchpoint.get("kind", "track"),
         "message_id": touchpoint["message_id"],
         "source_id": touchpoint["source"],
         "timestamp": touchpoint["occurred_at"],

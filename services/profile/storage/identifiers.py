@@ -122,3 +122,16 @@ async def move(tx: AsyncConnection, moved: Mapping[str, str]) -> None:
     """Point identifiers (by id) at the profile they now belong to."""
     if moved:
         await tx.execute(_MOVE, {"ids": list(moved), "profiles": list(moved.values())})
+
+
+_KNOWN_TYPES = text(
+    """
+    SELECT name FROM unnest(CAST(:types AS text[])) AS asked (name)
+     WHERE EXISTS (SELECT FROM identifier WHERE type = asked.name) ORDER BY name
+    """
+)
+
+
+async def known_types(tx: AsyncConnection, types: Sequence[str]) -> list[str]:
+    """Those of the types of which there are identifiers."""
+    return list((await tx.execute(_KNOWN_TYPES, {"types": types})).scalars())

@@ -96,3 +96,12 @@ async def note(
     values = {"ids": list(ids), "request_id": request_id, "at": at}
     await tx.execute(_ERASED, values)
     await tx.execute(_BUMP, {"at": at, "always": always})
+
+
+_ANY = text("SELECT EXISTS (SELECT FROM suppression)")
+
+
+async def any_suppressed(tx: AsyncConnection) -> bool:
+    """Whether anything was ever suppressed."""
+    found: bool = (await tx.execute(_ANY)).scalar_one()
+    return found
