@@ -136,6 +136,19 @@ def cause_of(
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
+def with_room(held: Consents, change: ConsentChange) -> ConsentChange | None:
+    """The change as it can be recorded; None where MAX_CONSENTS are held already.
+
+    Without room for a record of its own, a denial on one channel is taken for every channel where
+    the purpose has a record for that: a refusal may hold further than it was meant, never less.
+    """
+    if len(held) < MAX_CONSENTS or change.key in held or change.purpose in GENERAL:
+        return change
+    if change.status == "denied" and consent_key(change.purpose, EVERY) in held:
+        return msgspec.structs.replace(change, channel=EVERY)
+    return None
+
+
 def apply_changes(
     held: Consents, changes: Iterable[ConsentChange], at: str, name: Callable[[int], str]
 ) -> list[Entry]:
@@ -145,16 +158,18 @@ def apply_changes(
     A statement without a time is of `at`, or directly after what is held if that is newer. A grant
     that stands already, word for word, is none; one that has ended already needs no telling when it
     does. Raises ValueError when there would be more than
-    MAX_CONSENTS records; general refusals always find room.
+    MAX_CONSENTS records; general refusals always find room, and so does a denial of what stands
+    granted on every channel (see `with_room`).
     """
     entries = []
-    for place, change in enumerate(changes):
+    for place, asked in enumerate(changes):
+        change = with_room(held, asked)
+        if change is None:
+            raise ValueError(f"a profile holds at most {MAX_CONSENTS} consents")
         key = change.key
         before = held.get(key)
         if change.at is None and before is not None and _stands(before, change, at):
             continue
-        if before is None and len(held) >= MAX_CONSENTS and change.purpose not in GENERAL:
-            raise ValueError(f"a profile holds at most {MAX_CONSENTS} consents")
         when = change.at or _after(before, at)
         record = ConsentRecord(
             change.status,

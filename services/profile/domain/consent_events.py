@@ -11,12 +11,13 @@ from uuid import UUID
 
 import msgspec
 
-from services.profile.domain.consent import MAX_CONSENTS, Consents
+from services.profile.domain.consent import Consents
 from services.profile.domain.consent_change import (
     ConsentChange,
     Entry,
     apply_changes,
     may_be_said,
+    with_room,
 )
 from services.profile.domain.consent_rules import (
     CHANGED,
@@ -55,7 +56,7 @@ def hear(held: Consents, touchpoint: TouchpointEnvelope, rules: ConsentRules) ->
     heard = Heard([])
     for place, said in enumerate(_said(touchpoint, rules)):
         change = None if said is None or place >= MAX_SAID else rules.admit(said, at)
-        if change is None or isinstance(change, Refused) or not _has_room(held, change):
+        if change is None or isinstance(change, Refused) or with_room(held, change) is None:
             heard.dropped += 1
             continue
         name = partial(_entry_id, touchpoint.id, place)
@@ -65,10 +66,6 @@ def hear(held: Consents, touchpoint: TouchpointEnvelope, rules: ConsentRules) ->
 
 def _entry_id(touchpoint_id: str, place: int, _: int) -> str:
     return str(derived_id(ENTRIES, touchpoint_id, str(place)))
-
-
-def _has_room(held: Consents, change: ConsentChange) -> bool:
-    return len(held) < MAX_CONSENTS or change.key in held or change.purpose in GENERAL
 
 
 def _said(touchpoint: TouchpointEnvelope, rules: ConsentRules) -> Iterator[ConsentChange | None]:

@@ -50,6 +50,13 @@ STANDARD = (
 )
 """Traits that every channel calls the same; they need no declaration, and may have one."""
 
+NAMING = frozenset(
+    (
+        *("first_name", "last_name", "email", "phone", "birthday", "national_id"),
+        *("street", "street_number", "address_2"),
+    )
+)
+"""Traits that say who somebody is: nobody can declare that they are not personal."""
 NO_PII, SENSITIVE = "none", "sensitive"
 """Classes of personal data that change masking: shown to everybody, and hidden as a whole."""
 
@@ -129,9 +136,17 @@ def parse_trait(document: Mapping[str, object], *, key: str) -> Trait:
     if pii is not None and _PII.fullmatch(pii) is None:
         fields.wrong("pii", "pattern", "is a word of lower-case letters, such as none or personal")
     trait = _computed(fields, key, pii) if computed else _declared(fields, key, pii)
+    if trait is not None and pii == NO_PII and _says_who(trait):
+        fields.wrong("pii", "personal", "cannot be none: this says who somebody is")
     if mistakes.problems or trait is None:
         raise Unprocessable(f"trait {key} breaks rules", mistakes.problems)
     return trait
+
+
+def _says_who(trait: Trait) -> bool:
+    if isinstance(trait, DeclaredTrait):
+        return trait.name in NAMING
+    return trait.of is not None and trait.of.rpartition(".")[2] in NAMING
 
 
 def _declared(fields: Fields, key: str, pii: str | None) -> Trait | None:

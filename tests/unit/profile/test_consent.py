@@ -3,6 +3,7 @@
 import pytest
 
 from services.profile.domain.consent import (
+    MAX_CONSENTS,
     Confirmation,
     ConsentRecord,
     Consents,
@@ -196,3 +197,15 @@ def test_reserved_names_cannot_be_invented() -> None:
     assert may_be_said("*stop", "sms")
     assert not may_be_said("*all", "sms")
     assert not may_be_said("news", "*x")
+
+
+def test_a_refusal_finds_room_where_there_is_none_for_a_grant() -> None:
+    held: Consents = {}
+    granted = [ConsentChange("promo", "*", "granted")]
+    granted += [ConsentChange(f"p{n}", "web", "granted") for n in range(MAX_CONSENTS - 1)]
+    apply_changes(held, granted, at(1), str)
+    with pytest.raises(ValueError, match="at most"):
+        apply_changes(held, [ConsentChange("promo", "email", "granted")], at(2), str)
+    (entry,) = apply_changes(held, [ConsentChange("promo", "email", "denied")], at(3), str)
+    assert (entry.channel, entry.status, len(held)) == ("*", "denied", MAX_CONSENTS)
+    assert holding(held, at(4)).get(("promo", "email")) == "denied"

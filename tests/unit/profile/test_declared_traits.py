@@ -247,3 +247,16 @@ def test_mistakes_name_their_place(document: dict[str, Any], path: str, rule: st
 def test_what_is_left_out_is_the_latest_under_the_key() -> None:
     assert parse_trait({"type": "string"}, key="t") == DeclaredTrait("t", "t", "string")
     assert arrival(says(1, 1), Rules()).touchpoint.traits == {"tier": 1}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"name": "last_name", "type": "string", "pii": "none"},
+        {"computed": {"event": "E", "aggregate": "last", "of": "event.email"}, "pii": "none"},
+    ],
+)
+def test_nobody_unmasks_by_declaration(document: dict[str, Any]) -> None:
+    with pytest.raises(Unprocessable) as refused:
+        parse_trait(document, key="x")
+    assert [(one.path, one.rule) for one in refused.value.problems] == [("pii", "personal")]
