@@ -66,6 +66,14 @@ def usable_then(touchpoint: TouchpointEnvelope, body: bytes, rules: IdentityRule
     return named._replace(keys=keys)
 
 
+def said_then(body: bytes, rules: IdentityRules) -> set[str]:
+    """The identifiers (`type NUL value`) by which a stored touchpoint named a person or a device by
+    the rules of its time, without erased ones. A household or an account is many people's, and what
+    names nobody is nobody's."""
+    keys = usable_then(envelope_decoder.decode(body), body, rules).keys
+    return {key for key in keys if not is_random_name(key)}
+
+
 def renamed(key: str, names: Names) -> str:
     """The identifier (`type NUL value`) with its random name if it has one."""
     name = names.get(key)

@@ -5,6 +5,7 @@ Only what was decided before the erasure counts, see `erasing`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -91,10 +92,19 @@ _DECISIONS = text(
     """
 )
 _SET_DECISION = text("UPDATE evidence SET decision = :decision WHERE number = :number")
+_AUDIENCE_OPEN = text(
+    """
+    SELECT EXISTS (SELECT FROM audience_job
+     WHERE finished_at IS NULL AND created_at <= :until
+       AND EXISTS (SELECT FROM unnest(CAST(:needles AS bytea[])) AS n (needle)
+                    WHERE position(needle IN condition) > 0))
+    """
+)
 _AUDIENCES = text(
     """
     SELECT touchpoint_id::text, condition FROM audience_job
-     WHERE EXISTS (SELECT FROM unnest(CAST(:needles AS bytea[])) AS n (needle)
+     WHERE finished_at IS NOT NULL
+       AND EXISTS (SELECT FROM unnest(CAST(:needles AS bytea[])) AS n (needle)
                     WHERE position(needle IN condition) > 0)
     """
 )
@@ -145,10 +155,19 @@ async def set_decision(tx: AsyncConnection, number: int, decision: bytes) -> Non
     await tx.execute(_SET_DECISION, {"number": number, "decision": decision})
 
 
+async def is_audience_open(
+    tx: AsyncConnection, needles: Sequence[bytes], *, until: datetime | None
+) -> bool:
+    """Whether an audience job of before `until` is open and has a needle in its condition."""
+    values = {"needles": list(needles), "until": until}
+    return (await tx.execute(_AUDIENCE_OPEN, values)).scalar_one()  # type: ignore[no-any-return]
+
+
 async def audiences_mentioning(
     tx: AsyncConnection, needles: Sequence[bytes]
 ) -> list[tuple[str, bytes]]:
-    """(touchpoint, condition) of audience jobs with one of the needles in the condition."""
+    """(touchpoint, condition) of ended audience jobs with one of the needles in the condition; a
+    condition that has still to be met stays as it is."""
     rows = await tx.execute(_AUDIENCES, {"needles": list(needles)})
     return [(row.touchpoint_id, row.condition) for row in rows]
 

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.profile.domain import erased
 from services.profile.domain.absorb import Rules
 from services.profile.domain.erased import Names
-from services.profile.domain.evidence import key_by
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.profile import (
     ProfileState,
@@ -41,7 +40,6 @@ from services.profile.use_cases.load_rules import rules_of_version
 from services.profile.use_cases.naming import change_id
 from shared.contracts.times import rfc3339
 from shared.contracts.topics import Topics
-from shared.contracts.touchpoint import envelope_decoder
 from shared.errors import Infrastructure
 from shared.ids import random_id
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
@@ -164,21 +162,10 @@ async def strip_own(tx: AsyncConnection, request: Request) -> tuple[Counts, bool
     if not told:
         return {}, False
     rules = _RulesOfTheTime(tx)
-    named = {
-        one.id: {
-            key
-            for identifier in envelope_decoder.decode(one.body).identifiers
-            if (key := key_by(identifier, await rules.of(one.rules))) is not None
-        }
-        for one in told
-    }
-    known = {one.key for one in subjects}
-    unknown = {
-        key
-        for keys in named.values()
-        for key in keys - known
-        if not erased.is_random_name(key) and key.partition("\0")[2]
-    }
+    unknown: set[str] = set()
+    for one in told:
+        unknown |= erased.said_then(one.body, await rules.of(one.rules))
+    unknown -= {one.key for one in subjects}
     if unknown:
         others = await erasing.owned(tx, [identifier_id(key) for key in unknown])
         beside = [
@@ -244,8 +231,16 @@ async def rename_in_profiles(tx: AsyncConnection, request: Request) -> Counts:
     return {"profile_of_others": changed}
 
 
+async def is_awaited(tx: AsyncConnection, request: Request) -> bool:
+    """Whether an event of before the erasure is on its way still to an audience that may name one
+    of the people: under a random name its condition would mean somebody else."""
+    names = names_of(await privacy_subjects.read(tx, request.id))
+    values = [erased.quoted(key) for key in names]
+    return await mentions.is_audience_open(tx, values, until=request.erased_at)
+
+
 async def rename_in_decisions(tx: AsyncConnection, request: Request) -> Counts:
-    """Take the people out of merges, of what people decided, and of audiences."""
+    """Take the people out of merges, of what people decided, and of audiences that were reached."""
     names = names_of(await privacy_subjects.read(tx, request.id))
     needles = [key.encode() for key in names]
     ids = [identifier_id(key) for key in names]

@@ -128,6 +128,9 @@ class WorkPrivacy:
             case "profiles":
                 done = await erase_people.rename_in_profiles(tx, request)
                 await _move(tx, request, "decided", done=done)
+            case "decided" if await erase_people.is_awaited(tx, request):
+                problem = "an event to an audience that may name them is on its way still"
+                await privacy_requests.later(tx, request.id, seconds=SOON_SECONDS, problem=problem)
             case "decided":
                 done = await erase_people.rename_in_decisions(tx, request)
                 await _move(tx, request, "touchpoints", position=NIL, done=done)

@@ -245,6 +245,34 @@ async def test_corrections_of_identity_survive_the_erasure_of_one_side(
     assert await verified(engine) == []
 
 
+async def test_a_household_and_conditions_of_others_keep_their_meaning(
+    engine: AsyncEngine, worker: Worker, eraser: Eraser
+) -> None:
+    home = ("household_id", "H1")
+    await worker.absorb(touchpoint(1, USER, MAIL, home), touchpoint(2, BO, home))
+    await worker.absorb({**touchpoint(3, type="News"), "audience": _not_mail(MAIL[1])})
+    id_ = await eraser.ask("erasure", await id_of(worker, USER))
+    await eraser.run()
+    waiting = await eraser.read(id_)
+    assert (waiting.status, waiting.phase) == ("running", "decided")
+    ((condition,),) = await worker.rows("SELECT condition FROM audience_job")
+    assert MAIL[1].encode() in condition
+    async with transaction(engine) as tx:
+        await tx.execute(text("UPDATE audience_job SET status = 'done', finished_at = now()"))
+        await tx.execute(text("UPDATE privacy_request SET retry_at = NULL"))
+    await eraser.run()
+    assert (await eraser.read(id_)).status == "completed"
+    assert await hits(engine) == {}
+    bodies = [body for (body,) in await worker.rows("SELECT body FROM touchpoint")]
+    assert [json.loads(body)["identifiers"][1]["value"] for body in bodies if b"bo" in body] == [
+        "H1"
+    ]
+
+
+def _not_mail(value: str) -> dict[str, Any]:
+    return {"not": {"attribute": "profile.email", "op": "eq", "value": value}}
+
+
 async def test_an_erasure_goes_on_wherever_a_sweeper_died(
     engine: AsyncEngine, worker: Worker, eraser: Eraser
 ) -> None:

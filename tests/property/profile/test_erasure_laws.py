@@ -88,7 +88,8 @@ def _names(world: World, her: str, own: set[str], rules: Rules) -> dict[str, str
         assert isinstance(step, list)
         for one in step:
             if one.touchpoint.id in own:
-                keys |= {key for key in one.usable.keys if key not in world.owners}
+                said = erased.said_then(one.body, rules.identity)
+                keys |= {key for key in said if key not in world.owners}
     drawn = (f"{hash((n, her)) & (2**128 - 1):032x}" for n in range(len(keys)))
     return {
         key: erased.random_name(digits) for key, digits in zip(sorted(keys), drawn, strict=True)
@@ -117,6 +118,20 @@ def _others(world: World, family: set[str], names: dict[str, str]) -> dict[str, 
                 row.status, row.merged_into, row.seq, row.n_merges, encode_state(stored.state)
             )
     return found
+
+
+def test_only_what_names_a_person_or_a_device_is_said_of_her() -> None:
+    body = touchpoint(
+        1,
+        ("email", "ada@x.org"),
+        ("household_id", "H1"),
+        ("group_id", "ACME"),
+        ("profile_id", "00000000-0000-4000-8000-000000000001"),
+        ("user_id", "guest"),
+        ("device_id", erased.random_name("00")),
+    )
+    said = erased.said_then(msgspec.json.encode(body), IdentityRules())
+    assert said == {"email\0ada@x.org"}
 
 
 def test_a_stripped_touchpoint_has_nothing_of_what_was_said() -> None:
