@@ -74,6 +74,13 @@ def said_then(body: bytes, rules: IdentityRules) -> set[str]:
     return {key for key in keys if not is_random_name(key)}
 
 
+def without_keys(body: bytes) -> bytes:
+    """A stored touchpoint as people may see it: what it was trusted for is ours alone."""
+    if not body.startswith(_MARK):
+        return body
+    return _encode({name: value for name, value in _fields(body).items() if name != "keys"})
+
+
 def renamed(key: str, names: Names) -> str:
     """The identifier (`type NUL value`) with its random name if it has one."""
     name = names.get(key)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Rules
 from services.profile.domain.consent import consent_list
+from services.profile.domain.erased import without_keys
 from services.profile.domain.profile import (
     IdentifierKey,
     StoredProfile,
@@ -139,7 +140,7 @@ async def _touchpoints(tx: AsyncConnection, stored: StoredProfile, position: str
         at, _, id_ = position.partition("|")
         before = (datetime.fromisoformat(at), id_)
     page = await touchpoints.timeline(tx, _ids(stored.state.held), limit=PAGE, before=before)
-    body = _joined([msgspec.Raw(one.body) for one in page], first=not position)
+    body = _joined([msgspec.Raw(without_keys(one.body)) for one in page], first=not position)
     counts = {"touchpoints": len(page)}
     if len(page) < PAGE:
         return Step(body + b"]", counts, "decisions")

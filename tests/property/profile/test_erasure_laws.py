@@ -2,18 +2,22 @@
 lives that share identifiers, demote, veto and unite."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.profile.api.views import touchpoint_json
 from services.profile.domain import erased
 from services.profile.domain.absorb import Rules
 from services.profile.domain.absorbed import Arrival
 from services.profile.domain.identity import IdentifierType, IdentityRules
 from services.profile.domain.profile import encode_state
 from services.profile.domain.replay import Replay, Row, differences
+from services.profile.domain.trait import TraitsInForce
+from services.profile.storage.touchpoints import StoredTouchpoint
 from services.profile.use_cases.naming import NAMING
 from shared.contracts.touchpoint import envelope_decoder
 from tests.unit.profile.world import World, touchpoint
@@ -132,6 +136,18 @@ def test_only_what_names_a_person_or_a_device_is_said_of_her() -> None:
     )
     said = erased.said_then(msgspec.json.encode(body), IdentityRules())
     assert said == {"email\0ada@x.org"}
+
+
+def test_what_it_was_trusted_for_is_shown_to_nobody() -> None:
+    rules, names = IdentityRules(), {"email\0ada@x.org": erased.random_name("00")}
+    plain = msgspec.json.encode(touchpoint(1, ("email", "ada@x.org"), ("user_id", "bo")))
+    changed = erased.without_names(plain, rules, names)
+    assert changed is not None
+    stored = StoredTouchpoint("1", datetime.fromtimestamp(0, UTC), changed)
+    shown = touchpoint_json(stored, TraitsInForce(), masked=True)
+    assert "keys" not in shown
+    assert "bo" not in [one["value"] for one in shown["identifiers"]]
+    assert erased.without_keys(plain) is plain
 
 
 def test_a_stripped_touchpoint_has_nothing_of_what_was_said() -> None:
