@@ -22,7 +22,7 @@ STORES: Mapping[str, str] = {
     "link_suggestion": "rows that name one of her profiles are deleted",
     "link_verdict": "rows that name one of her profiles are deleted",
     "deadline": "rows are deleted",
-    "consent_change": "what was said by her or of her identifiers is deleted",
+    "consent_change": "what hangs on her identifiers, or on her profile alone, is deleted",
     "group_member": "rows are deleted, and the other members are told",
     "list_member": "rows are deleted",
     "list_upload": "rows of a file that waits still and name her are blanked",
@@ -106,8 +106,9 @@ _UNTIL = text(
 _DELETES = {
     "deadline": text("DELETE FROM deadline WHERE profile_id = ANY (CAST(:family AS uuid[]))"),
     "consent_change": text(
-        "DELETE FROM consent_change WHERE profile_id = ANY (CAST(:family AS uuid[]))"
-        " OR anchor = ANY (CAST(:identifiers AS uuid[]))"
+        "DELETE FROM consent_change"
+        " WHERE (profile_id = ANY (CAST(:family AS uuid[])) AND anchor IS NULL)"
+        " OR anchor = ANY (CAST(:held AS uuid[]))"
     ),
     "group_member": text(
         "DELETE FROM group_member WHERE profile_id = ANY (CAST(:family AS uuid[]))"
@@ -161,12 +162,18 @@ async def remove_identifiers(tx: AsyncConnection, ids: Collection[str]) -> int:
 
 
 async def remove_rows(
-    tx: AsyncConnection, *, profiles: Sequence[str], identifiers: Collection[str]
+    tx: AsyncConnection,
+    *,
+    profiles: Sequence[str],
+    identifiers: Collection[str],
+    held: Collection[str],
 ) -> dict[str, int]:
     """Delete what names the profiles or the identifiers (by id), the profiles last; how many rows
-    of each table. The groups they belong to have news."""
+    of each table. `held` are all identifiers of the profiles, those that many people use too: what
+    was said hangs on them. The groups they belong to have news."""
     await tx.execute(_TELL_GROUPS, {"family": list(profiles)})
     values = {"family": list(profiles), "identifiers": sorted(identifiers)}
+    values["held"] = sorted(held)
     return {
         table: (await tx.execute(statement, _only(statement.text, values))).rowcount
         for table, statement in _DELETES.items()

@@ -175,22 +175,3 @@ async def audiences_mentioning(
 async def set_audience(tx: AsyncConnection, touchpoint_id: str, condition: bytes) -> None:
     """Replace the condition of an audience job."""
     await tx.execute(_SET_AUDIENCE, {"id": touchpoint_id, "condition": condition})
-
-
-_BLANK_UPLOADS = text(
-    """
-    UPDATE list_upload SET rows = ARRAY(
-           SELECT CASE WHEN string_to_array(translate(row, '"', ''), ',') && CAST(:values AS text[])
-                       THEN '' ELSE row END
-             FROM unnest(rows) WITH ORDINALITY AS r (row, place) ORDER BY place)
-     WHERE finished_at IS NULL
-       AND EXISTS (SELECT FROM unnest(rows) AS r (row)
-                    WHERE string_to_array(translate(row, '"', ''), ',') && CAST(:values AS text[]))
-    """
-)
-
-
-async def blank_uploads(tx: AsyncConnection, values: Collection[str]) -> int:
-    """Blank the rows of files that wait still and have one of the values as a cell; how many
-    files."""
-    return (await tx.execute(_BLANK_UPLOADS, {"values": list(values)})).rowcount

@@ -21,6 +21,7 @@ from services.profile.domain.profile import (
     encode_state,
 )
 from services.profile.domain.replay import decode_decision, encode_decision
+from services.profile.domain.retention import is_anonymous
 from services.profile.domain.telling import Told, tell
 from services.profile.domain.working_profile import WorkingProfile
 from services.profile.storage import (
@@ -35,6 +36,7 @@ from services.profile.storage import (
 from services.profile.storage.identifiers import identifier_id
 from services.profile.storage.privacy_requests import Request
 from services.profile.storage.privacy_subjects import Subject
+from services.profile.use_cases.blank_uploads import blank_uploads
 from services.profile.use_cases.forget_unpublished import ErasedCause, forget_unpublished
 from services.profile.use_cases.load_rules import rules_of_version
 from services.profile.use_cases.naming import change_id
@@ -67,9 +69,13 @@ async def begin(
     """Let the people of a request be gone: profiles, identifiers and what names them are deleted,
     their identifiers are suppressed, and everybody is told. How many rows of each table.
 
-    Profiles that are gone already are passed by. Raises Infrastructure when they keep changing.
+    Profiles that are gone already are passed by, and so is who is known by now, or was seen, where
+    `position` is an instant before which nobody's in particular was to be erased. Raises
+    Infrastructure when they keep changing.
     """
     locked = await _lock(tx, request.profiles)
+    if request.position:
+        locked = await _nobodys(tx, locked, request.position, rules)
     family = sorted(locked)
     owned = await erasing.identifiers_of(tx, family)
     for one in locked.values():
@@ -87,9 +93,11 @@ async def begin(
     await privacy_subjects.add(tx, request.id, subjects)
     done["suppression"] = await suppression.put(tx, secret, own, at=at, always=request.suppress)
     done |= await erasing.remove_rows(
-        tx, profiles=family, identifiers=[identifier_id(key) for key in own]
+        tx, profiles=family, identifiers=[identifier_id(key) for key in own], held=ids
     )
-    done["privacy_export"] = await privacy_exports.forget_of(tx, [*family, *request.profiles])
+    done["privacy_export"] = await privacy_exports.forget_of(
+        tx, family if request.position else [*family, *request.profiles]
+    )
     await suppression.note(tx, family, request_id=request.id, at=at, always=request.suppress)
     await privacy_requests.erased(tx, request.id, family=family, at=at, until=until)
     done["outbox"] = await forget_unpublished(tx, family, own, at=at, topics=topics)
@@ -116,6 +124,21 @@ async def _lock(tx: AsyncConnection, asked: Sequence[str]) -> dict[str, StoredPr
     raise Infrastructure("postgres", "the profiles keep being merged")
 
 
+async def _nobodys(
+    tx: AsyncConnection, locked: Mapping[str, StoredProfile], before: str, rules: Rules
+) -> dict[str, StoredProfile]:
+    """Those that name no person still and were not seen since an instant, with what was merged
+    into them."""
+    due = [
+        one.id
+        for one in locked.values()
+        if one.status == "active"
+        and one.state.last_seen_at < before
+        and is_anonymous(one.state.held, rules.identity)
+    ]
+    return {id_: locked[id_] for id_ in await erasing.family(tx, due) if id_ in locked}
+
+
 def _farewell(stored: StoredProfile, rules: Rules, at: str) -> Told:
     """The last update of a profile: an empty snapshot, and no identifier."""
     state = ProfileState(at, at, {}, {})
@@ -135,8 +158,9 @@ async def stragglers(tx: AsyncConnection, request: Request, *, secret: bytes) ->
     await privacy_subjects.add(tx, request.id, subjects)
     if own and request.erased_at is not None:
         await suppression.put(tx, secret, own, at=request.erased_at, always=request.suppress)
-    done = await erasing.remove_rows(tx, profiles=request.family, identifiers=[])
-    done["identifier"] = await erasing.remove_identifiers(tx, [*map(identifier_id, late)])
+    ids = [*map(identifier_id, late)]
+    done = await erasing.remove_rows(tx, profiles=request.family, identifiers=[], held=ids)
+    done["identifier"] = await erasing.remove_identifiers(tx, ids)
     return done
 
 
@@ -239,7 +263,7 @@ async def is_awaited(tx: AsyncConnection, request: Request) -> bool:
     return await mentions.is_audience_open(tx, values, until=request.erased_at)
 
 
-async def rename_in_decisions(tx: AsyncConnection, request: Request) -> Counts:
+async def rename_in_decisions(tx: AsyncConnection, request: Request, rules: Rules) -> Counts:
     """Take the people out of merges, of what people decided, and of audiences that were reached."""
     names = names_of(await privacy_subjects.read(tx, request.id))
     needles = [key.encode() for key in names]
@@ -267,7 +291,7 @@ async def rename_in_decisions(tx: AsyncConnection, request: Request) -> Counts:
             tx, touchpoint_id, erased.replace_values(bytes(condition), names)
         )
     return {
-        "list_upload": await mentions.blank_uploads(tx, [key.partition("\0")[2] for key in names]),
+        "list_upload": await blank_uploads(tx, names, rules),
         "merge_of_others": len(merges),
         "evidence": len(decisions),
         "audience_job": len(audiences),

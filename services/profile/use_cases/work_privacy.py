@@ -132,7 +132,7 @@ class WorkPrivacy:
                 problem = "an event to an audience that may name them is on its way still"
                 await privacy_requests.later(tx, request.id, seconds=SOON_SECONDS, problem=problem)
             case "decided":
-                done = await erase_people.rename_in_decisions(tx, request)
+                done = await erase_people.rename_in_decisions(tx, request, self._means.rules())
                 await _move(tx, request, "touchpoints", position=NIL, done=done)
             case "touchpoints":
                 done, last = await erase_people.rename_in_touchpoints(

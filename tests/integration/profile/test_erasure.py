@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.profile.domain.absorb import Rules
+from services.profile.domain.list_rows import BLANK, ListRow, encode_row
 from services.profile.storage.erasing import NOTHING_PERSONAL, STORES
 from services.profile.storage.tables import metadata
 from services.profile.use_cases.live_definitions import LiveDefinitions
@@ -37,6 +38,7 @@ USER, MAIL, PHONE = (
 )
 TABLET, BROWSER = ("device_id", "tablet"), ("anonymous_id", f"{CANARY}-b")
 BO, BO_MAIL, CY = ("user_id", "bo"), ("email", "bo@x.org"), ("user_id", "cy")
+OTHER_ROW = encode_row(ListRow("add", "email", "x@y.z"))
 LATER = "2099-01-01T00:00:00.000Z"
 
 HER_LIFE = [
@@ -100,12 +102,13 @@ async def beside(engine: AsyncEngine, her: str) -> None:
         "INSERT INTO group_member VALUES (gen_random_uuid(), CAST(:her AS uuid))",
         "INSERT INTO list_member VALUES ('vip', CAST(:her AS uuid))",
         "INSERT INTO list_upload (id, list, rows, of, uploaded_by, uploaded_by_name)"
-        " VALUES (gen_random_uuid(), 'vip', ARRAY['x@y.z', :row], 2, 'a', 'a')",
+        " VALUES (gen_random_uuid(), 'vip', ARRAY[:other, :row], 2, 'a', 'a')",
     ):
         values = {
             "her": her,
             "proof": json.dumps({"note": CANARY}),
-            "row": f"email,{MAIL[1]}",
+            "other": OTHER_ROW,
+            "row": encode_row(ListRow("add", "email", f" {MAIL[1].title()}")),
         }
         used = {name: value for name, value in values.items() if f":{name}" in statement}
         async with transaction(engine) as tx:
@@ -144,7 +147,7 @@ async def test_nothing_is_left_and_everybody_else_is_as_before(
     for store in ("consent_change", "group_member", "list_member", "list_upload"):
         assert receipt["stores"][store] == 1, store
     assert await worker.rows("SELECT count(*) FROM group_news") == [(1,)]
-    assert await worker.rows("SELECT rows FROM list_upload") == [(["x@y.z", ""],)]
+    assert await worker.rows("SELECT rows FROM list_upload") == [([OTHER_ROW, BLANK],)]
     assert receipt["services"] == {"orchestrator": {"decision": 4}, "ingest": {"failed_event": 1}}
     assert {one["topic"] for one in receipt["topics"]} == {"channel.web", "profile.updates"}
     assert CANARY in str(eraser.others.asked)
@@ -271,6 +274,30 @@ async def test_a_household_and_conditions_of_others_keep_their_meaning(
 
 def _not_mail(value: str) -> dict[str, Any]:
     return {"not": {"attribute": "profile.email", "op": "eq", "value": value}}
+
+
+async def test_what_somebody_else_said_by_now_stays_proven(
+    engine: AsyncEngine, worker: Worker, eraser: Eraser
+) -> None:
+    await worker.absorb(*HER_LIFE)
+    her = await id_of(worker, USER)
+    for of, anchor in (
+        ("bo", "(SELECT id FROM identifier WHERE value = 'bo@x.org')"),
+        ("hers", f"(SELECT id FROM identifier WHERE value = '{MAIL[1]}')"),
+        ("shared", "(SELECT id FROM identifier WHERE type = 'device_id')"),
+    ):
+        async with transaction(engine) as tx:
+            await tx.execute(
+                text(
+                    "INSERT INTO consent_change"
+                    " (id, profile_id, anchor, purpose, channel, what, status, at, proof) VALUES"
+                    f" (gen_random_uuid(), CAST(:her AS uuid), {anchor}, :of, 'email', 'granted',"
+                    " 'granted', now(), '{}')"
+                ),
+                {"her": her, "of": of},
+            )
+    await eraser.erase(her)
+    assert await worker.rows("SELECT purpose FROM consent_change") == [("bo",)]
 
 
 async def test_an_erasure_goes_on_wherever_a_sweeper_died(
