@@ -9,7 +9,7 @@ A body that was changed begins with `keys`: the identifiers as they were trusted
 random name does not sort like the value that it stands for.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -178,8 +178,10 @@ def rename_marks(state: ProfileState, names: Names) -> int:
     return changed
 
 
-def rename_decision(decision: Decision, names: Names) -> Decision:
-    """What a person decided, with random names, and without the words in which it was told."""
+def rename_decision(decision: Decision, names: Names, held: Collection[str]) -> Decision:
+    """What a person decided, with random names, and without the words in which it was told. `held`
+    are all identifiers of those who are erased, those that many people use too: what was corrected
+    hangs on one of them."""
     match decision:
         case HandMerge():
             return msgspec.structs.replace(decision, cause=_NO_CAUSE)
@@ -197,7 +199,7 @@ def rename_decision(decision: Decision, names: Names) -> Decision:
                 decision, one=renamed(decision.one, names), other=renamed(decision.other, names)
             )
         case Rectification():
-            hers = decision.anchor in names
+            hers = decision.anchor in held
             return msgspec.structs.replace(
                 decision,
                 anchor=renamed(decision.anchor, names),

@@ -265,7 +265,8 @@ async def is_awaited(tx: AsyncConnection, request: Request) -> bool:
 
 async def rename_in_decisions(tx: AsyncConnection, request: Request, rules: Rules) -> Counts:
     """Take the people out of merges, of what people decided, and of audiences that were reached."""
-    names = names_of(await privacy_subjects.read(tx, request.id))
+    subjects = await privacy_subjects.read(tx, request.id)
+    names, held = names_of(subjects), {one.key for one in subjects if one.held}
     needles = [key.encode() for key in names]
     ids = [identifier_id(key) for key in names]
     values = [erased.quoted(key) for key in names]
@@ -283,7 +284,7 @@ async def rename_in_decisions(tx: AsyncConnection, request: Request, rules: Rule
         tx, request.family, needles, until=request.evidence_until
     )
     for number, decision in decisions:
-        changed = erased.rename_decision(decode_decision(decision), names)
+        changed = erased.rename_decision(decode_decision(decision), names, held)
         await mentions.set_decision(tx, number, encode_decision(changed))
     audiences = await mentions.audiences_mentioning(tx, values)
     for touchpoint_id, condition in audiences:

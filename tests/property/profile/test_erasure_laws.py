@@ -15,6 +15,7 @@ from services.profile.domain.absorb import Rules
 from services.profile.domain.absorbed import Arrival
 from services.profile.domain.identity import IdentifierType, IdentityRules
 from services.profile.domain.profile import encode_state
+from services.profile.domain.rectify import Rectification
 from services.profile.domain.replay import Replay, Row, differences
 from services.profile.domain.trait import TraitsInForce
 from services.profile.storage.touchpoints import StoredTouchpoint
@@ -148,6 +149,16 @@ def test_what_it_was_trusted_for_is_shown_to_nobody() -> None:
     assert "keys" not in shown
     assert "bo" not in [one["value"] for one in shown["identifiers"]]
     assert erased.without_keys(plain) is plain
+
+
+def test_a_correction_that_hangs_on_a_shared_identifier_keeps_no_value() -> None:
+    said = Rectification(
+        id="1", profile="p", anchor="device_id\0tv", values={"city": b'"Lyon"'}, at="2026"
+    )
+    assert erased.rename_decision(said, {}, {"device_id\0tv"}) == msgspec.structs.replace(
+        said, values={}
+    )
+    assert erased.rename_decision(said, {}, {"device_id\0other"}) == said
 
 
 def test_a_stripped_touchpoint_has_nothing_of_what_was_said() -> None:
