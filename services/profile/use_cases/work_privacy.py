@@ -33,8 +33,9 @@ from shared.runtime.waiting import wait
 logger = logging.getLogger(__name__)
 
 KIND = "privacy_request"
-SOON_SECONDS, LATER_SECONDS = 2.0, 60.0
-"""When to ask again a service that does not answer, and a step that failed again and again."""
+SOON_SECONDS, PUT_OFF_SECONDS, LATER_SECONDS = 2.0, 10.0, 60.0
+"""When to ask again a service that does not answer, a step that lacked something or took too long,
+and one that failed again and again."""
 MEASURE_SECONDS = 5.0
 NIL = "00000000-0000-0000-0000-000000000000"
 
@@ -65,8 +66,20 @@ class WorkPrivacy:
         self._in_hand: str | None = None
 
     async def advance(self, limit: int) -> int:
-        """Do the next step of the oldest open request; 1 if there was one. Raises Infrastructure
-        when PostgreSQL or a topic is away."""
+        """Do the next step of the oldest open request; 1 if there was one. A request that lacks
+        something is put off. Raises Infrastructure when PostgreSQL or a topic is away."""
+        self._in_hand = None
+        try:
+            return await self._next()
+        except Infrastructure as error:
+            if self._in_hand is None:
+                raise
+            logger.warning("privacy request %s is put off: %s", self._in_hand, error)
+            problem = f"{error.what}: the step is tried again; the sweeper's log says why"
+            await self._put_off(self._in_hand, PUT_OFF_SECONDS, problem)
+        return 1
+
+    async def _next(self) -> int:
         async with transaction(self._engine) as tx:
             request = await privacy_requests.take(tx)
             if request is None:
@@ -83,13 +96,12 @@ class WorkPrivacy:
     async def give_up(self) -> None:
         """Put the request off whose step failed again and again, so that others have their turn."""
         if self._in_hand is not None:
-            async with transaction(self._engine) as tx:
-                await privacy_requests.later(
-                    tx,
-                    self._in_hand,
-                    seconds=LATER_SECONDS,
-                    problem="a step failed again and again; the sweeper's log says why",
-                )
+            problem = "a step failed again and again; the sweeper's log says why"
+            await self._put_off(self._in_hand, LATER_SECONDS, problem)
+
+    async def _put_off(self, id_: str, seconds: float, problem: str) -> None:
+        async with transaction(self._engine) as tx:
+            await privacy_requests.later(tx, id_, seconds=seconds, problem=problem)
 
     async def _step(self, tx: AsyncConnection, request: Request) -> None:
         if request.kind == "access":

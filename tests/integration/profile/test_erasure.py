@@ -3,6 +3,7 @@ back by what is sent late."""
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from services.profile.use_cases.set_apart import keep_profiles_apart
 from services.profile.use_cases.split_profile import split_profile
 from services.profile.use_cases.undo_merge import undo_merge
 from services.profile.use_cases.verify_identity import verify_identity
+from services.profile.use_cases.work_privacy import WorkPrivacy
 from shared.contracts.topics import Topics
 from shared.errors import Gone
 from shared.kafka.messages import OutboxBuffer
@@ -316,6 +318,20 @@ async def test_an_erasure_goes_on_wherever_a_sweeper_died(
     await eraser.run(afresh=True)
     assert (await eraser.read(id_)).status == "completed"
     assert await hits(engine) == {}
+
+
+async def test_a_request_that_cannot_go_on_holds_nobody_else_up(
+    engine: AsyncEngine, worker: Worker, eraser: Eraser
+) -> None:
+    await worker.absorb(*HER_LIFE)
+    eraser.work = WorkPrivacy(engine, replace(eraser.means, secret=None))
+    stuck = await eraser.ask("erasure", await id_of(worker, USER))
+    other = await eraser.ask("access", await id_of(worker, BO))
+    await eraser.run()
+    assert (await eraser.read(other)).status == "completed"
+    found = await eraser.read(stuck)
+    assert (found.status, found.phase) == ("pending", "begin")
+    assert (found.problem or "").startswith("suppression: ")
 
 
 async def test_a_worker_that_folds_at_the_same_instant_waits_and_then_suppresses(
