@@ -42,15 +42,27 @@ class Step(NamedTuple):
     position: str = ""
 
 
-async def write_next(tx: AsyncConnection, request: Request, *, rules: Rules, peers: Peers) -> Step:
-    """The piece at which the request stands. Raises NotFound or Gone when the person is not there
-    any more, and Infrastructure when another service does not answer."""
+ASKING = frozenset({"decisions", "actions", "failed_events"})
+"""Phases in which another service is asked."""
+
+
+async def write_next(tx: AsyncConnection, request: Request, *, rules: Rules) -> Step:
+    """The piece of our own at which the request stands. Raises NotFound or Gone when the person is
+    not there any more."""
     stored = await read_profile(tx, request.profiles[0])
     match request.phase:
         case "begin":
             return await _profile(tx, stored, request, rules)
         case "timeline":
             return await _touchpoints(tx, stored, request.position)
+        case phase:
+            raise ValueError(f"request {request.id} is in no phase: {phase}")
+
+
+async def ask_next(stored: StoredProfile, request: Request, peers: Peers) -> Step:
+    """The piece of another service at which the request stands; holds nothing meanwhile. Raises
+    Infrastructure when the service does not answer."""
+    match request.phase:
         case "decisions":
             page = await peers.decisions(stored.id, request.position or None)
             return _section("decisions", page, request.position, then="actions")

@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -17,9 +16,11 @@ from services.profile.domain.absorb import Rules
 from services.profile.storage import privacy_exports, privacy_requests, privacy_subjects
 from services.profile.storage.privacy_requests import Request
 from services.profile.use_cases import erase_people, export_person
+from services.profile.use_cases.export_person import Step
 from services.profile.use_cases.peers import Peers
-from shared.contracts.times import rfc3339
-from shared.contracts.topics import Topics, retention_of
+from services.profile.use_cases.privacy_receipt import receipt_of
+from services.profile.use_cases.read_profile import read_profile
+from shared.contracts.topics import Topics
 from shared.contracts.touchpoint import Identifier
 from shared.errors import Gone, Infrastructure, NotFound
 from shared.kafka.messages import PartitionCounts
@@ -68,7 +69,6 @@ class WorkPrivacy:
     async def advance(self, limit: int) -> int:
         """Do the next step of the oldest open request; 1 if there was one. A request that lacks
         something is put off. Raises Infrastructure when PostgreSQL or a topic is away."""
-        self._in_hand = None
         try:
             return await self._next()
         except Infrastructure as error:
@@ -80,16 +80,19 @@ class WorkPrivacy:
         return 1
 
     async def _next(self) -> int:
+        self._in_hand = None
         async with transaction(self._engine) as tx:
             request = await privacy_requests.take(tx)
             if request is None:
                 return 0
             self._in_hand = request.id
-            if request.phase not in _ASKING:
+            if request.phase not in _ASKING | export_person.ASKING:
                 await self._step(tx, request)
                 crash_point("privacy.step_done")
         if request.phase in _ASKING:
             await self._ask(request)
+        elif request.phase in export_person.ASKING:
+            await self._ask_for_export(request)
         crash_point("privacy.step_committed")
         return 1
 
@@ -204,17 +207,42 @@ class WorkPrivacy:
 
     async def _export(self, tx: AsyncConnection, request: Request) -> None:
         try:
-            step = await export_person.write_next(
-                tx, request, rules=self._means.rules(), peers=self._means.peers
-            )
+            step = await export_person.write_next(tx, request, rules=self._means.rules())
         except (NotFound, Gone) as error:
             await privacy_requests.finish(tx, request.id, receipt={}, problem=error.detail)
             return
+        await self._write(tx, request, step)
+
+    async def _ask_for_export(self, request: Request) -> None:
+        """Ask another service for its part of a document; asked again soon when it does not
+        answer."""
+        who, step, problem = request.profiles[0], None, ""
+        try:
+            async with transaction(self._engine) as tx:
+                stored = await read_profile(tx, who)
+            step = await export_person.ask_next(stored, request, self._means.peers)
+        except (NotFound, Gone):
+            problem = "the person is not there any more"
         except Infrastructure as error:
             if error.what == "postgres":
                 raise
-            await privacy_requests.later(tx, request.id, seconds=SOON_SECONDS, problem=str(error))
-            return
+            problem = str(error)
+        async with transaction(self._engine) as tx:
+            now = await privacy_requests.lock(tx, request.id)
+            if now is None or (now.phase, now.position) != (request.phase, request.position):
+                return
+            try:
+                await read_profile(tx, who)
+            except (NotFound, Gone) as error:
+                await privacy_requests.finish(tx, request.id, receipt={}, problem=error.detail)
+                return
+            if step is None:
+                await privacy_requests.later(tx, request.id, seconds=SOON_SECONDS, problem=problem)
+            else:
+                await self._write(tx, now, step)
+
+    async def _write(self, tx: AsyncConnection, request: Request, step: Step) -> None:
+        """Go on with the document, and end it behind its last piece."""
         await privacy_exports.add(tx, request.id, step.body)
         counts = _added(request.counts, step.counts)
         if step.phase is not None:
@@ -232,37 +260,6 @@ class WorkPrivacy:
 
 
 _ASKING = frozenset({"orchestrator", "ingest"})
-
-
-def receipt_of(request: Request, topics: Topics, known: Iterable[str]) -> dict[str, Any]:
-    """What is kept of an erasure: when, for whom, how many rows of each store, what the other
-    services confirmed, and when the last copy in each topic will be gone. Nobody is named."""
-    since = request.erased_at or request.requested_at
-    services = {
-        service: {
-            store.removeprefix(f"{service}."): count
-            for store, count in sorted(request.counts.items())
-            if store.startswith(f"{service}.")
-        }
-        for service in ("orchestrator", "ingest")
-    }
-    return {
-        "erased_at": rfc3339(since),
-        "requested_by": request.requested_by_name,
-        "profiles": len(request.family),
-        "suppress": request.suppress,
-        "stores": {
-            store: count for store, count in sorted(request.counts.items()) if "." not in store
-        },
-        "services": services,
-        "topics": [
-            {
-                "topic": name,
-                "until": rfc3339(since + timedelta(milliseconds=retention_of(topics, name))),
-            }
-            for name in sorted(known)
-        ],
-    }
 
 
 async def measure(engine: AsyncEngine, stopping: asyncio.Event) -> None:

@@ -17,6 +17,7 @@ from services.profile.storage.erasing import NOTHING_PERSONAL, STORES
 from services.profile.storage.tables import metadata
 from services.profile.use_cases.live_definitions import LiveDefinitions
 from services.profile.use_cases.merge_by_hand import merge_by_hand
+from services.profile.use_cases.peers import Page
 from services.profile.use_cases.read_profile import read_profile
 from services.profile.use_cases.set_apart import keep_profiles_apart
 from services.profile.use_cases.split_profile import split_profile
@@ -332,6 +333,28 @@ async def test_a_request_that_cannot_go_on_holds_nobody_else_up(
     found = await eraser.read(stuck)
     assert (found.status, found.phase) == ("pending", "begin")
     assert (found.problem or "").startswith("suppression: ")
+
+
+async def test_a_document_holds_no_transaction_while_others_are_asked(
+    engine: AsyncEngine, worker: Worker, eraser: Eraser
+) -> None:
+    await worker.absorb(*HER_LIFE)
+    id_ = await eraser.ask("access", await id_of(worker, BO))
+    open_: list[int] = []
+    ask = eraser.others.decisions
+
+    async def decisions(profile_id: str, cursor: str | None) -> Page:
+        ((count,),) = await worker.rows(
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+            " AND datname = current_database()"
+        )
+        open_.append(count)
+        return await ask(profile_id, cursor)
+
+    eraser.others.decisions = decisions  # type: ignore[method-assign]
+    await eraser.run()
+    assert open_ == [0, 0]
+    assert (await eraser.read(id_)).status == "completed"
 
 
 async def test_a_worker_that_folds_at_the_same_instant_waits_and_then_suppresses(
