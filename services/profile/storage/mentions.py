@@ -57,12 +57,20 @@ async def rewrite(tx: AsyncConnection, bodies: Mapping[str, bytes]) -> None:
         await tx.execute(_REWRITE, {"ids": list(bodies), "bodies": list(bodies.values())})
 
 
+_END_OF_PROFILES = text(
+    """
+    SELECT id::text FROM (
+        SELECT id FROM profile WHERE id > CAST(:after AS uuid) ORDER BY id LIMIT :limit) AS page
+     ORDER BY page.id DESC LIMIT 1
+    """
+)
 _PROFILES_MENTIONING = text(
     """
     SELECT id::text FROM profile
-     WHERE EXISTS (SELECT FROM unnest(CAST(:needles AS bytea[])) AS n (needle)
+     WHERE id > CAST(:after AS uuid) AND id <= CAST(:last AS uuid)
+       AND EXISTS (SELECT FROM unnest(CAST(:needles AS bytea[])) AS n (needle)
                     WHERE position(needle IN state) > 0)
-     ORDER BY id LIMIT :limit
+     ORDER BY id
     """
 )
 _SET_STATE = text("UPDATE profile SET state = :state WHERE id = CAST(:id AS uuid)")
@@ -114,11 +122,15 @@ _SET_AUDIENCE = text(
 
 
 async def profiles_mentioning(
-    tx: AsyncConnection, needles: Sequence[bytes], *, limit: int
-) -> list[str]:
-    """Ids of profiles in whose state one of the needles is; nobody is locked."""
-    values = {"needles": list(needles), "limit": limit}
-    return list((await tx.execute(_PROFILES_MENTIONING, values)).scalars())
+    tx: AsyncConnection, needles: Sequence[bytes], *, after: str, limit: int
+) -> tuple[list[str], str | None]:
+    """Of the next `limit` profiles the ids of those in whose state one of the needles is, and the
+    id of the last one that was looked at, None at the end; nobody is locked."""
+    last = (await tx.execute(_END_OF_PROFILES, {"after": after, "limit": limit})).scalar()
+    if last is None:
+        return [], None
+    values = {"needles": list(needles), "after": after, "last": last}
+    return list((await tx.execute(_PROFILES_MENTIONING, values)).scalars()), last
 
 
 async def set_state(tx: AsyncConnection, profile_id: str, state: bytes) -> None:

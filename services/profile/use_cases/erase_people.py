@@ -51,6 +51,9 @@ TRIES = 3
 OWN_PAGE = 200
 PAGE = 20_000
 """Touchpoints of everybody that are looked at in one step."""
+PROFILES = 2000
+"""Other people's profiles that are looked at in one step."""
+NIL = "00000000-0000-0000-0000-000000000000"
 FEW = 16
 """Up to so many identifiers the database looks for each; above, all bodies are read here."""
 
@@ -242,17 +245,22 @@ def _needles(names: Names, rules: IdentityRules) -> list[bytes] | None:
     return [erased.quoted(key) for key in names]
 
 
-async def rename_in_profiles(tx: AsyncConnection, request: Request) -> Counts:
-    """Take the people out of the marks of other profiles' identifiers."""
+async def rename_in_profiles(tx: AsyncConnection, request: Request) -> tuple[Counts, str | None]:
+    """Take the people out of the marks of the identifiers of the next profiles; how many changed,
+    and the position."""
     names = names_of(await privacy_subjects.read(tx, request.id))
     needles = [key.encode() for key in names]
-    found = await mentions.profiles_mentioning(tx, needles, limit=10_000) if needles else []
+    if not needles:
+        return {}, None
+    found, last = await mentions.profiles_mentioning(
+        tx, needles, after=request.position or NIL, limit=PROFILES
+    )
     changed = 0
     for stored in (await profiles.lock(tx, profiles=found)).values():
         if erased.rename_marks(stored.state, names):
             await mentions.set_state(tx, stored.id, encode_state(stored.state))
             changed += 1
-    return {"profile_of_others": changed}
+    return {"profile_of_others": changed}, last
 
 
 async def is_awaited(tx: AsyncConnection, request: Request) -> bool:

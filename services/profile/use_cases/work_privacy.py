@@ -141,8 +141,9 @@ class WorkPrivacy:
                 done, more = await erase_people.strip_own(tx, request)
                 await _move(tx, request, "own" if more else "profiles", done=done)
             case "profiles":
-                done = await erase_people.rename_in_profiles(tx, request)
-                await _move(tx, request, "decided", done=done)
+                done, last = await erase_people.rename_in_profiles(tx, request)
+                phase = "decided" if last is None else "profiles"
+                await _move(tx, request, phase, position=last or "", done=done)
             case "decided" if await erase_people.is_awaited(tx, request):
                 problem = "an event to an audience that may name them is on its way still"
                 await privacy_requests.later(tx, request.id, seconds=SOON_SECONDS, problem=problem)

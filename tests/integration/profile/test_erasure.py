@@ -15,6 +15,7 @@ from services.profile.domain.absorb import Rules
 from services.profile.domain.list_rows import BLANK, ListRow, encode_row
 from services.profile.storage.erasing import NOTHING_PERSONAL, STORES
 from services.profile.storage.tables import metadata
+from services.profile.use_cases import erase_people
 from services.profile.use_cases.live_definitions import LiveDefinitions
 from services.profile.use_cases.merge_by_hand import merge_by_hand
 from services.profile.use_cases.peers import Page
@@ -133,8 +134,13 @@ def test_every_table_is_known_to_hold_people_or_not() -> None:
 
 @pytest.mark.parametrize("size", [1, 100])
 async def test_nothing_is_left_and_everybody_else_is_as_before(
-    engine: AsyncEngine, worker: Worker, eraser: Eraser, size: int
+    engine: AsyncEngine,
+    worker: Worker,
+    eraser: Eraser,
+    size: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(erase_people, "PROFILES", size)
     await worker.absorb_in_batches(HER_LIFE, size)
     her = await id_of(worker, USER)
     await beside(engine, her)
