@@ -281,6 +281,21 @@ async def test_a_household_and_conditions_of_others_keep_their_meaning(
     ]
 
 
+async def test_a_household_of_nobody_forgets_its_traits(
+    engine: AsyncEngine, worker: Worker, eraser: Eraser
+) -> None:
+    alone, together = ("household_id", "H1"), ("household_id", "H2")
+    await worker.absorb(
+        touchpoint(1, USER, alone), touchpoint(2, BO, together), touchpoint(3, CY, together)
+    )
+    async with transaction(engine) as tx:
+        await tx.execute(text("UPDATE linked_group SET traits = 'said'"))
+    await eraser.erase(await id_of(worker, USER))
+    await eraser.erase(await id_of(worker, CY))
+    found = await worker.rows("SELECT value, traits FROM linked_group ORDER BY value")
+    assert found == [("H1", None), ("H2", b"said")]
+
+
 def _not_mail(value: str) -> dict[str, Any]:
     return {"not": {"attribute": "profile.email", "op": "eq", "value": value}}
 
