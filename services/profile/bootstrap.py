@@ -87,6 +87,11 @@ def _means(
 
 
 def _kept(settings: ProfileSettings) -> Kept:
+    """Raises Misconfigured when something is to be erased and nothing can be."""
+    if settings.retain_anonymous_days and settings.suppression_key_file is None:
+        raise Misconfigured(
+            ["CONCERT_SUPPRESSION_KEY_FILE: CONCERT_RETAIN_ANONYMOUS_DAYS erases, which needs it"]
+        )
     return Kept(
         touchpoints=touchpoint_retention(settings.retain_touchpoints),
         anonymous=_days(settings.retain_anonymous_days),

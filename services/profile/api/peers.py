@@ -3,7 +3,8 @@
 Identifiers travel in bodies, never in a URL, which servers and proxies would log.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +18,8 @@ from shared.errors import Infrastructure
 INGEST, ORCHESTRATOR = "ingest", "orchestrator"
 TIMEOUT_SECONDS = 30.0
 PAGE = 100
+MOST_NAMED = 5000
+"""Identifiers in one question; ingest takes no more than 10,000."""
 
 
 class HttpPeers:
@@ -35,15 +38,21 @@ class HttpPeers:
 
     async def forget_failed(self, identifiers: Sequence[Identifier]) -> Mapping[str, int]:
         """Let ingest erase what names the identifiers; how many rows, by store."""
-        found = await _ask(self._ingest, INGEST, "POST", "/v1/people:erase", _named(identifiers))
-        if found is None:
-            raise Infrastructure(INGEST, "answered 404")
-        return _counts(INGEST, found)
+        erased: Counter[str] = Counter()
+        for some in _parts(identifiers):
+            found = await _ask(self._ingest, INGEST, "POST", "/v1/people:erase", _named(some))
+            if found is None:
+                raise Infrastructure(INGEST, "answered 404")
+            erased.update(_counts(INGEST, found))
+        return erased
 
     async def failed_events(self, identifiers: Sequence[Identifier]) -> Sequence[Any]:
         """The events that ingest could not read and that name one of the identifiers."""
-        found = await _ask(self._ingest, INGEST, "POST", "/v1/people:find", _named(identifiers))
-        return _page(INGEST, found).items
+        events: dict[bytes, Any] = {}
+        for some in _parts(identifiers):
+            found = await _ask(self._ingest, INGEST, "POST", "/v1/people:find", _named(some))
+            events |= {msgspec.json.encode(one): one for one in _page(INGEST, found).items}
+        return list(events.values())
 
     async def decisions(self, profile_id: str, cursor: str | None) -> Page:
         """A page of what the orchestrator decided about a profile."""
@@ -76,6 +85,11 @@ def peers_at(*, ingest_url: str, orchestrator_url: str, service_token: str) -> H
         )
 
     return HttpPeers(client(ingest_url), client(orchestrator_url))
+
+
+def _parts(identifiers: Sequence[Identifier]) -> Iterator[Sequence[Identifier]]:
+    for start in range(0, len(identifiers), MOST_NAMED):
+        yield identifiers[start : start + MOST_NAMED]
 
 
 def _named(identifiers: Sequence[Identifier]) -> dict[str, Any]:

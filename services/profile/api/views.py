@@ -11,6 +11,7 @@ import msgspec
 from services.profile.api.masking import mask_merge, mask_profile, mask_said
 from services.profile.domain.absorb import Rules
 from services.profile.domain.consent import consent_list
+from services.profile.domain.erased import without_keys
 from services.profile.domain.profile import GoldenProfile, StoredProfile, golden
 from services.profile.domain.provenance import explained_traits
 from services.profile.domain.standing import Standing
@@ -95,7 +96,7 @@ def merge_json(merge: LoggedMerge, *, masked: bool) -> Json:
 
 def touchpoint_json(touchpoint: StoredTouchpoint, registry: TraitsInForce, *, masked: bool) -> Json:
     """A touchpoint as it came in; unknown fields are kept. `registry` says what traits are."""
-    view: Json = msgspec.json.decode(touchpoint.body)
+    view: Json = msgspec.json.decode(without_keys(touchpoint.body))
     return mask_said(view, registry) if masked else view
 
 

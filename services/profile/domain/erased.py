@@ -9,7 +9,7 @@ A body that was changed begins with `keys`: the identifiers as they were trusted
 random name does not sort like the value that it stands for.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -64,6 +64,21 @@ def usable_then(touchpoint: TouchpointEnvelope, body: bytes, rules: IdentityRule
         return named
     keys = [f"{type_}\0{value}" for type_, value in _changed.decode(body).keys]
     return named._replace(keys=keys)
+
+
+def said_then(body: bytes, rules: IdentityRules) -> set[str]:
+    """The identifiers (`type NUL value`) by which a stored touchpoint named a person or a device by
+    the rules of its time, without erased ones. A household or an account is many people's, and what
+    names nobody is nobody's."""
+    keys = usable_then(envelope_decoder.decode(body), body, rules).keys
+    return {key for key in keys if not is_random_name(key)}
+
+
+def without_keys(body: bytes) -> bytes:
+    """A stored touchpoint as people may see it: what it was trusted for is ours alone."""
+    if not body.startswith(_MARK):
+        return body
+    return _encode({name: value for name, value in _fields(body).items() if name != "keys"})
 
 
 def renamed(key: str, names: Names) -> str:
@@ -163,8 +178,10 @@ def rename_marks(state: ProfileState, names: Names) -> int:
     return changed
 
 
-def rename_decision(decision: Decision, names: Names) -> Decision:
-    """What a person decided, with random names, and without the words in which it was told."""
+def rename_decision(decision: Decision, names: Names, held: Collection[str]) -> Decision:
+    """What a person decided, with random names, and without the words in which it was told. `held`
+    are all identifiers of those who are erased, those that many people use too: what was corrected
+    hangs on one of them."""
     match decision:
         case HandMerge():
             return msgspec.structs.replace(decision, cause=_NO_CAUSE)
@@ -182,7 +199,7 @@ def rename_decision(decision: Decision, names: Names) -> Decision:
                 decision, one=renamed(decision.one, names), other=renamed(decision.other, names)
             )
         case Rectification():
-            hers = decision.anchor in names
+            hers = decision.anchor in held
             return msgspec.structs.replace(
                 decision,
                 anchor=renamed(decision.anchor, names),

@@ -46,6 +46,9 @@ class ListRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return Meant(self.type, self.value)
 
 
+BLANK = ""
+"""A row of somebody who was erased while the file waited, in the place of what it said."""
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(ListRow)
 
@@ -55,7 +58,7 @@ def encode_row(row: ListRow) -> str:
 
 
 def decode_row(text: str) -> ListRow:
-    """Raises msgspec.ValidationError when the text is no row."""
+    """Raises msgspec.DecodeError when the text is no row, or blank."""
     return _decoder.decode(text)
 
 

@@ -22,8 +22,10 @@ STORES: Mapping[str, str] = {
     "link_suggestion": "rows that name one of her profiles are deleted",
     "link_verdict": "rows that name one of her profiles are deleted",
     "deadline": "rows are deleted",
-    "consent_change": "what was said by her or of her identifiers is deleted",
+    "consent_change": "what hangs on her identifiers, or on her profile alone, is deleted",
     "group_member": "rows are deleted, and the other members are told",
+    "linked_group": "a household that nobody is left in forgets its traits; others, and"
+    " accounts, are nobody's own",
     "list_member": "rows are deleted",
     "list_upload": "rows of a file that waits still and name her are blanked",
     "audience_job": "conditions get random names for her identifiers",
@@ -46,7 +48,6 @@ NOTHING_PERSONAL: Mapping[str, str] = {
     "consent_purpose_version": "configuration",
     "opt_out_rules": "configuration",
     "opt_out_rules_version": "configuration",
-    "linked_group": "households and accounts, which are nobody's own",
     "group_news": "ids of groups",
     "group_job": "progress",
     "export": "conditions and progress",
@@ -106,8 +107,9 @@ _UNTIL = text(
 _DELETES = {
     "deadline": text("DELETE FROM deadline WHERE profile_id = ANY (CAST(:family AS uuid[]))"),
     "consent_change": text(
-        "DELETE FROM consent_change WHERE profile_id = ANY (CAST(:family AS uuid[]))"
-        " OR anchor = ANY (CAST(:identifiers AS uuid[]))"
+        "DELETE FROM consent_change"
+        " WHERE (profile_id = ANY (CAST(:family AS uuid[])) AND anchor IS NULL)"
+        " OR anchor = ANY (CAST(:held AS uuid[]))"
     ),
     "group_member": text(
         "DELETE FROM group_member WHERE profile_id = ANY (CAST(:family AS uuid[]))"
@@ -137,6 +139,18 @@ _TELL_GROUPS = text(
     """
     INSERT INTO group_news (group_id)
     SELECT DISTINCT group_id FROM group_member WHERE profile_id = ANY (CAST(:family AS uuid[]))
+    RETURNING group_id::text
+    """
+)
+_EMPTY_HOUSEHOLDS = text(
+    """
+    UPDATE linked_group SET traits = NULL, version = version + 1
+      FROM (SELECT id FROM linked_group AS g
+             WHERE id = ANY (CAST(:groups AS uuid[])) AND kind = 'household'
+               AND traits IS NOT NULL
+               AND NOT EXISTS (SELECT FROM group_member AS m WHERE m.group_id = g.id)
+             ORDER BY id FOR UPDATE) AS empty
+     WHERE linked_group.id = empty.id
     """
 )
 
@@ -161,16 +175,26 @@ async def remove_identifiers(tx: AsyncConnection, ids: Collection[str]) -> int:
 
 
 async def remove_rows(
-    tx: AsyncConnection, *, profiles: Sequence[str], identifiers: Collection[str]
+    tx: AsyncConnection,
+    *,
+    profiles: Sequence[str],
+    identifiers: Collection[str],
+    held: Collection[str],
 ) -> dict[str, int]:
     """Delete what names the profiles or the identifiers (by id), the profiles last; how many rows
-    of each table. The groups they belong to have news."""
-    await tx.execute(_TELL_GROUPS, {"family": list(profiles)})
+    of each table. `held` are all identifiers of the profiles, those that many people use too: what
+    was said hangs on them. The groups they belong to have news, and a household
+    of nobody forgets what was said of it."""
+    told = await tx.execute(_TELL_GROUPS, {"family": list(profiles)})
+    groups = list(told.scalars())
     values = {"family": list(profiles), "identifiers": sorted(identifiers)}
-    return {
+    values["held"] = sorted(held)
+    done = {
         table: (await tx.execute(statement, _only(statement.text, values))).rowcount
         for table, statement in _DELETES.items()
     }
+    done["linked_group"] = (await tx.execute(_EMPTY_HOUSEHOLDS, {"groups": groups})).rowcount
+    return done
 
 
 def _only(statement: str, values: Mapping[str, list[str]]) -> dict[str, list[str]]:

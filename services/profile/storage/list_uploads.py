@@ -52,6 +52,9 @@ _FAIL = text(
      WHERE id = CAST(:id AS uuid) AND finished_at IS NULL
     """
 )
+_WAITING = text("SELECT id::text FROM list_upload WHERE finished_at IS NULL ORDER BY id")
+_LOCK_ROWS = text("SELECT rows FROM list_upload WHERE id = CAST(:id AS uuid) FOR UPDATE")
+_SET_ROWS = text("UPDATE list_upload SET rows = CAST(:rows AS text[]) WHERE id = CAST(:id AS uuid)")
 _OPEN = text("SELECT count(*) FROM list_upload WHERE list = :list AND finished_at IS NULL")
 
 
@@ -103,6 +106,21 @@ async def page(tx: AsyncConnection, upload: Upload, limit: int) -> list[str]:
     first = upload.examined + 1
     values = {"id": upload.id, "first": first, "last": upload.examined + limit}
     return [row[0] for row in await tx.execute(_PAGE, values)]
+
+
+async def waiting(tx: AsyncConnection) -> list[str]:
+    """Ids of the uploads that wait or run."""
+    return list((await tx.execute(_WAITING)).scalars())
+
+
+async def lock_rows(tx: AsyncConnection, id_: str) -> list[str]:
+    """All rows of an upload, which is ours until the end of the transaction; none when it ended."""
+    return (await tx.execute(_LOCK_ROWS, {"id": id_})).scalar() or []
+
+
+async def set_rows(tx: AsyncConnection, id_: str, rows: list[str]) -> None:
+    """Replace the rows of a locked upload, place by place."""
+    await tx.execute(_SET_ROWS, {"id": id_, "rows": rows})
 
 
 async def move(

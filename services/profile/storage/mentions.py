@@ -5,6 +5,7 @@ Only what was decided before the erasure counts, see `erasing`.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -56,12 +57,20 @@ async def rewrite(tx: AsyncConnection, bodies: Mapping[str, bytes]) -> None:
         await tx.execute(_REWRITE, {"ids": list(bodies), "bodies": list(bodies.values())})
 
 
+_END_OF_PROFILES = text(
+    """
+    SELECT id::text FROM (
+        SELECT id FROM profile WHERE id > CAST(:after AS uuid) ORDER BY id LIMIT :limit) AS page
+     ORDER BY page.id DESC LIMIT 1
+    """
+)
 _PROFILES_MENTIONING = text(
     """
     SELECT id::text FROM profile
-     WHERE EXISTS (SELECT FROM unnest(CAST(:needles AS bytea[])) AS n (needle)
+     WHERE id > CAST(:after AS uuid) AND id <= CAST(:last AS uuid)
+       AND EXISTS (SELECT FROM unnest(CAST(:needles AS bytea[])) AS n (needle)
                     WHERE position(needle IN state) > 0)
-     ORDER BY id LIMIT :limit
+     ORDER BY id
     """
 )
 _SET_STATE = text("UPDATE profile SET state = :state WHERE id = CAST(:id AS uuid)")
@@ -91,10 +100,19 @@ _DECISIONS = text(
     """
 )
 _SET_DECISION = text("UPDATE evidence SET decision = :decision WHERE number = :number")
+_AUDIENCE_OPEN = text(
+    """
+    SELECT EXISTS (SELECT FROM audience_job
+     WHERE finished_at IS NULL AND created_at <= :until
+       AND EXISTS (SELECT FROM unnest(CAST(:needles AS bytea[])) AS n (needle)
+                    WHERE position(needle IN condition) > 0))
+    """
+)
 _AUDIENCES = text(
     """
     SELECT touchpoint_id::text, condition FROM audience_job
-     WHERE EXISTS (SELECT FROM unnest(CAST(:needles AS bytea[])) AS n (needle)
+     WHERE finished_at IS NOT NULL
+       AND EXISTS (SELECT FROM unnest(CAST(:needles AS bytea[])) AS n (needle)
                     WHERE position(needle IN condition) > 0)
     """
 )
@@ -104,11 +122,15 @@ _SET_AUDIENCE = text(
 
 
 async def profiles_mentioning(
-    tx: AsyncConnection, needles: Sequence[bytes], *, limit: int
-) -> list[str]:
-    """Ids of profiles in whose state one of the needles is; nobody is locked."""
-    values = {"needles": list(needles), "limit": limit}
-    return list((await tx.execute(_PROFILES_MENTIONING, values)).scalars())
+    tx: AsyncConnection, needles: Sequence[bytes], *, after: str, limit: int
+) -> tuple[list[str], str | None]:
+    """Of the next `limit` profiles the ids of those in whose state one of the needles is, and the
+    id of the last one that was looked at, None at the end; nobody is locked."""
+    last = (await tx.execute(_END_OF_PROFILES, {"after": after, "limit": limit})).scalar()
+    if last is None:
+        return [], None
+    values = {"needles": list(needles), "after": after, "last": last}
+    return list((await tx.execute(_PROFILES_MENTIONING, values)).scalars()), last
 
 
 async def set_state(tx: AsyncConnection, profile_id: str, state: bytes) -> None:
@@ -145,10 +167,19 @@ async def set_decision(tx: AsyncConnection, number: int, decision: bytes) -> Non
     await tx.execute(_SET_DECISION, {"number": number, "decision": decision})
 
 
+async def is_audience_open(
+    tx: AsyncConnection, needles: Sequence[bytes], *, until: datetime | None
+) -> bool:
+    """Whether an audience job of before `until` is open and has a needle in its condition."""
+    values = {"needles": list(needles), "until": until}
+    return (await tx.execute(_AUDIENCE_OPEN, values)).scalar_one()  # type: ignore[no-any-return]
+
+
 async def audiences_mentioning(
     tx: AsyncConnection, needles: Sequence[bytes]
 ) -> list[tuple[str, bytes]]:
-    """(touchpoint, condition) of audience jobs with one of the needles in the condition."""
+    """(touchpoint, condition) of ended audience jobs with one of the needles in the condition; a
+    condition that has still to be met stays as it is."""
     rows = await tx.execute(_AUDIENCES, {"needles": list(needles)})
     return [(row.touchpoint_id, row.condition) for row in rows]
 
@@ -156,22 +187,3 @@ async def audiences_mentioning(
 async def set_audience(tx: AsyncConnection, touchpoint_id: str, condition: bytes) -> None:
     """Replace the condition of an audience job."""
     await tx.execute(_SET_AUDIENCE, {"id": touchpoint_id, "condition": condition})
-
-
-_BLANK_UPLOADS = text(
-    """
-    UPDATE list_upload SET rows = ARRAY(
-           SELECT CASE WHEN string_to_array(translate(row, '"', ''), ',') && CAST(:values AS text[])
-                       THEN '' ELSE row END
-             FROM unnest(rows) WITH ORDINALITY AS r (row, place) ORDER BY place)
-     WHERE finished_at IS NULL
-       AND EXISTS (SELECT FROM unnest(rows) AS r (row)
-                    WHERE string_to_array(translate(row, '"', ''), ',') && CAST(:values AS text[]))
-    """
-)
-
-
-async def blank_uploads(tx: AsyncConnection, values: Collection[str]) -> int:
-    """Blank the rows of files that wait still and have one of the values as a cell; how many
-    files."""
-    return (await tx.execute(_BLANK_UPLOADS, {"values": list(values)})).rowcount

@@ -52,9 +52,9 @@ _COLUMNS = """
 _INSERT = text(
     """
     INSERT INTO privacy_request
-           (id, kind, profiles, suppress, requested_by, requested_by_name, requested_at)
+           (id, kind, profiles, suppress, requested_by, requested_by_name, requested_at, position)
     VALUES (CAST(:id AS uuid), :kind, CAST(:profiles AS uuid[]), :suppress, :who, :who_name,
-            clock_timestamp())
+            clock_timestamp(), :position)
     """
 )
 _TAKE = text(
@@ -67,11 +67,16 @@ _LOCK = text(f"{_COLUMNS} WHERE id = CAST(:id AS uuid) FOR UPDATE")
 _READ = text(f"{_COLUMNS} WHERE id = CAST(:id AS uuid)")
 _OPEN_OF = text(
     f"""
-    {_COLUMNS} WHERE kind = :kind AND finished_at IS NULL AND profiles @> CAST(:profiles AS uuid[])
+    {_COLUMNS} WHERE kind = :kind AND finished_at IS NULL AND profiles = CAST(:profiles AS uuid[])
+       AND (phase <> 'begin' OR position = '')
      LIMIT 1
     """
 )
-_SUPPRESS = text("UPDATE privacy_request SET suppress = true WHERE id = CAST(:id AS uuid)")
+_SUPPRESS = text(
+    """
+    UPDATE privacy_request SET suppress = true WHERE id = CAST(:id AS uuid) AND phase = 'begin'
+    """
+)
 _OPEN_BY = text(
     """
     SELECT EXISTS (SELECT FROM privacy_request WHERE finished_at IS NULL AND requested_by = :who)
@@ -135,10 +140,11 @@ async def insert(
     suppress: bool,
     who: str,
     who_name: str,
+    position: str = "",
 ) -> None:
-    """Let a request wait for a sweeper."""
+    """Let a request wait for a sweeper; `position` is where its first step begins."""
     values = {"id": id_, "kind": kind, "profiles": profiles, "suppress": suppress}
-    await tx.execute(_INSERT, values | {"who": who, "who_name": who_name})
+    await tx.execute(_INSERT, values | {"who": who, "who_name": who_name, "position": position})
 
 
 async def take(tx: AsyncConnection) -> Request | None:
@@ -157,14 +163,16 @@ async def read(tx: AsyncConnection, id_: str) -> Request | None:
 
 
 async def open_of(tx: AsyncConnection, kind: str, profile_id: str) -> Request | None:
-    """The open request of this kind that names the profile."""
+    """The open request of this kind that names the profile and nobody else, and that does not
+    depend on what is known of it when it begins."""
     values = {"kind": kind, "profiles": [profile_id]}
     return _request((await tx.execute(_OPEN_OF, values)).one_or_none())
 
 
-async def suppress(tx: AsyncConnection, id_: str) -> None:
-    """Let a request that has not begun suppress for ever."""
-    await tx.execute(_SUPPRESS, {"id": id_})
+async def suppress(tx: AsyncConnection, id_: str) -> bool:
+    """Let a request that has not begun suppress for ever; False when it has begun. Waits for the
+    step that it is in."""
+    return (await tx.execute(_SUPPRESS, {"id": id_})).rowcount == 1
 
 
 async def is_open_by(tx: AsyncConnection, who: str) -> bool:

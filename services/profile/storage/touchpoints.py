@@ -187,7 +187,7 @@ _SOME = text(
                            THEN CAST(convert_from(body, 'UTF8') AS json) END AS said
                OFFSET 0
          ) AS read
-         WHERE touchpoint.anchor = held.anchor
+         WHERE touchpoint.anchor = held.anchor AND reason IS NULL
            AND (occurred_at, id) > (CAST(:after_at AS timestamptz), CAST(:after_id AS uuid))
            AND (occurred_at, id) < (CAST(:before_at AS timestamptz), CAST(:before_id AS uuid))
            AND (cardinality(CAST(:types AS text[])) = 0

@@ -117,6 +117,12 @@ def require_list(look: Look, key: str) -> None:
         raise NotFound(f"There is no static list {key}.")
 
 
+def stored_form(type_: str, value: str, rules: Rules) -> str | None:
+    """The value of an identifier in the form in which it is stored; None when it names nobody."""
+    written = plain(value)
+    return rules.identity.form(type_, form_of(type_, written) or written)
+
+
 def _keys(asked: Sequence[Asked], rules: Rules) -> tuple[dict[int, str], dict[int, Reason]]:
     """By their places: the identifiers as they are stored, and those that nobody can have."""
     keys: dict[int, str] = {}
@@ -124,9 +130,7 @@ def _keys(asked: Sequence[Asked], rules: Rules) -> tuple[dict[int, str], dict[in
     for place, (_, (type_, value)) in enumerate(asked):
         if type_ is None:
             continue
-        written = plain(value)
-        formed = form_of(type_, written) or written
-        form = rules.identity.form(type_, formed)
+        form = stored_form(type_, value, rules)
         if rules.identity.links(type_):
             unresolved[place] = "links_people"
         elif form is None or is_blocked(form) or not is_type(type_) or type_ == RESERVED_TYPE:

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.profile.domain import erased
 from services.profile.domain.absorb import Rules
 from services.profile.domain.erased import Names
-from services.profile.domain.evidence import key_by
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.profile import (
     ProfileState,
@@ -22,6 +21,7 @@ from services.profile.domain.profile import (
     encode_state,
 )
 from services.profile.domain.replay import decode_decision, encode_decision
+from services.profile.domain.retention import is_anonymous
 from services.profile.domain.telling import Told, tell
 from services.profile.domain.working_profile import WorkingProfile
 from services.profile.storage import (
@@ -36,12 +36,12 @@ from services.profile.storage import (
 from services.profile.storage.identifiers import identifier_id
 from services.profile.storage.privacy_requests import Request
 from services.profile.storage.privacy_subjects import Subject
+from services.profile.use_cases.blank_uploads import blank_uploads
 from services.profile.use_cases.forget_unpublished import ErasedCause, forget_unpublished
 from services.profile.use_cases.load_rules import rules_of_version
 from services.profile.use_cases.naming import change_id
 from shared.contracts.times import rfc3339
 from shared.contracts.topics import Topics
-from shared.contracts.touchpoint import envelope_decoder
 from shared.errors import Infrastructure
 from shared.ids import random_id
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
@@ -51,6 +51,9 @@ TRIES = 3
 OWN_PAGE = 200
 PAGE = 20_000
 """Touchpoints of everybody that are looked at in one step."""
+PROFILES = 2000
+"""Other people's profiles that are looked at in one step."""
+NIL = "00000000-0000-0000-0000-000000000000"
 FEW = 16
 """Up to so many identifiers the database looks for each; above, all bodies are read here."""
 
@@ -69,9 +72,13 @@ async def begin(
     """Let the people of a request be gone: profiles, identifiers and what names them are deleted,
     their identifiers are suppressed, and everybody is told. How many rows of each table.
 
-    Profiles that are gone already are passed by. Raises Infrastructure when they keep changing.
+    Profiles that are gone already are passed by, and so is who is known by now, or was seen, where
+    `position` is an instant before which nobody's in particular was to be erased. Raises
+    Infrastructure when they keep changing.
     """
     locked = await _lock(tx, request.profiles)
+    if request.position:
+        locked = await _nobodys(tx, locked, request.position, rules)
     family = sorted(locked)
     owned = await erasing.identifiers_of(tx, family)
     for one in locked.values():
@@ -89,9 +96,11 @@ async def begin(
     await privacy_subjects.add(tx, request.id, subjects)
     done["suppression"] = await suppression.put(tx, secret, own, at=at, always=request.suppress)
     done |= await erasing.remove_rows(
-        tx, profiles=family, identifiers=[identifier_id(key) for key in own]
+        tx, profiles=family, identifiers=[identifier_id(key) for key in own], held=ids
     )
-    done["privacy_export"] = await privacy_exports.forget_of(tx, [*family, *request.profiles])
+    done["privacy_export"] = await privacy_exports.forget_of(
+        tx, family if request.position else [*family, *request.profiles]
+    )
     await suppression.note(tx, family, request_id=request.id, at=at, always=request.suppress)
     await privacy_requests.erased(tx, request.id, family=family, at=at, until=until)
     done["outbox"] = await forget_unpublished(tx, family, own, at=at, topics=topics)
@@ -118,6 +127,21 @@ async def _lock(tx: AsyncConnection, asked: Sequence[str]) -> dict[str, StoredPr
     raise Infrastructure("postgres", "the profiles keep being merged")
 
 
+async def _nobodys(
+    tx: AsyncConnection, locked: Mapping[str, StoredProfile], before: str, rules: Rules
+) -> dict[str, StoredProfile]:
+    """Those that name no person still and were not seen since an instant, with what was merged
+    into them."""
+    due = [
+        one.id
+        for one in locked.values()
+        if one.status == "active"
+        and one.state.last_seen_at < before
+        and is_anonymous(one.state.held, rules.identity)
+    ]
+    return {id_: locked[id_] for id_ in await erasing.family(tx, due) if id_ in locked}
+
+
 def _farewell(stored: StoredProfile, rules: Rules, at: str) -> Told:
     """The last update of a profile: an empty snapshot, and no identifier."""
     state = ProfileState(at, at, {}, {})
@@ -137,8 +161,9 @@ async def stragglers(tx: AsyncConnection, request: Request, *, secret: bytes) ->
     await privacy_subjects.add(tx, request.id, subjects)
     if own and request.erased_at is not None:
         await suppression.put(tx, secret, own, at=request.erased_at, always=request.suppress)
-    done = await erasing.remove_rows(tx, profiles=request.family, identifiers=[])
-    done["identifier"] = await erasing.remove_identifiers(tx, [*map(identifier_id, late)])
+    ids = [*map(identifier_id, late)]
+    done = await erasing.remove_rows(tx, profiles=request.family, identifiers=[], held=ids)
+    done["identifier"] = await erasing.remove_identifiers(tx, ids)
     return done
 
 
@@ -164,21 +189,10 @@ async def strip_own(tx: AsyncConnection, request: Request) -> tuple[Counts, bool
     if not told:
         return {}, False
     rules = _RulesOfTheTime(tx)
-    named = {
-        one.id: {
-            key
-            for identifier in envelope_decoder.decode(one.body).identifiers
-            if (key := key_by(identifier, await rules.of(one.rules))) is not None
-        }
-        for one in told
-    }
-    known = {one.key for one in subjects}
-    unknown = {
-        key
-        for keys in named.values()
-        for key in keys - known
-        if not erased.is_random_name(key) and key.partition("\0")[2]
-    }
+    unknown: set[str] = set()
+    for one in told:
+        unknown |= erased.said_then(one.body, await rules.of(one.rules))
+    unknown -= {one.key for one in subjects}
     if unknown:
         others = await erasing.owned(tx, [identifier_id(key) for key in unknown])
         beside = [
@@ -231,22 +245,36 @@ def _needles(names: Names, rules: IdentityRules) -> list[bytes] | None:
     return [erased.quoted(key) for key in names]
 
 
-async def rename_in_profiles(tx: AsyncConnection, request: Request) -> Counts:
-    """Take the people out of the marks of other profiles' identifiers."""
+async def rename_in_profiles(tx: AsyncConnection, request: Request) -> tuple[Counts, str | None]:
+    """Take the people out of the marks of the identifiers of the next profiles; how many changed,
+    and the position."""
     names = names_of(await privacy_subjects.read(tx, request.id))
     needles = [key.encode() for key in names]
-    found = await mentions.profiles_mentioning(tx, needles, limit=10_000) if needles else []
+    if not needles:
+        return {}, None
+    found, last = await mentions.profiles_mentioning(
+        tx, needles, after=request.position or NIL, limit=PROFILES
+    )
     changed = 0
     for stored in (await profiles.lock(tx, profiles=found)).values():
         if erased.rename_marks(stored.state, names):
             await mentions.set_state(tx, stored.id, encode_state(stored.state))
             changed += 1
-    return {"profile_of_others": changed}
+    return {"profile_of_others": changed}, last
 
 
-async def rename_in_decisions(tx: AsyncConnection, request: Request) -> Counts:
-    """Take the people out of merges, of what people decided, and of audiences."""
+async def is_awaited(tx: AsyncConnection, request: Request) -> bool:
+    """Whether an event of before the erasure is on its way still to an audience that may name one
+    of the people: under a random name its condition would mean somebody else."""
     names = names_of(await privacy_subjects.read(tx, request.id))
+    values = [erased.quoted(key) for key in names]
+    return await mentions.is_audience_open(tx, values, until=request.erased_at)
+
+
+async def rename_in_decisions(tx: AsyncConnection, request: Request, rules: Rules) -> Counts:
+    """Take the people out of merges, of what people decided, and of audiences that were reached."""
+    subjects = await privacy_subjects.read(tx, request.id)
+    names, held = names_of(subjects), {one.key for one in subjects if one.held}
     needles = [key.encode() for key in names]
     ids = [identifier_id(key) for key in names]
     values = [erased.quoted(key) for key in names]
@@ -264,7 +292,7 @@ async def rename_in_decisions(tx: AsyncConnection, request: Request) -> Counts:
         tx, request.family, needles, until=request.evidence_until
     )
     for number, decision in decisions:
-        changed = erased.rename_decision(decode_decision(decision), names)
+        changed = erased.rename_decision(decode_decision(decision), names, held)
         await mentions.set_decision(tx, number, encode_decision(changed))
     audiences = await mentions.audiences_mentioning(tx, values)
     for touchpoint_id, condition in audiences:
@@ -272,7 +300,7 @@ async def rename_in_decisions(tx: AsyncConnection, request: Request) -> Counts:
             tx, touchpoint_id, erased.replace_values(bytes(condition), names)
         )
     return {
-        "list_upload": await mentions.blank_uploads(tx, [key.partition("\0")[2] for key in names]),
+        "list_upload": await blank_uploads(tx, names, rules),
         "merge_of_others": len(merges),
         "evidence": len(decisions),
         "audience_job": len(audiences),

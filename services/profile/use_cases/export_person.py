@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Rules
 from services.profile.domain.consent import consent_list
+from services.profile.domain.erased import without_keys
 from services.profile.domain.profile import (
     IdentifierKey,
     StoredProfile,
@@ -41,15 +42,27 @@ class Step(NamedTuple):
     position: str = ""
 
 
-async def write_next(tx: AsyncConnection, request: Request, *, rules: Rules, peers: Peers) -> Step:
-    """The piece at which the request stands. Raises NotFound or Gone when the person is not there
-    any more, and Infrastructure when another service does not answer."""
+ASKING = frozenset({"decisions", "actions", "failed_events"})
+"""Phases in which another service is asked."""
+
+
+async def write_next(tx: AsyncConnection, request: Request, *, rules: Rules) -> Step:
+    """The piece of our own at which the request stands. Raises NotFound or Gone when the person is
+    not there any more."""
     stored = await read_profile(tx, request.profiles[0])
     match request.phase:
         case "begin":
             return await _profile(tx, stored, request, rules)
         case "timeline":
             return await _touchpoints(tx, stored, request.position)
+        case phase:
+            raise ValueError(f"request {request.id} is in no phase: {phase}")
+
+
+async def ask_next(stored: StoredProfile, request: Request, peers: Peers) -> Step:
+    """The piece of another service at which the request stands; holds nothing meanwhile. Raises
+    Infrastructure when the service does not answer."""
+    match request.phase:
         case "decisions":
             page = await peers.decisions(stored.id, request.position or None)
             return _section("decisions", page, request.position, then="actions")
@@ -139,7 +152,7 @@ async def _touchpoints(tx: AsyncConnection, stored: StoredProfile, position: str
         at, _, id_ = position.partition("|")
         before = (datetime.fromisoformat(at), id_)
     page = await touchpoints.timeline(tx, _ids(stored.state.held), limit=PAGE, before=before)
-    body = _joined([msgspec.Raw(one.body) for one in page], first=not position)
+    body = _joined([msgspec.Raw(without_keys(one.body)) for one in page], first=not position)
     counts = {"touchpoints": len(page)}
     if len(page) < PAGE:
         return Step(body + b"]", counts, "decisions")

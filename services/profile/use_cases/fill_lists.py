@@ -6,7 +6,7 @@ from collections.abc import Callable
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.profile.domain.absorb import Rules
-from services.profile.domain.list_rows import ListRow, decode_row, encode_row
+from services.profile.domain.list_rows import BLANK, ListRow, decode_row, encode_row
 from services.profile.storage import list_uploads
 from services.profile.storage.list_uploads import Upload
 from services.profile.use_cases.backfill_definitions import MOST_FRAMES
@@ -87,7 +87,9 @@ class FillLists:
                 await list_uploads.fail(tx, self._in_hand, error)
 
     async def _move(self, tx: AsyncConnection, upload: Upload, limit: int) -> None:
-        rows = [decode_row(one) for one in await list_uploads.page(tx, upload, limit)]
+        page = await list_uploads.page(tx, upload, limit)
+        places = [place for place, text in enumerate(page) if text != BLANK]
+        rows = [decode_row(page[place]) for place in places]
         changed = await change_list(
             tx,
             upload.key,
@@ -100,15 +102,15 @@ class FillLists:
             counts=self._counts,
         )
         problems = [
-            {"row": upload.examined + 1 + one.place, "reason": one.reason}
+            {"row": upload.examined + 1 + places[one.place], "reason": one.reason}
             for one in changed.unresolved
         ]
         await list_uploads.move(
             tx,
             upload,
-            examined=len(rows),
+            examined=len(page),
             changed=changed.added + changed.removed,
             unresolved=len(changed.unresolved),
             problems=[*upload.problems, *problems][:MAX_PROBLEMS],
-            done=upload.examined + len(rows) >= upload.of,
+            done=upload.examined + len(page) >= upload.of,
         )

@@ -50,7 +50,8 @@ async def request(
     known = await privacy_requests.open_of(tx, kind, stored.id)
     if known is not None:
         if suppress and not known.suppress:
-            await privacy_requests.suppress(tx, known.id)
+            if not await privacy_requests.suppress(tx, known.id):
+                raise Gone(f"Profile {stored.id} was erased at this instant.")
             after = {"kind": kind, "profile": stored.id, "suppress": True}
             await audit.append(tx, who=who, kind=KIND, key=known.id, action="request", after=after)
         return known.id

@@ -18,7 +18,7 @@ from services.profile.domain.absorb import Rules
 from services.profile.domain.erased import expired
 from services.profile.domain.retention import TouchpointRetention, is_anonymous
 from services.profile.storage import listing, privacy_exports, privacy_requests, retention
-from shared.contracts.times import parse_rfc3339
+from shared.contracts.times import parse_rfc3339, rfc3339
 from shared.contracts.touchpoint import envelope_decoder
 from shared.errors import Infrastructure
 from shared.ids import time_ordered_id
@@ -128,6 +128,7 @@ class Retain:
                 suppress=False,
                 who=RETENTION.id,
                 who_name=RETENTION.name,
+                position=rfc3339(before),
             )
             await audit.append(
                 tx,

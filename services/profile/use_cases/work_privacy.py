@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -17,9 +16,11 @@ from services.profile.domain.absorb import Rules
 from services.profile.storage import privacy_exports, privacy_requests, privacy_subjects
 from services.profile.storage.privacy_requests import Request
 from services.profile.use_cases import erase_people, export_person
+from services.profile.use_cases.export_person import Step
 from services.profile.use_cases.peers import Peers
-from shared.contracts.times import rfc3339
-from shared.contracts.topics import Topics, retention_of
+from services.profile.use_cases.privacy_receipt import receipt_of
+from services.profile.use_cases.read_profile import read_profile
+from shared.contracts.topics import Topics
 from shared.contracts.touchpoint import Identifier
 from shared.errors import Gone, Infrastructure, NotFound
 from shared.kafka.messages import PartitionCounts
@@ -33,8 +34,9 @@ from shared.runtime.waiting import wait
 logger = logging.getLogger(__name__)
 
 KIND = "privacy_request"
-SOON_SECONDS, LATER_SECONDS = 2.0, 60.0
-"""When to ask again a service that does not answer, and a step that failed again and again."""
+SOON_SECONDS, PUT_OFF_SECONDS, LATER_SECONDS = 2.0, 10.0, 60.0
+"""When to ask again a service that does not answer, a step that lacked something or took too long,
+and one that failed again and again."""
 MEASURE_SECONDS = 5.0
 NIL = "00000000-0000-0000-0000-000000000000"
 
@@ -65,31 +67,44 @@ class WorkPrivacy:
         self._in_hand: str | None = None
 
     async def advance(self, limit: int) -> int:
-        """Do the next step of the oldest open request; 1 if there was one. Raises Infrastructure
-        when PostgreSQL or a topic is away."""
+        """Do the next step of the oldest open request; 1 if there was one. A request that lacks
+        something is put off. Raises Infrastructure when PostgreSQL or a topic is away."""
+        try:
+            return await self._next()
+        except Infrastructure as error:
+            if self._in_hand is None:
+                raise
+            logger.warning("privacy request %s is put off: %s", self._in_hand, error)
+            problem = f"{error.what}: the step is tried again; the sweeper's log says why"
+            await self._put_off(self._in_hand, PUT_OFF_SECONDS, problem)
+        return 1
+
+    async def _next(self) -> int:
+        self._in_hand = None
         async with transaction(self._engine) as tx:
             request = await privacy_requests.take(tx)
             if request is None:
                 return 0
             self._in_hand = request.id
-            if request.phase not in _ASKING:
+            if request.phase not in _ASKING | export_person.ASKING:
                 await self._step(tx, request)
                 crash_point("privacy.step_done")
         if request.phase in _ASKING:
             await self._ask(request)
+        elif request.phase in export_person.ASKING:
+            await self._ask_for_export(request)
         crash_point("privacy.step_committed")
         return 1
 
     async def give_up(self) -> None:
         """Put the request off whose step failed again and again, so that others have their turn."""
         if self._in_hand is not None:
-            async with transaction(self._engine) as tx:
-                await privacy_requests.later(
-                    tx,
-                    self._in_hand,
-                    seconds=LATER_SECONDS,
-                    problem="a step failed again and again; the sweeper's log says why",
-                )
+            problem = "a step failed again and again; the sweeper's log says why"
+            await self._put_off(self._in_hand, LATER_SECONDS, problem)
+
+    async def _put_off(self, id_: str, seconds: float, problem: str) -> None:
+        async with transaction(self._engine) as tx:
+            await privacy_requests.later(tx, id_, seconds=seconds, problem=problem)
 
     async def _step(self, tx: AsyncConnection, request: Request) -> None:
         if request.kind == "access":
@@ -126,10 +141,14 @@ class WorkPrivacy:
                 done, more = await erase_people.strip_own(tx, request)
                 await _move(tx, request, "own" if more else "profiles", done=done)
             case "profiles":
-                done = await erase_people.rename_in_profiles(tx, request)
-                await _move(tx, request, "decided", done=done)
+                done, last = await erase_people.rename_in_profiles(tx, request)
+                phase = "decided" if last is None else "profiles"
+                await _move(tx, request, phase, position=last or "", done=done)
+            case "decided" if await erase_people.is_awaited(tx, request):
+                problem = "an event to an audience that may name them is on its way still"
+                await privacy_requests.later(tx, request.id, seconds=SOON_SECONDS, problem=problem)
             case "decided":
-                done = await erase_people.rename_in_decisions(tx, request)
+                done = await erase_people.rename_in_decisions(tx, request, self._means.rules())
                 await _move(tx, request, "touchpoints", position=NIL, done=done)
             case "touchpoints":
                 done, last = await erase_people.rename_in_touchpoints(
@@ -189,17 +208,42 @@ class WorkPrivacy:
 
     async def _export(self, tx: AsyncConnection, request: Request) -> None:
         try:
-            step = await export_person.write_next(
-                tx, request, rules=self._means.rules(), peers=self._means.peers
-            )
+            step = await export_person.write_next(tx, request, rules=self._means.rules())
         except (NotFound, Gone) as error:
             await privacy_requests.finish(tx, request.id, receipt={}, problem=error.detail)
             return
+        await self._write(tx, request, step)
+
+    async def _ask_for_export(self, request: Request) -> None:
+        """Ask another service for its part of a document; asked again soon when it does not
+        answer."""
+        who, step, problem = request.profiles[0], None, ""
+        try:
+            async with transaction(self._engine) as tx:
+                stored = await read_profile(tx, who)
+            step = await export_person.ask_next(stored, request, self._means.peers)
+        except (NotFound, Gone):
+            problem = "the person is not there any more"
         except Infrastructure as error:
             if error.what == "postgres":
                 raise
-            await privacy_requests.later(tx, request.id, seconds=SOON_SECONDS, problem=str(error))
-            return
+            problem = str(error)
+        async with transaction(self._engine) as tx:
+            now = await privacy_requests.lock(tx, request.id)
+            if now is None or (now.phase, now.position) != (request.phase, request.position):
+                return
+            try:
+                await read_profile(tx, who)
+            except (NotFound, Gone) as error:
+                await privacy_requests.finish(tx, request.id, receipt={}, problem=error.detail)
+                return
+            if step is None:
+                await privacy_requests.later(tx, request.id, seconds=SOON_SECONDS, problem=problem)
+            else:
+                await self._write(tx, now, step)
+
+    async def _write(self, tx: AsyncConnection, request: Request, step: Step) -> None:
+        """Go on with the document, and end it behind its last piece."""
         await privacy_exports.add(tx, request.id, step.body)
         counts = _added(request.counts, step.counts)
         if step.phase is not None:
@@ -217,37 +261,6 @@ class WorkPrivacy:
 
 
 _ASKING = frozenset({"orchestrator", "ingest"})
-
-
-def receipt_of(request: Request, topics: Topics, known: Iterable[str]) -> dict[str, Any]:
-    """What is kept of an erasure: when, for whom, how many rows of each store, what the other
-    services confirmed, and when the last copy in each topic will be gone. Nobody is named."""
-    since = request.erased_at or request.requested_at
-    services = {
-        service: {
-            store.removeprefix(f"{service}."): count
-            for store, count in sorted(request.counts.items())
-            if store.startswith(f"{service}.")
-        }
-        for service in ("orchestrator", "ingest")
-    }
-    return {
-        "erased_at": rfc3339(since),
-        "requested_by": request.requested_by_name,
-        "profiles": len(request.family),
-        "suppress": request.suppress,
-        "stores": {
-            store: count for store, count in sorted(request.counts.items()) if "." not in store
-        },
-        "services": services,
-        "topics": [
-            {
-                "topic": name,
-                "until": rfc3339(since + timedelta(milliseconds=retention_of(topics, name))),
-            }
-            for name in sorted(known)
-        ],
-    }
 
 
 async def measure(engine: AsyncEngine, stopping: asyncio.Event) -> None:

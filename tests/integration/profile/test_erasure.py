@@ -3,6 +3,7 @@ back by what is sent late."""
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -11,15 +12,19 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.profile.domain.absorb import Rules
+from services.profile.domain.list_rows import BLANK, ListRow, encode_row
 from services.profile.storage.erasing import NOTHING_PERSONAL, STORES
 from services.profile.storage.tables import metadata
+from services.profile.use_cases import erase_people
 from services.profile.use_cases.live_definitions import LiveDefinitions
 from services.profile.use_cases.merge_by_hand import merge_by_hand
+from services.profile.use_cases.peers import Page
 from services.profile.use_cases.read_profile import read_profile
 from services.profile.use_cases.set_apart import keep_profiles_apart
 from services.profile.use_cases.split_profile import split_profile
 from services.profile.use_cases.undo_merge import undo_merge
 from services.profile.use_cases.verify_identity import verify_identity
+from services.profile.use_cases.work_privacy import WorkPrivacy
 from shared.contracts.topics import Topics
 from shared.errors import Gone
 from shared.kafka.messages import OutboxBuffer
@@ -37,6 +42,7 @@ USER, MAIL, PHONE = (
 )
 TABLET, BROWSER = ("device_id", "tablet"), ("anonymous_id", f"{CANARY}-b")
 BO, BO_MAIL, CY = ("user_id", "bo"), ("email", "bo@x.org"), ("user_id", "cy")
+OTHER_ROW = encode_row(ListRow("add", "email", "x@y.z"))
 LATER = "2099-01-01T00:00:00.000Z"
 
 HER_LIFE = [
@@ -100,12 +106,13 @@ async def beside(engine: AsyncEngine, her: str) -> None:
         "INSERT INTO group_member VALUES (gen_random_uuid(), CAST(:her AS uuid))",
         "INSERT INTO list_member VALUES ('vip', CAST(:her AS uuid))",
         "INSERT INTO list_upload (id, list, rows, of, uploaded_by, uploaded_by_name)"
-        " VALUES (gen_random_uuid(), 'vip', ARRAY['x@y.z', :row], 2, 'a', 'a')",
+        " VALUES (gen_random_uuid(), 'vip', ARRAY[:other, :row], 2, 'a', 'a')",
     ):
         values = {
             "her": her,
             "proof": json.dumps({"note": CANARY}),
-            "row": f"email,{MAIL[1]}",
+            "other": OTHER_ROW,
+            "row": encode_row(ListRow("add", "email", f" {MAIL[1].title()}")),
         }
         used = {name: value for name, value in values.items() if f":{name}" in statement}
         async with transaction(engine) as tx:
@@ -127,8 +134,13 @@ def test_every_table_is_known_to_hold_people_or_not() -> None:
 
 @pytest.mark.parametrize("size", [1, 100])
 async def test_nothing_is_left_and_everybody_else_is_as_before(
-    engine: AsyncEngine, worker: Worker, eraser: Eraser, size: int
+    engine: AsyncEngine,
+    worker: Worker,
+    eraser: Eraser,
+    size: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(erase_people, "PROFILES", size)
     await worker.absorb_in_batches(HER_LIFE, size)
     her = await id_of(worker, USER)
     await beside(engine, her)
@@ -144,7 +156,7 @@ async def test_nothing_is_left_and_everybody_else_is_as_before(
     for store in ("consent_change", "group_member", "list_member", "list_upload"):
         assert receipt["stores"][store] == 1, store
     assert await worker.rows("SELECT count(*) FROM group_news") == [(1,)]
-    assert await worker.rows("SELECT rows FROM list_upload") == [(["x@y.z", ""],)]
+    assert await worker.rows("SELECT rows FROM list_upload") == [([OTHER_ROW, BLANK],)]
     assert receipt["services"] == {"orchestrator": {"decision": 4}, "ingest": {"failed_event": 1}}
     assert {one["topic"] for one in receipt["topics"]} == {"channel.web", "profile.updates"}
     assert CANARY in str(eraser.others.asked)
@@ -245,6 +257,73 @@ async def test_corrections_of_identity_survive_the_erasure_of_one_side(
     assert await verified(engine) == []
 
 
+async def test_a_household_and_conditions_of_others_keep_their_meaning(
+    engine: AsyncEngine, worker: Worker, eraser: Eraser
+) -> None:
+    home = ("household_id", "H1")
+    await worker.absorb(touchpoint(1, USER, MAIL, home), touchpoint(2, BO, home))
+    await worker.absorb({**touchpoint(3, type="News"), "audience": _not_mail(MAIL[1])})
+    id_ = await eraser.ask("erasure", await id_of(worker, USER))
+    await eraser.run()
+    waiting = await eraser.read(id_)
+    assert (waiting.status, waiting.phase) == ("running", "decided")
+    ((condition,),) = await worker.rows("SELECT condition FROM audience_job")
+    assert MAIL[1].encode() in condition
+    async with transaction(engine) as tx:
+        await tx.execute(text("UPDATE audience_job SET status = 'done', finished_at = now()"))
+        await tx.execute(text("UPDATE privacy_request SET retry_at = NULL"))
+    await eraser.run()
+    assert (await eraser.read(id_)).status == "completed"
+    assert await hits(engine) == {}
+    bodies = [body for (body,) in await worker.rows("SELECT body FROM touchpoint")]
+    assert [json.loads(body)["identifiers"][1]["value"] for body in bodies if b"bo" in body] == [
+        "H1"
+    ]
+
+
+async def test_a_household_of_nobody_forgets_its_traits(
+    engine: AsyncEngine, worker: Worker, eraser: Eraser
+) -> None:
+    alone, together = ("household_id", "H1"), ("household_id", "H2")
+    await worker.absorb(
+        touchpoint(1, USER, alone), touchpoint(2, BO, together), touchpoint(3, CY, together)
+    )
+    async with transaction(engine) as tx:
+        await tx.execute(text("UPDATE linked_group SET traits = 'said'"))
+    await eraser.erase(await id_of(worker, USER))
+    await eraser.erase(await id_of(worker, CY))
+    found = await worker.rows("SELECT value, traits FROM linked_group ORDER BY value")
+    assert found == [("H1", None), ("H2", b"said")]
+
+
+def _not_mail(value: str) -> dict[str, Any]:
+    return {"not": {"attribute": "profile.email", "op": "eq", "value": value}}
+
+
+async def test_what_somebody_else_said_by_now_stays_proven(
+    engine: AsyncEngine, worker: Worker, eraser: Eraser
+) -> None:
+    await worker.absorb(*HER_LIFE)
+    her = await id_of(worker, USER)
+    for of, anchor in (
+        ("bo", "(SELECT id FROM identifier WHERE value = 'bo@x.org')"),
+        ("hers", f"(SELECT id FROM identifier WHERE value = '{MAIL[1]}')"),
+        ("shared", "(SELECT id FROM identifier WHERE type = 'device_id')"),
+    ):
+        async with transaction(engine) as tx:
+            await tx.execute(
+                text(
+                    "INSERT INTO consent_change"
+                    " (id, profile_id, anchor, purpose, channel, what, status, at, proof) VALUES"
+                    f" (gen_random_uuid(), CAST(:her AS uuid), {anchor}, :of, 'email', 'granted',"
+                    " 'granted', now(), '{}')"
+                ),
+                {"her": her, "of": of},
+            )
+    await eraser.erase(her)
+    assert await worker.rows("SELECT purpose FROM consent_change") == [("bo",)]
+
+
 async def test_an_erasure_goes_on_wherever_a_sweeper_died(
     engine: AsyncEngine, worker: Worker, eraser: Eraser
 ) -> None:
@@ -261,6 +340,42 @@ async def test_an_erasure_goes_on_wherever_a_sweeper_died(
     await eraser.run(afresh=True)
     assert (await eraser.read(id_)).status == "completed"
     assert await hits(engine) == {}
+
+
+async def test_a_request_that_cannot_go_on_holds_nobody_else_up(
+    engine: AsyncEngine, worker: Worker, eraser: Eraser
+) -> None:
+    await worker.absorb(*HER_LIFE)
+    eraser.work = WorkPrivacy(engine, replace(eraser.means, secret=None))
+    stuck = await eraser.ask("erasure", await id_of(worker, USER))
+    other = await eraser.ask("access", await id_of(worker, BO))
+    await eraser.run()
+    assert (await eraser.read(other)).status == "completed"
+    found = await eraser.read(stuck)
+    assert (found.status, found.phase) == ("pending", "begin")
+    assert (found.problem or "").startswith("suppression: ")
+
+
+async def test_a_document_holds_no_transaction_while_others_are_asked(
+    engine: AsyncEngine, worker: Worker, eraser: Eraser
+) -> None:
+    await worker.absorb(*HER_LIFE)
+    id_ = await eraser.ask("access", await id_of(worker, BO))
+    open_: list[int] = []
+    ask = eraser.others.decisions
+
+    async def decisions(profile_id: str, cursor: str | None) -> Page:
+        ((count,),) = await worker.rows(
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+            " AND datname = current_database()"
+        )
+        open_.append(count)
+        return await ask(profile_id, cursor)
+
+    eraser.others.decisions = decisions  # type: ignore[method-assign]
+    await eraser.run()
+    assert open_ == [0, 0]
+    assert (await eraser.read(id_)).status == "completed"
 
 
 async def test_a_worker_that_folds_at_the_same_instant_waits_and_then_suppresses(

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.profile.domain.absorb import Rules
 from services.profile.domain.retention import touchpoint_retention
 from services.profile.storage import privacy_exports
+from services.profile.storage.touchpoints import Only
 from services.profile.use_cases.read_profile import read_profile, read_timeline
 from services.profile.use_cases.retain import Kept, Retain
 from services.profile.use_cases.verify_identity import verify_identity
@@ -61,9 +62,12 @@ async def test_touchpoints_thin_out_by_type_and_no_sum_changes(
     assert sorted(str(reason) for _, reason in bodies) == ["None"] * 3 + ["expired"] * 4
     person = next(one for one in before if one.computed.orders)
     async with transaction(engine) as tx:
-        shown = await read_timeline(tx, await read_profile(tx, person.id), limit=10)
-    notes = {msgspec.json.decode(one.body)["properties"].get("note") for one in shown}
-    assert notes == {"stays", "young"}
+        stored = await read_profile(tx, person.id)
+        whole = await read_timeline(tx, stored, limit=10)
+        some = await read_timeline(tx, stored, limit=10, only=Only(without=["consent"]))
+    for shown in (whole, some):
+        notes = [msgspec.json.decode(one.body)["properties"].get("note") for one in shown]
+        assert notes == ["young", "stays"]
     assert (await verify_identity(engine, Rules())).differences == []
 
 
@@ -99,6 +103,38 @@ async def test_profiles_of_devices_alone_are_erased_when_nothing_is_heard_of_the
     told = [one for one in await worker.updates() if one["cause"].get("kind") == "erased"]
     assert len({one["profile_id"] for one in told}) == 1
     assert (await verify_identity(engine, Rules())).differences == []
+
+
+async def test_who_became_known_or_was_seen_since_is_not_erased(
+    engine: AsyncEngine, worker: Worker
+) -> None:
+    phone, laptop = ("device_id", "p"), ("device_id", "l")
+    await worker.absorb(
+        *LIFE, *(at(OLD, touchpoint(n, one)) for n, one in ((8, phone), (9, laptop)))
+    )
+    await retain(engine, "", timedelta(days=30)).once(asyncio.Event())
+    await worker.absorb(
+        at(OLD, touchpoint(10, TABLET, ("email", "new@x.org"))), at(NEW, touchpoint(11, phone))
+    )
+    before = await worker.active()
+    await Eraser(engine, worker).run()
+    left = {one.value for person in await worker.active() for one in person.identifiers}
+    assert left == {one.value for person in before for one in person.identifiers} - {"l"}
+    assert await worker.rows("SELECT status FROM privacy_request") == [("completed",)]
+
+
+async def test_one_of_a_batch_who_asks_for_herself_is_suppressed_alone(
+    engine: AsyncEngine, worker: Worker
+) -> None:
+    await worker.absorb(*LIFE)
+    await retain(engine, "", timedelta(days=30)).once(asyncio.Event())
+    ((batch, profiles),) = await worker.rows(
+        "SELECT id::text, profiles::text[] FROM privacy_request"
+    )
+    hers = await Eraser(engine, worker).ask("erasure", profiles[0], suppress=True)
+    assert hers != batch
+    found = await worker.rows("SELECT id::text, suppress FROM privacy_request")
+    assert dict(found) == {batch: False, hers: True}
 
 
 async def test_documents_and_receipts_go_when_their_time_is_over(

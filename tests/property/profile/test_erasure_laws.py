@@ -2,18 +2,23 @@
 lives that share identifiers, demote, veto and unite."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.profile.api.views import touchpoint_json
 from services.profile.domain import erased
 from services.profile.domain.absorb import Rules
 from services.profile.domain.absorbed import Arrival
 from services.profile.domain.identity import IdentifierType, IdentityRules
 from services.profile.domain.profile import encode_state
+from services.profile.domain.rectify import Rectification
 from services.profile.domain.replay import Replay, Row, differences
+from services.profile.domain.trait import TraitsInForce
+from services.profile.storage.touchpoints import StoredTouchpoint
 from services.profile.use_cases.naming import NAMING
 from shared.contracts.touchpoint import envelope_decoder
 from tests.unit.profile.world import World, touchpoint
@@ -88,7 +93,8 @@ def _names(world: World, her: str, own: set[str], rules: Rules) -> dict[str, str
         assert isinstance(step, list)
         for one in step:
             if one.touchpoint.id in own:
-                keys |= {key for key in one.usable.keys if key not in world.owners}
+                said = erased.said_then(one.body, rules.identity)
+                keys |= {key for key in said if key not in world.owners}
     drawn = (f"{hash((n, her)) & (2**128 - 1):032x}" for n in range(len(keys)))
     return {
         key: erased.random_name(digits) for key, digits in zip(sorted(keys), drawn, strict=True)
@@ -117,6 +123,42 @@ def _others(world: World, family: set[str], names: dict[str, str]) -> dict[str, 
                 row.status, row.merged_into, row.seq, row.n_merges, encode_state(stored.state)
             )
     return found
+
+
+def test_only_what_names_a_person_or_a_device_is_said_of_her() -> None:
+    body = touchpoint(
+        1,
+        ("email", "ada@x.org"),
+        ("household_id", "H1"),
+        ("group_id", "ACME"),
+        ("profile_id", "00000000-0000-4000-8000-000000000001"),
+        ("user_id", "guest"),
+        ("device_id", erased.random_name("00")),
+    )
+    said = erased.said_then(msgspec.json.encode(body), IdentityRules())
+    assert said == {"email\0ada@x.org"}
+
+
+def test_what_it_was_trusted_for_is_shown_to_nobody() -> None:
+    rules, names = IdentityRules(), {"email\0ada@x.org": erased.random_name("00")}
+    plain = msgspec.json.encode(touchpoint(1, ("email", "ada@x.org"), ("user_id", "bo")))
+    changed = erased.without_names(plain, rules, names)
+    assert changed is not None
+    stored = StoredTouchpoint("1", datetime.fromtimestamp(0, UTC), changed)
+    shown = touchpoint_json(stored, TraitsInForce(), masked=True)
+    assert "keys" not in shown
+    assert "bo" not in [one["value"] for one in shown["identifiers"]]
+    assert erased.without_keys(plain) is plain
+
+
+def test_a_correction_that_hangs_on_a_shared_identifier_keeps_no_value() -> None:
+    said = Rectification(
+        id="1", profile="p", anchor="device_id\0tv", values={"city": b'"Lyon"'}, at="2026"
+    )
+    assert erased.rename_decision(said, {}, {"device_id\0tv"}) == msgspec.structs.replace(
+        said, values={}
+    )
+    assert erased.rename_decision(said, {}, {"device_id\0other"}) == said
 
 
 def test_a_stripped_touchpoint_has_nothing_of_what_was_said() -> None:
