@@ -59,9 +59,10 @@ class Change(NamedTuple):
 
 
 def epoch_of(profile: WorkingProfile, definitions: Definitions) -> int:
-    """The epoch that the profile was last looked at by."""
+    """The epoch that the profile was last looked at by, and of whose streams it has the history."""
     own = profile.standing.epoch
-    return own if own == UNKNOWN_EPOCH else max(own, definitions.floor)
+    alone = own == UNKNOWN_EPOCH or profile.standing.due == AT_ONCE
+    return own if alone else max(own, definitions.floor)
 
 
 def note_touchpoint(
