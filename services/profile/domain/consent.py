@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from services.profile.domain.instants import instant_in
-from shared.contracts.consents import EVERY, EVERY_CHANNEL, ConsentsAt
+from shared.contracts.consents import EVERY, EVERY_CHANNEL, STRICTER, ConsentsAt
 from shared.contracts.profile_update import Consent
 
 MAX_CONSENTS = 200
@@ -124,14 +124,12 @@ def holding(consents: Mapping[str, ConsentRecord], at: str) -> ConsentsAt:
     """What the records permit at an instant (RFC 3339 UTC with milliseconds)."""
 
     def find(purpose: str, channel: str) -> str | None:
-        record = consents.get(f"{purpose}\0{channel}")
-        if record is not None:
-            return record.status_at(at)
         if channel != EVERY:
-            return None
+            record = consents.get(f"{purpose}\0{channel}")
+            return None if record is None else record.status_at(at)
         kept = (consents.get(f"{purpose}\0{name}") for name in EVERY_CHANNEL)
         found = {record.status_at(at) for record in kept if record is not None}
-        return next((one for one in ("denied", "pending", "granted") if one in found), None)
+        return next((one for one in STRICTER if one in found), None)
 
     return ConsentsAt(find, lambda: map(about, consents))
 

@@ -73,8 +73,9 @@ def divide(
     """Carry a division out, and what has to be told of it: the source first.
 
     What each is a member of is left to the sweeper. What is counted hangs on the identifiers, so it
-    is divided exactly, and stays even where the history is thinned; `look` says what is shown of it. What each is like is its own at once; households,
-    accounts and lists go with the identifiers that they hang on, and are in these messages already.
+    is divided exactly, and stays even where the history is thinned; `look` says what is shown of
+    it. What each is like is its own at once; households, accounts and lists go with the identifiers
+    that they hang on, and are in these messages already.
     """
     epoch = epoch_of(source, look.definitions)
     source.give(target, division.keys)
