@@ -12,7 +12,8 @@ from shared.contracts.profile_update import Consent
 
 EVERY = "*"
 """As a channel: every channel. As a purpose: every purpose, and then only a refusal counts."""
-EVERY_CHANNEL = frozenset({EVERY, "all", "any"})
+SAID_AS_EVERY = frozenset({EVERY, "all", "any"})
+"""The channels that mean every channel."""
 STOPPED = "*stop"
 """The purpose of what a customer refused with a word such as STOP: everything on that channel."""
 GENERAL = (EVERY, STOPPED)
@@ -73,7 +74,7 @@ def consents_at(consents: Iterable[Consent], at: str) -> ConsentsAt:
     """What the records of a snapshot permit at an instant (RFC 3339 UTC with milliseconds)."""
     held: dict[tuple[str, str], str] = {}
     for one in consents:
-        key = (one.purpose, EVERY if one.channel in EVERY_CHANNEL else one.channel)
+        key = (one.purpose, EVERY if one.channel in SAID_AS_EVERY else one.channel)
         status, before = status_at(one, at), held.get(key)
         if before is None or STRICTER.index(status) < STRICTER.index(before):
             held[key] = status

@@ -20,7 +20,7 @@ from services.profile.domain.consent import (
     later,
 )
 from services.profile.domain.instants import instant_in, instant_text
-from shared.contracts.consents import EVERY, EVERY_CHANNEL, GENERAL
+from shared.contracts.consents import EVERY, GENERAL, SAID_AS_EVERY
 
 What = Literal["granted", "denied", "confirmed", "expired"]
 
@@ -240,7 +240,7 @@ def lapse(held: Consents, at: str, name: Callable[[str], str]) -> list[Entry]:
 def _spell_anew(held: Consents, purpose: str) -> None:
     """Older rows may say "every channel" in other words: one record of all of them, in place."""
     every = consent_key(purpose, EVERY)
-    for spelling in EVERY_CHANNEL - {EVERY}:
+    for spelling in SAID_AS_EVERY - {EVERY}:
         old = held.pop(f"{purpose}\0{spelling}", None)
         if old is not None:
             held[every] = later(held[every], old) if every in held else old

@@ -6,9 +6,6 @@ import msgspec
 
 from services.profile.domain.groups import GroupKind
 
-UNKNOWN_EPOCH = -1
-"""Decided by nobody knows what: everything has to be looked at again, the history too. Rows that
-were divided by an earlier version have it; nobody is given it any more."""
 AT_ONCE = 0
 """A due instant that lies before every other. Until then the epoch of the profile itself counts,
 not what all others were looked at by: a job may have passed it by."""

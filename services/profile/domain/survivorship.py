@@ -123,7 +123,8 @@ def usable_values(traits: Mapping[str, Any]) -> dict[str, bytes]:
 def observe(heard: Observations, said: Saying) -> bool:
     """Add what a touchpoint said, in place; False if its source has outdone all of it already.
 
-    Values that it outdoes are forgotten. Above MAX_TRAITS only what was rectified and the first names are kept.
+    Values that it outdoes are forgotten. Above MAX_TRAITS only what was rectified and the
+    first names are kept.
     """
     values = dict(sorted(said.values.items()))
     for old in heard:
