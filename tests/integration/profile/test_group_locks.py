@@ -41,8 +41,8 @@ async def join_one_and_hear_of_the_other(
 
 async def test_who_joins_one_and_hears_of_another_waits_in_no_circle(engine: AsyncEngine) -> None:
     met = asyncio.Barrier(2)
-    heard = await asyncio.gather(
+    one, other = await asyncio.gather(
         join_one_and_hear_of_the_other(engine, HOMES[0], HOMES[1], met),
         join_one_and_hear_of_the_other(engine, HOMES[1], HOMES[0], met),
     )
-    assert heard == [{HOMES[1].id}, {HOMES[0].id}]
+    assert (one, other) == ({HOMES[1].id}, {HOMES[0].id})
