@@ -23,8 +23,13 @@ Root = Literal[
     "links",
 ]
 EVERY_CHANNEL = "*"
-GRANTED_UNTIL = "granted until "
+UNTIL = " until "
+GRANTED_UNTIL = f"granted{UNTIL}"
 """How a stored row says that a grant ends: followed by the instant."""
+GRANTED_FROM = "granted from "
+"""How it says that one begins: followed by the instant, UNTIL, and the instant at which it ends."""
+FOREVER = "forever"
+"""An end that sorts behind every instant."""
 Read = Callable[["Facts"], object]
 
 

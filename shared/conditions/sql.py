@@ -25,7 +25,7 @@ from sqlalchemy import (
     or_,
 )
 
-from shared.conditions.facts import EVERY_CHANNEL, GRANTED_UNTIL, Root, locate
+from shared.conditions.facts import EVERY_CHANNEL, GRANTED_FROM, GRANTED_UNTIL, UNTIL, Root, locate
 from shared.conditions.sql_values import comparison, plain_text, step, value_or_null
 from shared.conditions.tree import (
     All,
@@ -64,8 +64,8 @@ class SqlFacts:
     `roots` maps `profile`, `computed`, `event`, `context`, `type`, `channel` and `source` to
     `jsonb` values. `segments` is a `jsonb` list, `persona` a `text`, `consents` a `jsonb` object
     `{purpose: {channel: status}}`; a status `granted until <instant>` is a grant before that
-    instant, by `now` (both as RFC 3339 text). `count` gives the number of an event leaf's
-    touchpoints, NULL where it is not known.
+    instant, `granted from <instant> until <instant>` one between the two, by `now` (all as RFC 3339
+    text). `count` gives the number of an event leaf's touchpoints, NULL where it is not known.
     """
 
     roots: Mapping[Root, Json]
@@ -109,8 +109,11 @@ def sql_condition(condition: Condition, facts: SqlFacts) -> Truth:
 def _granted(status: ColumnElement[AnyType], facts: SqlFacts) -> Truth:
     if facts.now is None:
         return status == "granted"
-    ends = collate(status, "C") > literal(GRANTED_UNTIL, Text).concat(facts.now)
-    return or_(status == "granted", and_(status.startswith(GRANTED_UNTIL), ends))
+    begins = collate(func.split_part(status, UNTIL, 1), "C")
+    ends = collate(func.split_part(status, UNTIL, 2), "C")
+    has_begun = begins <= literal(GRANTED_FROM, Text).concat(facts.now)
+    begun = or_(status.startswith(GRANTED_UNTIL), and_(status.startswith(GRANTED_FROM), has_begun))
+    return or_(status == "granted", and_(begun, ends > facts.now))
 
 
 def _compare(leaf: Compare, facts: SqlFacts) -> Truth:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -37,7 +37,6 @@ from shared.conditions.values import MAX_DECIMAL, kind_of, read_time
 Json = ColumnElement[Any]
 Truth = ColumnElement[bool]
 Number = int | float
-Ordering = Literal["eq", "ne", "gt", "gte", "lt", "lte"]
 
 DECIMAL = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
 TIME = (

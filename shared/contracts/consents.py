@@ -12,10 +12,13 @@ from shared.contracts.profile_update import Consent
 
 EVERY = "*"
 """As a channel: every channel. As a purpose: every purpose, and then only a refusal counts."""
-EVERY_CHANNEL = frozenset({EVERY, "all", "any"})
+SAID_AS_EVERY = frozenset({EVERY, "all", "any"})
+"""The channels that mean every channel."""
 STOPPED = "*stop"
 """The purpose of what a customer refused with a word such as STOP: everything on that channel."""
 GENERAL = (EVERY, STOPPED)
+STRICTER = ("denied", "pending", "granted", "expired")
+"""The first of these that is on record decides."""
 
 Find = Callable[[str, str], str | None]
 """The status of the one record of exactly this purpose and channel; None where there is none."""
@@ -33,7 +36,7 @@ def deciding(find: Find, purpose: str, channel: str) -> str | None:
     if purpose in GENERAL:
         return None
     found = (find(purpose, channel), find(purpose, EVERY))
-    for status in ("denied", "pending", "granted", "expired"):
+    for status in STRICTER:
         if status in found:
             return status
     return None
@@ -71,11 +74,8 @@ def consents_at(consents: Iterable[Consent], at: str) -> ConsentsAt:
     """What the records of a snapshot permit at an instant (RFC 3339 UTC with milliseconds)."""
     held: dict[tuple[str, str], str] = {}
     for one in consents:
-        key = (one.purpose, EVERY if one.channel in EVERY_CHANNEL else one.channel)
+        key = (one.purpose, EVERY if one.channel in SAID_AS_EVERY else one.channel)
         status, before = status_at(one, at), held.get(key)
-        if before is None or _STRICTER.index(status) < _STRICTER.index(before):
+        if before is None or STRICTER.index(status) < STRICTER.index(before):
             held[key] = status
     return ConsentsAt(lambda purpose, channel: held.get((purpose, channel)), lambda: held)
-
-
-_STRICTER = ("denied", "pending", "granted", "expired")

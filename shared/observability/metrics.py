@@ -272,7 +272,7 @@ DEADLINES_OVERDUE = gauge(
     "deadlines_overdue",
     "Profiles that time alone may have moved into or out of a segment and that were not looked at.",
     moves="The sweeper counts them every few seconds.",
-    act="Not back to 0 within seconds: start another sweeper, or see PostgreSQL.",
+    act="Runbook deadlines-overdue.",
 )
 DEADLINE_DELAY = histogram(
     "deadline_delay_seconds",
@@ -311,7 +311,7 @@ PRIVACY_OLDEST_SECONDS = gauge(
     "privacy_oldest_request_seconds",
     "Age of the oldest privacy request that is not finished.",
     moves="The sweeper measures it every few seconds.",
-    act="Above an hour: see `problem` of the request; the law gives a month.",
+    act="Runbook privacy-request-waits.",
 )
 RETENTION_REMOVED = counter(
     "retention_removed_total",

@@ -17,7 +17,7 @@ from services.profile.domain.derive import Derived, derive_all, derive_computed
 from services.profile.domain.groups import GroupKind
 from services.profile.domain.instants import instant_in, instant_text
 from services.profile.domain.profile import computed
-from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH, Standing
+from services.profile.domain.standing import AT_ONCE, Standing
 from services.profile.domain.streams import Happening, count_in_stream
 from services.profile.domain.survivorship import CONTEXT_TIMEZONE
 from services.profile.domain.working_profile import WorkingProfile
@@ -59,9 +59,9 @@ class Change(NamedTuple):
 
 
 def epoch_of(profile: WorkingProfile, definitions: Definitions) -> int:
-    """The epoch that the profile was last looked at by."""
+    """The epoch that the profile was last looked at by, and of whose streams it has the history."""
     own = profile.standing.epoch
-    return own if own == UNKNOWN_EPOCH else max(own, definitions.floor)
+    return own if profile.standing.due == AT_ONCE else max(own, definitions.floor)
 
 
 def note_touchpoint(
@@ -213,8 +213,6 @@ def note_due(profile: WorkingProfile, look: Look) -> None:
     standing = profile.standing
     if profile.status != "active":
         standing.due = None
-    elif standing.epoch == UNKNOWN_EPOCH:
-        standing.due = AT_ONCE
     elif standing.due is None or standing.due > look.now:
         standing.due = _due_at(profile, *look)
 

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from services.profile.domain.instants import instant_in
-from shared.contracts.consents import EVERY, EVERY_CHANNEL, ConsentsAt
+from shared.contracts.consents import EVERY, SAID_AS_EVERY, STRICTER, ConsentsAt
 from shared.contracts.profile_update import Consent
 
 MAX_CONSENTS = 200
@@ -85,7 +85,7 @@ class PurposeAndChannel(NamedTuple):
 
 def consent_key(purpose: str, channel: str) -> str:
     """The key of a record; every way of saying "every channel" is one."""
-    return f"{purpose}\0{EVERY if channel in EVERY_CHANNEL else channel}"
+    return f"{purpose}\0{EVERY if channel in SAID_AS_EVERY else channel}"
 
 
 def about(key: str) -> PurposeAndChannel:
@@ -124,14 +124,12 @@ def holding(consents: Mapping[str, ConsentRecord], at: str) -> ConsentsAt:
     """What the records permit at an instant (RFC 3339 UTC with milliseconds)."""
 
     def find(purpose: str, channel: str) -> str | None:
-        record = consents.get(f"{purpose}\0{channel}")
-        if record is not None:
-            return record.status_at(at)
         if channel != EVERY:
-            return None
-        kept = (consents.get(f"{purpose}\0{name}") for name in EVERY_CHANNEL)
+            record = consents.get(f"{purpose}\0{channel}")
+            return None if record is None else record.status_at(at)
+        kept = (consents.get(f"{purpose}\0{name}") for name in SAID_AS_EVERY)
         found = {record.status_at(at) for record in kept if record is not None}
-        return next((one for one in ("denied", "pending", "granted") if one in found), None)
+        return next((one for one in STRICTER if one in found), None)
 
     return ConsentsAt(find, lambda: map(about, consents))
 

@@ -20,7 +20,7 @@ from services.profile.domain.consent import (
     later,
 )
 from services.profile.domain.instants import instant_in, instant_text
-from shared.contracts.consents import EVERY, GENERAL
+from shared.contracts.consents import EVERY, GENERAL, SAID_AS_EVERY
 
 What = Literal["granted", "denied", "confirmed", "expired"]
 
@@ -167,6 +167,7 @@ def apply_changes(
         if change is None:
             raise ValueError(f"a profile holds at most {MAX_CONSENTS} consents")
         key = change.key
+        _spell_anew(held, change.purpose)
         before = held.get(key)
         if change.at is None and before is not None and _stands(before, change, at):
             continue
@@ -249,6 +250,15 @@ def lapse(held: Consents, at: str, name: Callable[[str], str]) -> list[Entry]:
             )
         )
     return entries
+
+
+def _spell_anew(held: Consents, purpose: str) -> None:
+    """Older rows may say "every channel" in other words: one record of all of them, in place."""
+    every = consent_key(purpose, EVERY)
+    for spelling in SAID_AS_EVERY - {EVERY}:
+        old = held.pop(f"{purpose}\0{spelling}", None)
+        if old is not None:
+            held[every] = later(held[every], old) if every in held else old
 
 
 def _stands(held: ConsentRecord, change: ConsentChange, at: str) -> bool:

@@ -13,12 +13,13 @@ from services.profile.domain.definitions import Computed, Declared, Definitions,
 from services.profile.domain.fitting import misfit
 from services.profile.domain.kept import MAX_VALUES
 from services.profile.domain.observed import Heard, Spread, Told, surviving
-from services.profile.domain.standing import UNKNOWN_EPOCH
 from services.profile.domain.survivorship import REMOVED, Saying
 from services.profile.domain.tally import Tally
 from services.profile.domain.working_profile import WorkingProfile
 
 COMPUTED = "computed."
+EVER = -1
+"""An epoch before every other."""
 
 
 class Derived(NamedTuple):
@@ -30,7 +31,7 @@ class Derived(NamedTuple):
 
 
 def derive_all(
-    profile: WorkingProfile, look: Look, epoch: int, *, newer_than: int = UNKNOWN_EPOCH
+    profile: WorkingProfile, look: Look, epoch: int, *, newer_than: int = EVER
 ) -> Derived:
     """Find again every trait of which a profile of that epoch has the history, if its definition is
     newer than that; and drop the values of those that are not in force any more."""

@@ -72,9 +72,10 @@ def divide(
 ) -> tuple[Told, Told]:
     """Carry a division out, and what has to be told of it: the source first.
 
-    What each is a member of is left to the sweeper, which reads the history; `look` says what is
-    shown of how often something happened. What each is like is its own at once; households,
-    accounts and lists go with the identifiers that they hang on, and are in these messages already.
+    What each is a member of is left to the sweeper. What is counted hangs on the identifiers, so it
+    is divided exactly, and stays even where the history is thinned; `look` says what is shown of
+    it. What each is like is its own at once; households, accounts and lists go with the identifiers
+    that they hang on, and are in these messages already.
     """
     epoch = epoch_of(source, look.definitions)
     source.give(target, division.keys)
@@ -84,7 +85,7 @@ def divide(
         find_links(side)
         side.standing.computed, side.standing.traits = {}, {}
         derive_all(side, look, epoch)
-        side.look_again()
+        side.look_again(epoch)
     for one, other in division.apart:
         keep_apart((source, target), one, other)
     number = target.seq + 1

@@ -6,10 +6,9 @@ import msgspec
 
 from services.profile.domain.groups import GroupKind
 
-UNKNOWN_EPOCH = -1
-"""Decided by nobody knows what: everything has to be looked at again, the history too."""
 AT_ONCE = 0
-"""A due instant that lies before every other."""
+"""A due instant that lies before every other. Until then the epoch of the profile itself counts,
+not what all others were looked at by: a job may have passed it by."""
 
 
 class Standing(msgspec.Struct, array_like=True, gc=False):
@@ -75,7 +74,7 @@ def unite(winner: Standing, loser: Standing) -> Standing:
     """The standing of two profiles that become one, before it is decided again.
 
     Who was a member under either id is one, so nobody enters twice. Were the two decided by
-    different definitions, nobody knows what holds for both.
+    different definitions, both have the history of the older ones, and the rest is read at once.
     """
     segments = dict(winner.segments)
     for key, at in loser.segments.items():
@@ -83,7 +82,7 @@ def unite(winner: Standing, loser: Standing) -> Standing:
     same = winner.epoch == loser.epoch
     instants = [due for due in (winner.due, loser.due) if due is not None]
     return Standing(
-        epoch=winner.epoch if same else UNKNOWN_EPOCH,
+        epoch=min(winner.epoch, loser.epoch),
         segments=dict(sorted(segments.items())),
         persona=winner.persona,
         reason=winner.reason,

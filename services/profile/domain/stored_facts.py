@@ -3,12 +3,12 @@ and the name that people are searched by."""
 
 import msgspec
 
-from services.profile.domain.consent import Consents, about, consent_key, holding
+from services.profile.domain.consent import Consents, about, consent_key, holding, most_restrictive
 from services.profile.domain.groups import KINDS
 from services.profile.domain.profile import shown_traits
 from services.profile.domain.search import Names, names_in
 from services.profile.domain.working_profile import WorkingProfile
-from shared.conditions.facts import GRANTED_UNTIL
+from shared.conditions.facts import FOREVER, GRANTED_FROM, GRANTED_UNTIL, UNTIL
 from shared.contracts.consents import EVERY
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -31,7 +31,7 @@ def stored_facts(profile: WorkingProfile) -> str | None:
     encoded = _encode(
         {
             "traits": traits,
-            "consents": _consents(profile.state.consents),
+            "consents": consents_in_row(profile.state.consents),
             "segments": list(standing.segments),
             "persona": standing.persona,
             **_linked(profile),
@@ -51,18 +51,24 @@ def searched_names(profile: WorkingProfile) -> Names | None:
     return None if profile.facts_stored else names_in(profile.survivors())
 
 
-def _consents(held: Consents) -> dict[str, dict[str, str]]:
+def consents_in_row(held: Consents) -> dict[str, dict[str, str]]:
     """What holds for each purpose on each channel that is named anywhere, and on all others (`*`).
 
-    A grant that expires is `granted until` its instant: only the query knows what time it is.
+    A grant that expires is `granted until` its instant, and one that what is pending hides until
+    that expires is `granted from … until …`: only the query knows what time it is.
     """
-    names = [about(key) for key in held]
-    unexpired = holding(held, "")
+    unexpired = {
+        key: one
+        for key, one in _spelled_once(held).items()
+        if one.said == "denied" or not one.lapsed
+    }
+    names = [about(key) for key in unexpired]
+    permitted = holding(unexpired, "")
     channels = sorted({channel for _, channel in names} | {EVERY})
     found: dict[str, dict[str, str]] = {}
     for purpose in sorted({purpose for purpose, _ in names}):
         by_channel = {
-            channel: _with_end(held, purpose, channel, unexpired.get((purpose, channel)))
+            channel: _with_ends(unexpired, purpose, channel, permitted.get((purpose, channel)))
             for channel in channels
         }
         rest = by_channel[EVERY]
@@ -74,12 +80,28 @@ def _consents(held: Consents) -> dict[str, dict[str, str]]:
     return found
 
 
-def _with_end(held: Consents, purpose: str, channel: str, status: str | None) -> str | None:
-    if status != "granted":
+def _spelled_once(held: Consents) -> Consents:
+    """Older rows say "every channel" in other words too; the strictest of them counts."""
+    found: Consents = {}
+    for key, record in held.items():
+        found = most_restrictive(found, {consent_key(*about(key)): record})
+    return found
+
+
+def _with_ends(held: Consents, purpose: str, channel: str, status: str | None) -> str | None:
+    if status not in ("granted", "pending"):
         return status
-    covering = (held.get(consent_key(purpose, name)) for name in (channel, EVERY))
-    ends = [one.expires_at for one in covering if one is not None and one.said == "granted"]
-    return status if None in ends else GRANTED_UNTIL + max(end for end in ends if end is not None)
+    names = dict.fromkeys((channel, EVERY))
+    covering = [one for name in names if (one := held.get(consent_key(purpose, name))) is not None]
+    waiting = [one.expires_at for one in covering if one.status == "pending"]
+    granted = [one.expires_at for one in covering if one.status == "granted"]
+    if None in waiting or not granted:
+        return status
+    end = FOREVER if None in granted else max(one for one in granted if one is not None)
+    begin = max((one for one in waiting if one is not None), default=None)
+    if begin is not None:
+        return f"{GRANTED_FROM}{begin}{UNTIL}{end}"
+    return status if end == FOREVER else GRANTED_UNTIL + end
 
 
 def _linked(profile: WorkingProfile) -> dict[str, object]:

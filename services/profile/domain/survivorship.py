@@ -123,7 +123,8 @@ def usable_values(traits: Mapping[str, Any]) -> dict[str, bytes]:
 def observe(heard: Observations, said: Saying) -> bool:
     """Add what a touchpoint said, in place; False if its source has outdone all of it already.
 
-    Values that it outdoes are forgotten. Above MAX_TRAITS only the first names are kept.
+    Values that it outdoes are forgotten. Above MAX_TRAITS only what was rectified and the
+    first names are kept.
     """
     values = dict(sorted(said.values.items()))
     for old in heard:
@@ -271,8 +272,11 @@ def _winning_rule(best: Candidate, next_best: Candidate | None) -> Rule:
 
 
 def _keep_the_first(heard: Observations) -> None:
-    """Keep the first MAX_TRAITS names: which ones these are does not depend on what came first."""
-    kept = set(sorted({name for said in heard for name in said.values})[:MAX_TRAITS])
+    """Keep what was rectified and of the others the first names, MAX_TRAITS in all: which ones
+    these are does not depend on what came first."""
+    rectified = {name for said in heard if said.source == RECTIFICATION for name in said.values}
+    others = sorted({name for said in heard for name in said.values} - rectified)
+    kept = set((sorted(rectified) + others)[:MAX_TRAITS])
     for said in heard:
         for name in said.values.keys() - kept:
             del said.values[name]

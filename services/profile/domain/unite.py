@@ -66,6 +66,8 @@ def unite(
     the one that stays is a member of now."""
     moved = tuple(sorted(loser.state.held))
     before = dict(winner.state.consents), dict(loser.state.consents)
+    for side in (winner, loser):
+        side.standing.epoch = epoch_of(side, look.definitions)
     winner.absorb(loser)
     derive_all(winner, look, epoch_of(winner, look.definitions))
     changes, _ = regroup(winner, look.definitions)

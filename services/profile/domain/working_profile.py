@@ -26,7 +26,7 @@ from services.profile.domain.profile import (
     overlaid,
     sums,
 )
-from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH, Standing, linked_to, unite
+from services.profile.domain.standing import AT_ONCE, Standing, linked_to, unite
 from services.profile.domain.survivorship import Saying, TraitPolicy
 
 
@@ -143,9 +143,10 @@ class WorkingProfile:
         self.facts_stored = False
         self.time_may_tell = True
 
-    def look_again(self) -> None:
-        """Let the sweeper decide its memberships anew, with the history: at once."""
-        self.standing.epoch, self.standing.due = UNKNOWN_EPOCH, AT_ONCE
+    def look_again(self, epoch: int) -> None:
+        """Let the sweeper decide its memberships anew, at once. What the definitions up to `epoch`
+        count is complete; only the history of newer ones has to be read."""
+        self.standing.epoch, self.standing.due = epoch, AT_ONCE
 
     def forget_standing(self) -> None:
         """The standing changed: show it anew."""

@@ -69,12 +69,18 @@ _NEWS = text("INSERT INTO group_news (group_id) SELECT unnest(CAST(:ids AS uuid[
 Pairs = list[tuple[str, str]]
 
 
-async def write(tx: AsyncConnection, profiles: Sequence[WorkingProfile]) -> None:
-    """Note what profiles that are locked, or new, joined and left."""
+async def write(
+    tx: AsyncConnection, profiles: Sequence[WorkingProfile], calls: Sequence[GroupCall] = ()
+) -> None:
+    """Note what profiles that are locked, or new, joined and left.
+
+    `calls` is what the same transaction will `hear`: all rows of groups are made at once, in order,
+    for who makes some first and others later can wait for somebody who does so the other way round.
+    """
     moved = [one for one in profiles if linked_to(one.state.standing) != one.links_before]
     if not moved:
         return
-    created: set[Group] = set()
+    created: set[Group] = {call.group for call in calls}
     news: set[str] = set()
     joined: Pairs = []
     left: Pairs = []

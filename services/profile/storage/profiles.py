@@ -100,7 +100,6 @@ _READ = text(
       FROM profile WHERE id = CAST(:id AS uuid)
     """
 )
-_READ_LOCKED = text(f"{_READ.text} FOR UPDATE")
 _READ_BY_IDENTIFIER = text(
     """
     SELECT profile.id, profile.status, merged_into, seq, n_merges, state
@@ -110,12 +109,9 @@ _READ_BY_IDENTIFIER = text(
 )
 
 
-async def read(
-    tx: AsyncConnection, profile_id: str, *, for_update: bool = False
-) -> StoredProfile | None:
+async def read(tx: AsyncConnection, profile_id: str) -> StoredProfile | None:
     """One profile by its own id, merged or not; None if there is none."""
-    statement = _READ_LOCKED if for_update else _READ
-    row = (await tx.execute(statement, {"id": profile_id})).one_or_none()
+    row = (await tx.execute(_READ, {"id": profile_id})).one_or_none()
     return None if row is None else stored_profile(row)
 
 

@@ -254,7 +254,7 @@ async def _write(tx: AsyncConnection, absorbed: Absorbed, ids: _Ids) -> None:
     await identifiers.move(tx, {ids.of(key): to for key, to in absorbed.moved.items()})
     await identifiers.share(tx, [ids.of(key) for key in absorbed.shared])
     await merges.insert(tx, absorbed.merges)
-    await groups.write(tx, absorbed.changed)
+    await groups.write(tx, absorbed.changed, absorbed.calls)
     await groups.hear(tx, absorbed.calls)
     await touchpoints.anchor(
         tx,

@@ -22,23 +22,21 @@ from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.profile import StoredProfile
 from services.profile.domain.telling import tell, tell_memberships
 from services.profile.domain.working_profile import WorkingProfile
-from services.profile.storage import consent_history, deadlines, profiles
+from services.profile.storage import consent_history
 from services.profile.storage.consent_history import NewLine, Proof
+from services.profile.use_cases import look_again
+from services.profile.use_cases.carry_out import lock_active
 from services.profile.use_cases.naming import change_id, consent_entry_id
-from services.profile.use_cases.read_profile import absent
 from shared.contracts.consents import EVERY, GENERAL
 from shared.contracts.times import rfc3339
 from shared.contracts.topics import Topics
 from shared.errors import (
     Conflict,
-    Infrastructure,
     PreconditionFailed,
     Problem,
     Unprocessable,
 )
 from shared.kafka.messages import OutboxBuffer
-
-TRIES = 3
 
 
 class Confirm(NamedTuple):
@@ -72,7 +70,7 @@ async def change_consents(
     when there is nothing to confirm, and Unprocessable when a purpose refuses a grant or the
     profile would hold too many consents.
     """
-    profile = WorkingProfile(await lock_active(tx, profile_id), rules.traits)
+    profile = WorkingProfile((await lock_active(tx, [profile_id]))[profile_id], rules.traits)
     if expected_version is not None and expected_version != profile.seq:
         raise PreconditionFailed(f"the profile is at version {profile.seq} by now")
     stamp = rfc3339(at)
@@ -97,8 +95,7 @@ async def change_consents(
     note_due(profile, look)
     for id_, message in told:
         messages.add(topics.profile_updates, id_.encode(), message)
-    await profiles.write(tx, [profile])
-    await deadlines.write(tx, [profile])
+    await look_again.write(tx, [profile])
     kept = proof or Proof("api", actor=actor)
     await consent_history.append(tx, [NewLine(one, profile.id, None, kept) for one in entries])
     return profile.stored()
@@ -137,20 +134,3 @@ def _apply(
     except ValueError as error:
         rule = Problem("consents", "too_many", str(error))
         raise Unprocessable(f"at most {MAX_CONSENTS} consents", [rule]) from None
-
-
-async def lock_active(tx: AsyncConnection, profile_id: str) -> StoredProfile:
-    """Lock the active profile that an id stands for. Raises NotFound, or Gone when it was erased.
-
-    Should it be merged just now, nobody else waits for its old row.
-    """
-    asked = profile_id
-    for _ in range(TRIES):
-        now = await profiles.current(tx, [asked])
-        if not now:
-            raise await absent(tx, profile_id)
-        asked = next(iter(now.values()))
-        stored = await profiles.read(tx, asked, for_update=True)
-        if stored is not None and stored.status == "active":
-            return stored
-    raise Infrastructure("postgres", f"profile {profile_id} keeps being merged")

@@ -5,7 +5,7 @@ goes with that identifier when people are merged or divided. A list is a segment
 it enters, whoever is taken off leaves, and everything that refers to it is decided again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -33,7 +33,7 @@ from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.postgres import audit, outbox
 
 MAX_LISTS = 200
-"""Lists that one profile may be on."""
+"""Lists in force that one profile may be on."""
 TRIES = 3
 
 Reason = Literal["unknown", "shared", "blocked", "links_people", "too_many_lists"]
@@ -97,7 +97,7 @@ async def change_list(
         profile = people[profile_id]
         if asked[place].action == "remove":
             _take_off(profile, key)
-        elif not _put_on(profile, key, anchor, rules):
+        elif not _put_on(profile, key, anchor, rules, look.definitions.lists):
             unresolved[place] = "too_many_lists"
         touched.add(profile_id)
     changed = [one for id_, one in sorted(people.items()) if id_ in touched]
@@ -177,12 +177,14 @@ async def _lock(
     return found, {id_: locked[id_] for id_, _ in found.values()}
 
 
-def _put_on(profile: WorkingProfile, key: str, anchor: str | None, rules: Rules) -> bool:
-    """Hang it on the identifier; False when the profile is on too many lists."""
+def _put_on(
+    profile: WorkingProfile, key: str, anchor: str | None, rules: Rules, in_force: Collection[str]
+) -> bool:
+    """Hang it on the identifier; False when the profile is on too many lists in force."""
     on = {one for links in all_links(profile) for one in links.lists}
     if key in on:
         return True
-    if len(on) >= MAX_LISTS:
+    if len(on & set(in_force)) >= MAX_LISTS:
         return False
     if anchor is None or not profile.holds(anchor):
         anchor = profile.strongest_key(rules.identity)

@@ -12,7 +12,8 @@ from services.profile.domain.consent_change import ConsentChange
 from services.profile.domain.profile import StoredProfile
 from services.profile.storage import listing
 from services.profile.storage.consent_history import Proof
-from services.profile.use_cases.change_consents import Confirm, change_consents, lock_active
+from services.profile.use_cases.carry_out import lock_active
+from services.profile.use_cases.change_consents import Confirm, change_consents
 from services.profile.use_cases.live_definitions import LiveDefinitions
 from services.profile.use_cases.read_profile import expire_consents
 from shared.contracts.topics import Topics
@@ -45,7 +46,7 @@ async def record_consents(
     messages = OutboxBuffer(counts)
     async with transaction(engine) as tx:
         look = await live.look(tx)
-        before = await lock_active(tx, str(profile_id))
+        before = (await lock_active(tx, [str(profile_id)]))[str(profile_id)]
         may_replace(before.seq)
         was = msgspec.to_builtins(consent_list(before.state.consents))
         after = await change_consents(

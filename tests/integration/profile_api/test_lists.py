@@ -109,6 +109,21 @@ async def test_members_come_and_go_as_of_any_segment(
     assert archived.status_code == 409
 
 
+async def test_a_list_that_is_archived_takes_up_no_room(
+    admin: httpx.AsyncClient, people: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.profile.use_cases.change_list.MAX_LISTS", 1)
+    await people.absorb(touchpoint(460, ("email", "room@x.y")))
+    one = named(("email", "room@x.y"))
+    for key in ("over", "next"):
+        await have(admin, key)
+    assert (await change(admin, "over", add=one))["added"] == 1
+    refused = await change(admin, "next", add=one)
+    assert refused["unresolved"] == [{"path": "add[0]", "reason": "too_many_lists"}]
+    assert (await admin.post("/v1/segments/over:archive")).status_code == 200
+    assert (await change(admin, "next", add=one))["added"] == 1
+
+
 async def test_a_list_stays_with_the_identifier_it_was_put_on(
     admin: httpx.AsyncClient, people: Worker
 ) -> None:

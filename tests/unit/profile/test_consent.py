@@ -22,6 +22,7 @@ from services.profile.domain.consent_change import (
 )
 from services.profile.domain.consent_rules import ConsentRules, Purpose, Refused, folded
 from services.profile.domain.period import Period, parse_period, written
+from shared.contracts.consents import consents_at
 
 KEY = consent_key("news", "email")
 
@@ -56,6 +57,21 @@ def test_a_word_said_now_is_later_than_all_that_is_held() -> None:
     say(held, "granted", 9)
     apply_changes(held, [ConsentChange("news", "email", "denied")], at(8), str)
     assert (held[KEY].status, held[KEY].at) == ("denied", "2026-11-09T00:00:00.001Z")
+
+
+@pytest.mark.parametrize("spelling", ["all", "any"])
+def test_what_was_stored_as_every_channel_in_other_words_can_be_granted_again(
+    spelling: str,
+) -> None:
+    held: Consents = {f"news\0{spelling}": ConsentRecord("denied", at(3))}
+    late = ConsentChange("news", "*", "granted", at=at(2))
+    apply_changes(held, [late], at(4), str)
+    assert holding(held, at(4))["news", "email"] == "denied"
+    held[f"news\0{spelling}"] = ConsentRecord("denied", at(3))  # both, as both were written
+    apply_changes(held, [ConsentChange("news", spelling, "granted")], at(5), str)
+    assert list(held) == ["news\0*"]
+    assert held["news\0*"].refused_at == at(3)
+    assert consents_at(consent_list(held, at(5)), at(5))["news", "email"] == "granted"
 
 
 def test_a_grant_ends_at_its_instant_and_is_told_once() -> None:

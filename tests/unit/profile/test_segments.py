@@ -1,15 +1,23 @@
 """Memberships in the fold: who enters and leaves, when, and how it is told."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from services.profile.domain.assess import epoch_of, look_at_all
 from services.profile.domain.compile_definitions import CircleError, compile_definitions
 from services.profile.domain.definitions import InForce, Look
+from services.profile.domain.history import forget, lacking
+from services.profile.domain.identity import IdentityRules
 from services.profile.domain.instants import instant_in
 from services.profile.domain.replay import differences
 from services.profile.domain.segment import Persona, Segment, parse_persona, parse_segment
-from services.profile.domain.standing import AT_ONCE, UNKNOWN_EPOCH
+from services.profile.domain.standing import AT_ONCE
+from services.profile.domain.survivorship import TraitPolicy
+from services.profile.domain.unite import unite
+from services.profile.domain.working_profile import WorkingProfile
 from shared.conditions.parse import parse_condition
 from shared.errors import Unprocessable
 from tests.unit.profile.world import World, order, touchpoint
@@ -28,13 +36,19 @@ def persona(key: str, order_: int, condition: dict[str, Any]) -> Persona:
     return Persona(key, key, order_, parse_condition(condition, allow_event_leaves=True))
 
 
-def look(*definitions: Segment | Persona, epoch: int = 1, now: int = NOW, since: int = 1) -> Look:
+def look(
+    *definitions: Segment | Persona,
+    epoch: int = 1,
+    now: int = NOW,
+    since: int = 1,
+    streams_since: Mapping[str, int] | None = None,
+) -> Look:
     compiled = compile_definitions(
         epoch=epoch,
         floor=0,
         in_force=[InForce(one, since) for one in definitions],
         personas_since=since,
-        streams_since={},
+        streams_since=streams_since or {},
     )
     return Look(compiled, now)
 
@@ -135,10 +149,41 @@ def test_both_sides_of_an_undone_merge_are_looked_at_again_with_what_each_did() 
     for profile_id, key in ((division.source, USER), (division.target, MAIL)):
         state = world.profile(profile_id).state
         assert state.standing is not None
-        assert (state.standing.epoch, state.standing.due) == (UNKNOWN_EPOCH, AT_ONCE)
+        assert (state.standing.epoch, state.standing.due) == (1, AT_ONCE)
         (events,) = [held.events for held in state.held.values() if held.events]
         assert [tally.count for tally in events.values()] == [1]
         assert world.owner(*key) == profile_id
+
+
+def test_what_was_counted_is_divided_even_where_the_history_is_gone() -> None:
+    world = World(look=look(segment("twice", TWICE)))
+    world.take(order(1, USER), order(2, USER), order(3, MAIL), touchpoint(4, USER, MAIL))
+    division = world.undo(world.merges[0])
+    definitions = world.look.definitions
+    for profile_id, is_member in ((division.source, True), (division.target, False)):
+        side = WorkingProfile(world.profile(profile_id), TraitPolicy())
+        lacks = lacking(definitions, epoch_of(side, definitions))
+        assert not any(lacks)
+        forget(side, lacks, definitions)
+        look_at_all(side, world.look, at="2026-11-22T10:00:00.000Z")
+        assert ("twice" in side.standing.segments) is is_member
+
+
+def test_those_of_different_definitions_lack_only_what_is_newer_than_both() -> None:
+    old = segment("once", {"event": "Order Completed"})
+    world = World(look=look(old))
+    world.take(order(1, USER), order(2, MAIL))
+    known = dict.fromkeys(world.look.definitions.streams, 1)
+    newer = segment("visited", {"event": "Page Viewed"})
+    world.look = look(old, newer, epoch=3, streams_since=known)
+    definitions = world.look.definitions
+    one, other = (WorkingProfile(stored, TraitPolicy()) for stored in world.active())
+    one.standing.epoch, other.standing.epoch = 3, 1
+    unite(one, other, merge_id="m", cause=b"{}", at="x", rules=IdentityRules(), look=world.look)
+    raised = replace(definitions, floor=3)
+    for now in (definitions, raised):  # the job that raised the floor may have passed it by
+        lacks = lacking(now, epoch_of(one, now))
+        assert [stream.leaf.event for stream in lacks.streams] == ["Page Viewed"]
 
 
 def test_what_segments_count_is_no_matter_of_identity() -> None:

@@ -4,7 +4,15 @@ import pytest
 
 from services.profile.domain.absorb import Rules
 from services.profile.domain.profile import golden, trait_provenance
-from services.profile.domain.survivorship import MAX_TRAITS, TraitPolicy
+from services.profile.domain.survivorship import (
+    MAX_TRAITS,
+    RECTIFICATION,
+    Observations,
+    Saying,
+    TraitPolicy,
+    corrected,
+    observe,
+)
 from tests.unit.profile.world import World, touchpoint
 
 USER = ("user_id", "u")
@@ -84,6 +92,17 @@ def test_the_first_traits_by_name_are_kept_in_whatever_order_they_come() -> None
     back.take(*(touchpoint(n, USER, traits={name: 1}) for n, name in reversed(numbered)))
     assert list(shown(forth)) == list(shown(back)) == names[:MAX_TRAITS]
     assert forth.updates()[-1]["profile"]["traits"] == back.updates()[-1]["profile"]["traits"]
+
+
+def test_a_correction_finds_room_where_there_are_too_many_traits() -> None:
+    names = [f"t{n:04d}" for n in range(MAX_TRAITS)]
+    heard: Observations = []
+    observe(heard, Saying("shop", "2026-01-01", "a", False, dict.fromkeys(names, b"1")))
+    observe(heard, Saying(RECTIFICATION, "2026-01-02", "b", True, {"zip": b"2"}))
+    observe(heard, Saying("shop", "2026-01-03", "c", False, {"t00000": b"3"}))
+    kept = {name for said in heard for name in said.values}
+    assert kept == {"zip", "t00000", *names[: MAX_TRAITS - 2]}
+    assert corrected([heard])["zip"].value == b"2"
 
 
 def test_the_zone_of_the_device_stands_in_for_a_missing_trait() -> None:
