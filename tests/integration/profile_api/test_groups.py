@@ -233,3 +233,33 @@ async def test_a_pass_takes_page_after_page_and_goes_again_for_what_came_meanwhi
     for one in [*crowd, late]:
         groups = last[(await person(admin, one))["id"]]["groups"]
         assert groups["account"]["size"] == 8
+
+
+async def test_what_is_shown_of_groups_and_members_is_on_record(
+    admin: httpx.AsyncClient, viewer: httpx.AsyncClient, linked: Worker
+) -> None:
+    async def newest(key: str) -> tuple[int, list[str]]:
+        log = (await ok(admin, "/v1/audit", kind="reveal", key=key, limit=200))["items"]
+        return len(log), log[0]["after"]["fields"] if log else []
+
+    eve = await person(admin, EVE)
+    acme = eve["accounts"][0]
+    urls = {
+        f"/v1/accounts/{acme}": acme,
+        "/v1/accounts/by/group_id/acme": acme,
+        f"/v1/accounts/{acme}/members": eve["id"],
+        f"/v1/profiles/{eve['id']}/groups": eve["id"],
+    }
+    for url, key in urls.items():
+        count, _ = await newest(key)
+        await ok(viewer, url)
+        await ok(admin, url, masked="true")
+        assert (await newest(key))[0] == count, url
+        await ok(admin, url)
+        assert (await newest(key))[0] == count + 1, url
+    assert (await newest(acme))[1] == ["identifiers.group_id", "traits.owner", "traits.plan"]
+    assert "groups.traits.owner" in (await newest(eve["id"]))[1]
+    count, _ = await newest(eve["id"])
+    url = f"/v1/accounts/{acme}/members/{eve['id']}"
+    assert (await admin.put(url)).status_code == 200
+    assert (await newest(eve["id"]))[0] == count + 1
