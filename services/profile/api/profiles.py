@@ -22,6 +22,7 @@ from services.profile.domain.standing import Standing
 from services.profile.storage import listing, profiles
 from services.profile.use_cases.read_profile import (
     expire_consents,
+    read_as_told,
     read_profile,
     read_profile_by_identifier,
 )
@@ -108,11 +109,14 @@ async def get_profile(
 ) -> Response:
     """One person. An id that was merged away answers with the profile it belongs to now.
 
-    304 when the version is the one the caller has, but not through an id that was merged away.
+    304 when the version is the one the caller has, but not through an id that was merged away,
+    nor when a consent has expired and no version says so yet.
     """
     async with sees.reading(engine) as tx:
-        stored = await read_profile(tx, str(profile_id))
-        if stored.id == str(profile_id) and is_known(if_none_match, stored.seq):
+        stored = await read_as_told(tx, str(profile_id))
+        is_as_told = not await expire_consents(tx, [stored])
+        is_asked = stored.id == str(profile_id)
+        if is_as_told and is_asked and is_known(if_none_match, stored.seq):
             return Response(status_code=304, headers={"ETag": etag(stored.seq)})
         return await _shown(tx, stored, state.rules, sees, fields, include)
 

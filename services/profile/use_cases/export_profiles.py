@@ -14,6 +14,7 @@ from services.profile.domain.segment import read_profile_condition
 from services.profile.storage import exports, population
 from services.profile.storage.exports import NIL, Export
 from services.profile.use_cases.live_definitions import LiveDefinitions
+from services.profile.use_cases.read_profile import expire_consents
 from shared import clock
 from shared.conditions.leaves import references
 from shared.conditions.tree import Condition
@@ -103,6 +104,7 @@ async def pieces(
         for start in range(0, len(ids), PIECE):
             async with transaction(engine) as tx:
                 people = await exports.people(tx, ids[start : start + PIECE])
+                await expire_consents(tx, people)
             yield people
         position = ids[-1]
 
