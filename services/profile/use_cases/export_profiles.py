@@ -49,15 +49,30 @@ async def request_export(
     Raises Unprocessable for a condition that breaks rules, names an unknown segment or asks for
     events that nobody counts, TooMany when a lot is waiting already.
     """
-    await _check(tx, _read(condition), live)
+    asked = _read(condition)
+    await _check(tx, asked, live)
     if await exports.count_open(tx) >= MOST_OPEN:
         raise TooMany(f"{MOST_OPEN} exports are waiting already", 60)
     made = await exports.insert(
         tx, str(time_ordered_id()), condition=condition, fields=fields, format_=format_, who=who
     )
-    after = {"condition": condition, "fields": list(fields), "format": format_}
+    after = {"condition": _names_in(asked), "fields": list(fields), "format": format_}
     await audit.append(tx, who=who, kind=KIND, key=made.id, action="create", after=after)
     return made
+
+
+def _names_in(condition: Condition) -> dict[str, Any]:
+    """What a condition asks about, for the audit log: never the values it compares with, which may
+    be a person's."""
+    found = references(condition)
+    asked = {
+        "attributes": found.attributes,
+        "segments": found.segments,
+        "personas": found.personas,
+        "consents": [":".join(one) for one in found.consents],
+        "events": sorted({one.event for one in found.event_leaves}),
+    }
+    return {name: list(one) for name, one in asked.items() if one}
 
 
 async def find_export(tx: AsyncConnection, id_: str) -> Export:
