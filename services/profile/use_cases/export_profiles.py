@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.profile.domain.definitions import not_in_force
 from services.profile.domain.profile import StoredProfile
 from services.profile.domain.segment import read_profile_condition
 from services.profile.storage import exports, population
@@ -184,10 +185,10 @@ def _read(document: Any) -> Condition:
 
 async def _check(tx: AsyncConnection, condition: Condition, live: LiveDefinitions) -> None:
     look = await live.look(tx)
-    unknown = sorted(set(references(condition).segments) - look.definitions.keys)
-    if unknown:
-        message = f"no segment {unknown[0][:100]} is in force"
-        raise Unprocessable(message, [Problem("condition", "unknown_segment", message)])
+    named = references(condition)
+    missing = not_in_force(named.segments, named.personas, look.definitions)
+    if missing is not None:
+        raise Unprocessable(missing.says, [Problem("condition", missing.rule, missing.says)])
     if not population.is_countable(condition, look.definitions):
         message = (
             "it asks for events that nobody counts yet: publish a segment with this condition, "

@@ -162,6 +162,7 @@ async def test_exports_are_listed_newest_first(admin: httpx.AsyncClient, worker:
         ({"condition": {"attr": "event.x", "op": "eq", "value": 1}}, "profile_only"),
         ({"condition": {"event": "Never Counted"}}, "not_counted"),
         ({"segment": "nobody"}, "unknown_segment"),
+        ({"condition": {"persona": "nobody"}}, "unknown_persona"),
         ({"segment": "a", "condition": RED}, "one_of"),
         ({"format": "csv"}, "required"),
         ({"format": "xml"}, "literal_error"),
