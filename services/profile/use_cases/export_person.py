@@ -13,13 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Rules
 from services.profile.domain.consent import consent_list
+from services.profile.domain.groups import shown_group_traits
 from services.profile.domain.profile import (
     IdentifierKey,
     StoredProfile,
     golden,
     identifier_of,
-    trait_provenance,
 )
+from services.profile.domain.provenance import explained_traits
 from services.profile.storage import consent_history, groups, identifiers, person_lists, touchpoints
 from services.profile.storage.privacy_requests import Request
 from services.profile.use_cases.peers import Page, Peers
@@ -80,14 +81,15 @@ async def _profile(
             "created_at": seen.created_at,
             "last_seen_at": seen.last_seen_at,
             "timezone": seen.timezone,
-            "computed": seen.computed._asdict(),
+            "computed": seen.computed._asdict()
+            | {name: msgspec.Raw(value) for name, value in seen.standing.computed.items()},
             "segments": list(seen.standing.segments),
             "persona": seen.standing.persona,
         },
         "identifiers": [one._asdict() for one in seen.identifiers],
         "traits": {
             name: _provenance(one)
-            for name, one in trait_provenance(stored.state, rules.traits).items()
+            for name, one in explained_traits(stored.state, rules.traits, rules.registry).items()
         },
         "consents": consent_list(stored.state.consents),
         "consent_history": [
@@ -97,7 +99,13 @@ async def _profile(
             )
         ],
         "groups": [
-            {"id": one.id, "kind": one.kind, "type": one.type, "value": one.value}
+            {
+                "id": one.id,
+                "kind": one.kind,
+                "type": one.type,
+                "value": one.value,
+                "traits": shown_group_traits(one.traits),
+            }
             for one in await groups.of_profile(tx, stored.id)
         ],
         "lists": sorted(
@@ -117,7 +125,6 @@ async def _profile(
         ],
         "link_suggestions": suggestions,
         "kept_apart": apart,
-        "suppressed": False,
     }
     body = _encode(fields)[:-1] + b',"touchpoints":['
     counts = {"identifiers": len(seen.identifiers), "merges": len(merges)}
