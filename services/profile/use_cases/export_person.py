@@ -22,6 +22,7 @@ from services.profile.domain.profile import (
 )
 from services.profile.domain.provenance import explained_traits
 from services.profile.storage import consent_history, groups, identifiers, person_lists, touchpoints
+from services.profile.storage.groups import StoredGroup
 from services.profile.storage.privacy_requests import Request
 from services.profile.use_cases.peers import Page, Peers
 from services.profile.use_cases.read_profile import read_merges, read_profile
@@ -98,16 +99,7 @@ async def _profile(
                 tx, stored.id, list(stored.state.held), limit=MAX_LINES
             )
         ],
-        "groups": [
-            {
-                "id": one.id,
-                "kind": one.kind,
-                "type": one.type,
-                "value": one.value,
-                "traits": shown_group_traits(one.traits),
-            }
-            for one in await groups.of_profile(tx, stored.id)
-        ],
+        "groups": [_group(one) for one in await groups.of_profile(tx, stored.id)],
         "lists": sorted(
             {name for held in stored.state.held.values() if held.links for name in held.links.lists}
         ),
@@ -129,6 +121,11 @@ async def _profile(
     body = _encode(fields)[:-1] + b',"touchpoints":['
     counts = {"identifiers": len(seen.identifiers), "merges": len(merges)}
     return Step(body, counts, "timeline")
+
+
+def _group(one: StoredGroup) -> dict[str, Any]:
+    named = {"id": one.id, "kind": one.kind, "type": one.type, "value": one.value}
+    return named | {"traits": shown_group_traits(one.traits)}
 
 
 def _provenance(one: Any) -> dict[str, Any]:
