@@ -175,12 +175,22 @@ def _add_reading(router: APIRouter, kind: GroupKind, path: str) -> None:
 def _add_writing(router: APIRouter, kind: GroupKind, path: str) -> None:
     @router.post(path, response_model=GroupView, name=f"put_{kind}")
     async def put_group(
-        body: GroupBody, engine: Engine, state: State, principal: Corrector
+        body: GroupBody,
+        engine: Engine,
+        state: State,
+        principal: Corrector,
+        if_match: IfMatch = None,
     ) -> Response:
-        """Have a group of this identifier, with these traits."""
+        """Have a group of this identifier, with these traits; If-Match names its version."""
         group = _named(kind, body.type, body.value, state.rules)
         async with transaction(engine) as tx:
-            stored = await say_of_group(tx, group, body.traits, who=principal.who)
+            stored = await say_of_group(
+                tx,
+                group,
+                body.traits,
+                who=principal.who,
+                may_replace=partial(check_if_match, if_match),
+            )
             return await _answer(tx, stored, plain_sight(principal, state.rules.registry))
 
 

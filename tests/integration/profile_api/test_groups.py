@@ -6,9 +6,14 @@ import httpx
 import pytest
 
 from services.profile.api.groups import GroupView
+from services.profile.api.profiles import members_json
+from services.profile.api.sight import Sight
 from services.profile.domain.groups import group_id
 from services.profile.use_cases.take_to_members import TakeToMembers
+from shared.access import Role
 from shared.contracts.topics import Topics
+from shared.http.auth import Principal
+from shared.postgres.transaction import transaction
 from tests.integration.profile.definer import Definer
 from tests.integration.profile.worker import Worker
 from tests.integration.profile_api.test_profiles import assert_shape, ok
@@ -263,3 +268,26 @@ async def test_what_is_shown_of_groups_and_members_is_on_record(
     url = f"/v1/accounts/{acme}/members/{eve['id']}"
     assert (await admin.put(url)).status_code == 200
     assert (await newest(eve["id"]))[0] == count + 1
+
+
+async def test_a_group_is_edited_by_whoever_has_its_version(admin: httpx.AsyncClient) -> None:
+    async def put(plan: str, if_match: str | None = None) -> httpx.Response:
+        body = {"type": "group_id", "value": "edited", "traits": {"plan": plan}}
+        headers = {} if if_match is None else {"If-Match": if_match}
+        return await admin.post("/v1/accounts", json=body, headers=headers)
+
+    assert (await put("none", "*")).status_code == 412
+    first = (await put("gold")).headers["etag"]
+    second = (await put("tin", first)).headers["etag"]
+    assert second != first
+    assert (await put("zinc", first)).status_code == 412
+    assert (await put("zinc", second)).json()["traits"] == {"plan": "zinc"}
+
+
+async def test_a_member_who_is_gone_is_left_out_of_the_page(linked: Worker) -> None:
+    rules, nobody = linked.rules, "00000000-0000-7000-8000-000000000000"
+    ((id_,),) = await linked.rows("SELECT profile_id::text FROM identifier WHERE value = 'eve@x.y'")
+    sight = Sight(Principal("t", "t", frozenset({Role.VIEWER})), rules.registry, False, None)
+    async with transaction(linked.engine) as tx:
+        shown = await members_json(tx, [nobody, id_], rules, sight)
+    assert [one["id"] for one in shown] == [id_]
