@@ -69,3 +69,19 @@ def test_the_end_of_a_dead_letter_topic_is_spelled_once() -> None:
         and node.value.endswith(".dlq")
     ]
     assert [one.partition(":")[0] for one in spelled] == ["shared/contracts/topics.py"], spelled
+
+
+def test_what_is_shown_in_clear_of_a_profile_is_decided_where_it_is_recorded() -> None:
+    allowed = {
+        "services/profile/api/sight.py",
+        "services/profile/api/audience_events.py",  # a condition, of nobody's profile
+    }
+    elsewhere = {
+        path
+        for path, tree, _ in modules()
+        if path.startswith("services/profile/")
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.alias) and node.name == "may_see")
+        or (isinstance(node, ast.Attribute) and node.attr == "may_see")
+    }
+    assert elsewhere <= allowed

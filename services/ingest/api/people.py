@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.ingest.storage.people import Kept
 from services.ingest.use_cases.forget_people import erase_failed, find_failed
-from shared.access import Permission
+from shared.access import Permission, Role
 from shared.contracts.identifiers import MAX_TYPE, MAX_VALUE
 from shared.contracts.times import rfc3339
 from shared.http.auth import Principal, requires
@@ -60,9 +60,17 @@ class ErasedView(BaseModel):
 
 
 @router.post("/v1/people:find")
-async def find_person(body: PersonBody, engine: Engine, _: Service) -> FoundView:
-    """The failed events that name the person, at most 1000."""
-    return FoundView(items=[_view(one) for one in await find_failed(engine, body.values)])
+async def find_person(body: PersonBody, engine: Engine, principal: Service) -> FoundView:
+    """The failed events that name the person, at most 1000. They are shown as they were received:
+    to anyone but a service of Concert's own that is an entry of the audit log."""
+    found = await find_failed(engine, body.values)
+    if found and principal.roles != {Role.SERVICE}:
+        shown = {str(one.id): {"fields": ["received"], "reason": None} for one in found}
+        async with transaction(engine) as tx:
+            await audit.append_each(
+                tx, who=principal.who, kind="reveal", action="reveal", after=shown
+            )
+    return FoundView(items=[_view(one) for one in found])
 
 
 @router.post("/v1/people:erase")

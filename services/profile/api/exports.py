@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.profile.api.export_lines import csv_head, csv_lines, json_lines
 from services.profile.api.fields import Fields, check_fields, wants_provenance
-from services.profile.api.sight import Masked, Reason
+from services.profile.api.sight import Sees
 from services.profile.api.state import State
 from services.profile.api.views import profile_json
 from services.profile.domain.absorb import Rules
@@ -29,7 +29,6 @@ from services.profile.use_cases.export_profiles import (
 from shared.access import Permission
 from shared.errors import Problem, Unprocessable
 from shared.http.auth import Principal, requires
-from shared.http.masking import may_see
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
@@ -122,25 +121,28 @@ async def get_content(
     engine: Engine,
     state: State,
     principal: Exporter,
+    sees: Sees,
     after: Annotated[
         UUID | None, Query(description="The last id you have: go on behind it, without a head.")
     ] = None,
-    masked: Masked = False,
-    reason: Reason = None,
 ) -> Response:
     """The people, by id, as they are now; 409 while the export is not done.
 
     Who was merged away or erased since is left out. A stream that ends early is gone on with by
     `after`.
     """
-    clear = may_see(principal, asked_masked=masked)
     position = None if after is None else str(after)
     async with transaction(engine) as tx:
         found = await open_export(
-            tx, str(export_id), after=position, reason=reason, clear=clear, who=principal.who
+            tx,
+            str(export_id),
+            after=position,
+            reason=sees.reason,
+            clear=sees.clear,
+            who=principal.who,
         )
     return StreamingResponse(
-        _lines(engine, found, state.rules, position, masked=not clear),
+        _lines(engine, found, state.rules, position, masked=sees.masked),
         media_type=MEDIA[found.format],
         headers={"Content-Disposition": f'attachment; filename="{found.id}.{found.format}"'},
     )

@@ -10,12 +10,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.api.answers import json_answer
-from services.profile.api.profiles import Masked, Reader, profile_answer
+from services.profile.api.profiles import members_json, written_answer
 from services.profile.api.schemas import ProfileView
+from services.profile.api.sight import Sees, Sight, plain_sight
 from services.profile.api.state import State
-from services.profile.api.views import Json, profile_json
+from services.profile.api.views import Json
 from services.profile.domain.absorb import Rules
 from services.profile.domain.groups import Group, GroupKind, group_id, shown_group_traits
 from services.profile.domain.identity import is_blocked
@@ -30,7 +32,7 @@ from shared.contracts.times import rfc3339
 from shared.errors import NotFound, Problem, Unprocessable
 from shared.http.auth import Principal, requires
 from shared.http.etag import IfMatch, check_if_match, etag
-from shared.http.masking import mask_text, mask_trait, may_see
+from shared.http.masking import mask_text, mask_trait
 from shared.http.pagination import Page, Paged, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
@@ -83,8 +85,17 @@ def group_json(group: StoredGroup, *, masked: bool) -> Json:
     }
 
 
-def _answer(group: StoredGroup, *, masked: bool) -> Response:
-    answer = json_answer(group_json(group, masked=masked))
+def _personal(group: StoredGroup) -> list[str]:
+    """What of a group masking hides, as `identifiers.household_id` and `traits.owner`."""
+    shown = shown_group_traits(group.traits)
+    hidden = [name for name, value in shown.items() if mask_trait(name, value) != value]
+    return [f"identifiers.{group.type}", *(f"traits.{name}" for name in sorted(hidden))]
+
+
+async def _answer(tx: AsyncConnection, group: StoredGroup, sees: Sight) -> Response:
+    """The answer with one group; what is shown in clear is on record under the group's id."""
+    await sees.note(tx, {group.id: _personal(group)})
+    answer = json_answer(group_json(group, masked=sees.masked))
     answer.headers["ETag"] = etag(group.version)
     return answer
 
@@ -120,25 +131,21 @@ def _add_reading(router: APIRouter, kind: GroupKind, path: str) -> None:
         value: Value,
         engine: Engine,
         state: State,
-        principal: Reader,
-        masked: Masked = False,
+        sees: Sees,
     ) -> Response:
         """The group that an identifier names."""
         found = _named(kind, type, value, state.rules)
-        async with transaction(engine) as tx:
+        async with sees.reading(engine) as tx:
             group = await groups.read(tx, group_id(kind, found.key))
-        if group is None:
-            raise NotFound(f"no {kind} has this {type}")
-        return _answer(group, masked=not may_see(principal, asked_masked=masked))
+            if group is None:
+                raise NotFound(f"no {kind} has this {type}")
+            return await _answer(tx, group, sees)
 
     @router.get(path + "/{group_id}", response_model=GroupView, name=f"get_{kind}")
-    async def get_group(
-        group_id: UUID, engine: Engine, principal: Reader, masked: Masked = False
-    ) -> Response:
+    async def get_group(group_id: UUID, engine: Engine, sees: Sees) -> Response:
         """One group."""
-        async with transaction(engine) as tx:
-            group = await read_group(tx, kind, str(group_id))
-        return _answer(group, masked=not may_see(principal, asked_masked=masked))
+        async with sees.reading(engine) as tx:
+            return await _answer(tx, await read_group(tx, kind, str(group_id)), sees)
 
     @router.get(
         path + "/{group_id}/members", response_model=Page[ProfileView], name=f"list_{kind}_members"
@@ -147,13 +154,12 @@ def _add_reading(router: APIRouter, kind: GroupKind, path: str) -> None:
         group_id: UUID,
         engine: Engine,
         state: State,
-        principal: Reader,
+        sees: Sees,
         paging: Paged,
-        masked: Masked = False,
     ) -> Response:
         """Who belongs to it, by id."""
         after = paging.after(UUID)
-        async with transaction(engine) as tx:
+        async with sees.reading(engine) as tx:
             await read_group(tx, kind, str(group_id))
             ids = await groups.members(
                 tx,
@@ -162,22 +168,30 @@ def _add_reading(router: APIRouter, kind: GroupKind, path: str) -> None:
                 limit=paging.limit + 1,
             )
             shown, cursor = split_page(ids, paging, lambda id_: (id_,))
-            stored = [await read_profile(tx, id_) for id_ in shown]
-        hide = not may_see(principal, asked_masked=masked)
-        items = [profile_json(one, state.rules, provenance=False, masked=hide) for one in stored]
+            items = await members_json(tx, shown, state.rules, sees)
         return json_answer({"items": items, "next_cursor": cursor})
 
 
 def _add_writing(router: APIRouter, kind: GroupKind, path: str) -> None:
     @router.post(path, response_model=GroupView, name=f"put_{kind}")
     async def put_group(
-        body: GroupBody, engine: Engine, state: State, principal: Corrector
+        body: GroupBody,
+        engine: Engine,
+        state: State,
+        principal: Corrector,
+        if_match: IfMatch = None,
     ) -> Response:
-        """Have a group of this identifier, with these traits."""
+        """Have a group of this identifier, with these traits; If-Match names its version."""
         group = _named(kind, body.type, body.value, state.rules)
         async with transaction(engine) as tx:
-            stored = await say_of_group(tx, group, body.traits, who=principal.who)
-        return _answer(stored, masked=not may_see(principal, asked_masked=False))
+            stored = await say_of_group(
+                tx,
+                group,
+                body.traits,
+                who=principal.who,
+                may_replace=partial(check_if_match, if_match),
+            )
+            return await _answer(tx, stored, plain_sight(principal, state.rules.registry))
 
 
 def _add_linking(router: APIRouter, kind: GroupKind, path: str) -> None:
@@ -243,8 +257,7 @@ async def _link(
             topics=state.topics,
             counts=state.counts,
         )
-    hide = not may_see(principal, asked_masked=False)
-    return profile_answer(stored, state.rules, provenance=False, masked=hide)
+        return await written_answer(tx, stored, state, principal)
 
 
 households = group_router("household", "/v1/households")
@@ -253,13 +266,12 @@ of_profile = api_router(tags=["groups"])
 
 
 @of_profile.get("/v1/profiles/{profile_id}/groups", response_model=Page[GroupView])
-async def list_groups(
-    profile_id: UUID, engine: Engine, principal: Reader, masked: Masked = False
-) -> Response:
+async def list_groups(profile_id: UUID, engine: Engine, sees: Sees) -> Response:
     """The household and the accounts of a person; there are few, so they are on one page."""
-    async with transaction(engine) as tx:
+    async with sees.reading(engine) as tx:
         stored = await read_profile(tx, str(profile_id))
         found = await groups.of_profile(tx, stored.id)
-    hide = not may_see(principal, asked_masked=masked)
-    items = [group_json(one, masked=hide) for one in found]
+        shown = {f"groups.{field}" for one in found for field in _personal(one)}
+        await sees.note(tx, {stored.id: sorted(shown)})
+    items = [group_json(one, masked=sees.masked) for one in found]
     return json_answer({"items": items, "next_cursor": None})

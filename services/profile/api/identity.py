@@ -6,6 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.api.answers import json_answer
 from services.profile.api.identity_schemas import (
@@ -15,10 +16,11 @@ from services.profile.api.identity_schemas import (
     SplitBody,
     UndoBody,
 )
-from services.profile.api.profiles import Masked, Reader, as_stored, profile_answer
+from services.profile.api.profiles import as_stored, written_answer, written_json
 from services.profile.api.schemas import ProfileView
+from services.profile.api.sight import Sees, plain_sight
 from services.profile.api.state import ApiState, State
-from services.profile.api.views import Json, profile_json
+from services.profile.api.views import Json
 from services.profile.domain.profile import identifier_of
 from services.profile.storage import cannot_links
 from services.profile.storage.cannot_links import CannotLink
@@ -32,7 +34,7 @@ from shared.contracts.times import rfc3339
 from shared.contracts.touchpoint import Identifier
 from shared.http.auth import Principal, requires
 from shared.http.etag import IfMatch, check_if_match, etag
-from shared.http.masking import mask_identifiers, may_see
+from shared.http.masking import mask_identifiers
 from shared.http.pagination import Page, Paged, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
@@ -67,8 +69,7 @@ async def merge_profiles(
             topics=state.topics,
             counts=state.counts,
         )
-    hide = not may_see(principal, asked_masked=False)
-    return profile_answer(merged.profile, state.rules, provenance=False, masked=hide)
+        return await written_answer(tx, merged.profile, state, principal)
 
 
 @router.post("/v1/merges/{merge_id}:undo", response_model=DividedView)
@@ -93,7 +94,7 @@ async def undo(
             topics=state.topics,
             counts=state.counts,
         )
-    return _divided(divided, state, principal, dry_run=False)
+        return await _divided(tx, divided, state, principal, dry_run=False)
 
 
 @router.post("/v1/profiles/{profile_id}:split", response_model=DividedView)
@@ -122,20 +123,19 @@ async def split(
             topics=state.topics,
             counts=state.counts,
         )
-    return _divided(divided, state, principal, dry_run=body.dry_run)
+        return await _divided(tx, divided, state, principal, dry_run=body.dry_run)
 
 
 @router.get("/v1/cannot-links", response_model=Page[CannotLinkView])
 async def list_cannot_links(
     engine: Engine,
     paging: Paged,
-    principal: Reader,
+    sees: Sees,
     profile_id: Annotated[UUID | None, Query(description="Only pairs of this profile.")] = None,
-    masked: Masked = False,
 ) -> Response:
     """The pairs of identifiers that nothing may unite, oldest first."""
     after = paging.after(UUID)
-    async with transaction(engine) as tx:
+    async with sees.reading(engine) as tx:
         one = None if profile_id is None else (await read_profile(tx, str(profile_id))).id
         rows = await cannot_links.page(
             tx,
@@ -143,11 +143,10 @@ async def list_cannot_links(
             after=str(NIL if after is None else after[0]),
             limit=paging.limit + 1,
         )
-    shown, cursor = split_page(rows, paging, lambda row: (row.id,))
-    hide = not may_see(principal, asked_masked=masked)
-    return json_answer(
-        {"items": [_cannot_link(row, masked=hide) for row in shown], "next_cursor": cursor}
-    )
+        shown, cursor = split_page(rows, paging, lambda row: (row.id,))
+        await sees.note(tx, _named_in(shown))
+    items = [_cannot_link(row, masked=sees.masked) for row in shown]
+    return json_answer({"items": items, "next_cursor": cursor})
 
 
 @router.post("/v1/cannot-links", status_code=204)
@@ -183,12 +182,17 @@ async def delete_cannot_link(
         )
 
 
-def _divided(divided: Divided, state: ApiState, principal: Principal, *, dry_run: bool) -> Response:
-    hide = not may_see(principal, asked_masked=False)
-    profile, split_off = (
-        profile_json(one, state.rules, provenance=False, masked=hide)
-        for one in (divided.source, divided.target)
-    )
+async def _divided(
+    tx: AsyncConnection,
+    divided: Divided,
+    state: ApiState,
+    principal: Principal,
+    *,
+    dry_run: bool,
+) -> Response:
+    hide = plain_sight(principal, state.rules.registry).masked
+    both = [divided.source, divided.target]
+    profile, split_off = await written_json(tx, both, state, principal)
     answer = json_answer(
         {
             "profile": profile,
@@ -203,6 +207,16 @@ def _divided(divided: Divided, state: ApiState, principal: Principal, *, dry_run
     if not dry_run:
         answer.headers["ETag"] = etag(divided.source.seq)
     return answer
+
+
+def _named_in(pairs: Iterable[CannotLink]) -> dict[str, list[str]]:
+    """The identifiers that the pairs show, by the profiles they are of."""
+    named: dict[str, set[str]] = {}
+    for row in pairs:
+        for profile_id in row.profiles:
+            types = (f"identifiers.{one.type}" for one in (row.one, row.other))
+            named.setdefault(profile_id, set()).update(types)
+    return {profile_id: sorted(fields) for profile_id, fields in named.items()}
 
 
 def _cannot_link(row: CannotLink, *, masked: bool) -> Json:

@@ -9,10 +9,10 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from services.profile.api.answers import json_answer
-from services.profile.api.profiles import Masked, Reader
+from services.profile.api.profiles import Reader, members_json
 from services.profile.api.schemas import ProfileView
+from services.profile.api.sight import Sees
 from services.profile.api.state import State
-from services.profile.api.views import profile_json
 from services.profile.domain.list_rows import Action, Format, Meant, read_rows
 from services.profile.storage import groups, list_uploads, population
 from services.profile.storage.group_jobs import NIL
@@ -20,7 +20,6 @@ from services.profile.storage.list_uploads import Upload
 from services.profile.use_cases.change_list import Asked, change_list, require_list
 from services.profile.use_cases.fill_lists import take_upload
 from services.profile.use_cases.put_list import put_list
-from services.profile.use_cases.read_profile import read_profile
 from shared.access import Permission
 from shared.contracts.identifiers import MAX_TYPE, MAX_VALUE
 from shared.errors import Malformed, NotFound, Problem, Unprocessable
@@ -28,7 +27,6 @@ from shared.http.auth import Principal, requires
 from shared.http.draft_routes import Key
 from shared.http.drafts import DraftView, draft_view
 from shared.http.etag import IfMatch, check_if_match
-from shared.http.masking import may_see
 from shared.http.pagination import Page, Paged, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router, stated_type_of
@@ -206,9 +204,8 @@ async def list_members(
     key: Key,
     engine: Engine,
     state: State,
-    principal: Reader,
+    sees: Sees,
     paging: Paged,
-    masked: Masked = False,
 ) -> Response:
     """Who is on the list, by id."""
     after = paging.after(UUID)
@@ -218,9 +215,7 @@ async def list_members(
             tx, key, after=NIL if after is None else str(after[0]), limit=paging.limit + 1
         )
         shown, cursor = split_page(ids, paging, lambda id_: (id_,))
-        stored = [await read_profile(tx, id_) for id_ in shown]
-    hide = not may_see(principal, asked_masked=masked)
-    items = [profile_json(one, state.rules, provenance=False, masked=hide) for one in stored]
+        items = await members_json(tx, shown, state.rules, sees)
     return json_answer({"items": items, "next_cursor": cursor})
 
 

@@ -1,6 +1,6 @@
 """`/v1/profiles`: one person by any id or identifier, and everybody in pages."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -12,21 +12,23 @@ from services.profile.api.fields import Fields, Wanted, pick, wants_provenance
 from services.profile.api.schemas import IdentifierView, MembershipView, ProfileView
 from services.profile.api.sight import Masked as Masked
 from services.profile.api.sight import Reader as Reader
-from services.profile.api.sight import Sees, Sight
-from services.profile.api.state import State
+from services.profile.api.sight import Sees, Sight, plain_sight
+from services.profile.api.state import ApiState, State
 from services.profile.api.views import Json, profile_json
 from services.profile.domain.absorb import Rules
 from services.profile.domain.identity import MAX_IDENTIFIERS
 from services.profile.domain.profile import StoredProfile
 from services.profile.domain.standing import Standing
-from services.profile.storage import listing
+from services.profile.storage import listing, profiles
 from services.profile.use_cases.read_profile import (
     expire_consents,
+    read_as_told,
     read_profile,
     read_profile_by_identifier,
 )
 from shared.contracts.identifier_form import form_of, plain
 from shared.contracts.identifiers import MAX_TYPE, MAX_VALUE
+from shared.http.auth import Principal
 from shared.http.etag import IfNoneMatch, etag, is_known
 from shared.http.masking import mask_identifiers
 from shared.http.pagination import Page, Paged, Paging, split_page, whole
@@ -107,11 +109,14 @@ async def get_profile(
 ) -> Response:
     """One person. An id that was merged away answers with the profile it belongs to now.
 
-    304 when the version is the one the caller has, but not through an id that was merged away.
+    304 when the version is the one the caller has, but not through an id that was merged away,
+    nor when a consent has expired and no version says so yet.
     """
     async with sees.reading(engine) as tx:
-        stored = await read_profile(tx, str(profile_id))
-        if stored.id == str(profile_id) and is_known(if_none_match, stored.seq):
+        stored = await read_as_told(tx, str(profile_id))
+        is_as_told = not await expire_consents(tx, [stored])
+        is_asked = stored.id == str(profile_id)
+        if is_as_told and is_asked and is_known(if_none_match, stored.seq):
             return Response(status_code=304, headers={"ETag": etag(stored.seq)})
         return await _shown(tx, stored, state.rules, sees, fields, include)
 
@@ -154,13 +159,39 @@ def as_stored(type_: str, value: str, rules: Rules) -> str:
     return rules.identity.form(type_, formed) or formed
 
 
-def profile_answer(
-    stored: StoredProfile, rules: Rules, *, provenance: bool, masked: bool
+async def written_json(
+    tx: AsyncConnection, written: Sequence[StoredProfile], state: ApiState, principal: Principal
+) -> list[Json]:
+    """Profiles as whoever has just written them in `tx` sees them; that is recorded."""
+    sight = plain_sight(principal, state.rules.registry)
+    await expire_consents(tx, written)
+    views = [
+        profile_json(one, state.rules, provenance=False, masked=sight.masked) for one in written
+    ]
+    await sight.note_profiles(tx, views)
+    return views
+
+
+async def written_answer(
+    tx: AsyncConnection, written: StoredProfile, state: ApiState, principal: Principal
 ) -> Response:
-    """The answer with one profile; its version is the ETag."""
-    answer = json_answer(profile_json(stored, rules, provenance=provenance, masked=masked))
-    answer.headers["ETag"] = etag(stored.seq)
+    """The answer with the one profile that was written; its version is the ETag."""
+    (view,) = await written_json(tx, [written], state, principal)
+    answer = json_answer(view)
+    answer.headers["ETag"] = etag(written.seq)
     return answer
+
+
+async def members_json(
+    tx: AsyncConnection, ids: Sequence[str], rules: Rules, sees: Sight
+) -> list[Json]:
+    """The profiles with these ids, in their order; who is not there any more is left out."""
+    found = await profiles.read_many(tx, ids=ids, identifiers=[])
+    people = [one for one in found if one is not None]
+    await expire_consents(tx, people)
+    views = [profile_json(one, rules, provenance=False, masked=sees.masked) for one in people]
+    await sees.note_profiles(tx, views)
+    return views
 
 
 async def _shown(

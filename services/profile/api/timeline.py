@@ -13,7 +13,13 @@ from services.profile.api.answers import json_answer
 from services.profile.api.schemas import TimelineItem
 from services.profile.api.sight import Sees
 from services.profile.api.state import State
-from services.profile.api.views import Json, consent_line_json, merge_json, touchpoint_json
+from services.profile.api.views import (
+    Json,
+    consent_line_json,
+    merge_json,
+    personal_in_line,
+    touchpoint_json,
+)
 from services.profile.domain.consent import about
 from services.profile.domain.profile import StoredProfile
 from services.profile.domain.trait import TraitsInForce
@@ -121,7 +127,9 @@ async def list_timeline(
 
 def _personal(items: Sequence[Item]) -> list[str]:
     """The kinds of items that hold personal data."""
-    return sorted({item.kind for item in items} - {"consent"})
+    return sorted(
+        {item.kind for item in items if item.kind != "consent" or personal_in_line(item.content)}
+    )
 
 
 async def _items(

@@ -80,6 +80,11 @@ def consent_line_json(line: Line, *, masked: bool) -> Json:
     }
 
 
+def personal_in_line(line: Json) -> list[str]:
+    """What of a line of the history of consents is personal."""
+    return [f"consents.{name}" for name in _PERSONAL if line["proof"][name] is not None]
+
+
 def merge_json(merge: LoggedMerge, *, masked: bool) -> Json:
     """A merge as the contract has it."""
     view = {

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from services.profile.domain.definitions import Definitions
 from services.profile.domain.identity import IdentityRules
 from services.profile.domain.snapshot import update
 from services.profile.domain.working_profile import WorkingProfile
@@ -51,18 +50,6 @@ def membership(condition: object) -> Membership:
         raise Unprocessable("the audience breaks rules", problems)
     named = references(found)
     return Membership(compile_condition(found), named.segments, named.personas)
-
-
-def not_in_force(meant: Membership, definitions: Definitions) -> str | None:
-    """What an audience names that nobody can be asked about, in words; None if there is none."""
-    for kind, names, known in (
-        ("segment", meant.segments, definitions.keys),
-        ("persona", meant.personas, definitions.personas),
-    ):
-        for name in names:
-            if name not in known:
-                return f"no {kind} {name[:100]} is in force"
-    return None
 
 
 def facts_of(profile: WorkingProfile, rules: IdentityRules, at: datetime) -> Facts:

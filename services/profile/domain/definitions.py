@@ -5,10 +5,10 @@ bit n of a mask stands for node n. A touchpoint finds by its type which streams 
 and masks say which nodes a change can concern: nothing else is evaluated.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from services.profile.domain.computing import value_of
 from services.profile.domain.kept import Holds as Form
@@ -215,3 +215,22 @@ class Look(NamedTuple):
 
 
 NO_LOOK = Look()
+
+
+class Missing(NamedTuple):
+    """A segment or persona that a condition names and that is not in force; `says` so in words."""
+
+    rule: Literal["unknown_segment", "unknown_persona"]
+    says: str
+
+
+def not_in_force(
+    segments: Iterable[str], personas: Iterable[str], definitions: Definitions
+) -> Missing | None:
+    """What a condition names that nobody can be asked about: the first by name, segments before
+    personas; None if there is none."""
+    for name in sorted(set(segments) - definitions.keys):
+        return Missing("unknown_segment", f"no segment {name[:100]} is in force")
+    for name in sorted(set(personas) - definitions.personas):
+        return Missing("unknown_persona", f"no persona {name[:100]} is in force")
+    return None

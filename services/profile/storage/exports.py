@@ -104,6 +104,17 @@ _FAIL = text(
      WHERE id = CAST(:id AS uuid) AND finished_at IS NULL
     """
 )
+_FORGET_CONDITIONS = text(
+    """
+    UPDATE export
+       SET condition = '{}', finished_at = coalesce(finished_at, clock_timestamp()),
+           status = CASE WHEN finished_at IS NULL THEN 'failed' ELSE status END,
+           error = CASE WHEN finished_at IS NULL THEN 'it named a person who was erased'
+                        ELSE error END
+     WHERE EXISTS (SELECT FROM unnest(CAST(:needles AS text[])) AS n (needle)
+                    WHERE position(needle IN condition::text) > 0)
+    """
+)
 _DELETE = text("DELETE FROM export WHERE id = CAST(:id AS uuid)")
 _EXPIRE = text(
     "DELETE FROM export WHERE finished_at < clock_timestamp() - make_interval(days => :days)"
@@ -198,6 +209,12 @@ async def move(
 async def fail(tx: AsyncConnection, id_: str, error: str) -> None:
     """End it for good."""
     await tx.execute(_FAIL, {"id": id_, "error": error})
+
+
+async def forget_conditions(tx: AsyncConnection, needles: Sequence[str]) -> int:
+    """Empty the conditions that have one of the needles in their JSON; what is still open ends,
+    for nobody knows any more whom it was to find. How many there were."""
+    return (await tx.execute(_FORGET_CONDITIONS, {"needles": list(needles)})).rowcount
 
 
 async def delete(tx: AsyncConnection, id_: str) -> bool:

@@ -197,6 +197,7 @@ _SELECT = """
       FROM linked_group
 """
 _READ = text(f"{_SELECT} WHERE id = CAST(:id AS uuid)")
+_READ_LOCKED = text(f"{_SELECT} WHERE id = CAST(:id AS uuid) FOR UPDATE OF linked_group")
 _READ_MANY = text(f"{_SELECT} WHERE id = ANY (CAST(:ids AS uuid[]))")
 _OF_PROFILE = text(
     f"""{_SELECT}
@@ -224,6 +225,12 @@ _LIST_MEMBERS = text(
 async def read(tx: AsyncConnection, id_: str) -> StoredGroup | None:
     """One group; None when there is none."""
     row = (await tx.execute(_READ, {"id": id_})).one_or_none()
+    return None if row is None else _stored(row)
+
+
+async def lock(tx: AsyncConnection, id_: str) -> StoredGroup | None:
+    """The same, and nobody else changes its traits until the transaction ends."""
+    row = (await tx.execute(_READ_LOCKED, {"id": id_})).one_or_none()
     return None if row is None else _stored(row)
 
 

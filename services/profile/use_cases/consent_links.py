@@ -242,16 +242,17 @@ class ConsentLinks:
             if version is not None and present != version:
                 raise PreconditionFailed("the profile has changed")
 
-        await record_consents(
-            self._engine,
-            UUID(profile_id),
-            changes,
-            may_replace=unchanged,
-            who=CUSTOMER,
-            topics=self._topics,
-            counts=self._counts,
-            rules=self._rules(),
-            live=self._live,
-            proof=proof,
-            reason=proof.source,
-        )
+        async with transaction(self._engine) as tx:
+            await record_consents(
+                tx,
+                UUID(profile_id),
+                changes,
+                may_replace=unchanged,
+                who=CUSTOMER,
+                topics=self._topics,
+                counts=self._counts,
+                rules=self._rules(),
+                live=self._live,
+                proof=proof,
+                reason=proof.source,
+            )

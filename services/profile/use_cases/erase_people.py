@@ -26,6 +26,7 @@ from services.profile.domain.telling import Told, tell
 from services.profile.domain.working_profile import WorkingProfile
 from services.profile.storage import (
     erasing,
+    exports,
     mentions,
     privacy_exports,
     privacy_requests,
@@ -304,4 +305,5 @@ async def rename_in_decisions(tx: AsyncConnection, request: Request, rules: Rule
         "merge_of_others": len(merges),
         "evidence": len(decisions),
         "audience_job": len(audiences),
+        "export": await exports.forget_conditions(tx, [value.decode() for value in values]),
     }

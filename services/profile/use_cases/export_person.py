@@ -14,14 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.profile.domain.absorb import Rules
 from services.profile.domain.consent import consent_list
 from services.profile.domain.erased import without_keys
+from services.profile.domain.groups import shown_group_traits
 from services.profile.domain.profile import (
     IdentifierKey,
     StoredProfile,
     golden,
     identifier_of,
-    trait_provenance,
 )
+from services.profile.domain.provenance import explained_traits
 from services.profile.storage import consent_history, groups, identifiers, person_lists, touchpoints
+from services.profile.storage.groups import StoredGroup
 from services.profile.storage.privacy_requests import Request
 from services.profile.use_cases.peers import Page, Peers
 from services.profile.use_cases.read_profile import read_merges, read_profile
@@ -93,14 +95,15 @@ async def _profile(
             "created_at": seen.created_at,
             "last_seen_at": seen.last_seen_at,
             "timezone": seen.timezone,
-            "computed": seen.computed._asdict(),
+            "computed": seen.computed._asdict()
+            | {name: msgspec.Raw(value) for name, value in seen.standing.computed.items()},
             "segments": list(seen.standing.segments),
             "persona": seen.standing.persona,
         },
         "identifiers": [one._asdict() for one in seen.identifiers],
         "traits": {
             name: _provenance(one)
-            for name, one in trait_provenance(stored.state, rules.traits).items()
+            for name, one in explained_traits(stored.state, rules.traits, rules.registry).items()
         },
         "consents": consent_list(stored.state.consents),
         "consent_history": [
@@ -109,10 +112,7 @@ async def _profile(
                 tx, stored.id, list(stored.state.held), limit=MAX_LINES
             )
         ],
-        "groups": [
-            {"id": one.id, "kind": one.kind, "type": one.type, "value": one.value}
-            for one in await groups.of_profile(tx, stored.id)
-        ],
+        "groups": [_group(one) for one in await groups.of_profile(tx, stored.id)],
         "lists": sorted(
             {name for held in stored.state.held.values() if held.links for name in held.links.lists}
         ),
@@ -130,11 +130,15 @@ async def _profile(
         ],
         "link_suggestions": suggestions,
         "kept_apart": apart,
-        "suppressed": False,
     }
     body = _encode(fields)[:-1] + b',"touchpoints":['
     counts = {"identifiers": len(seen.identifiers), "merges": len(merges)}
     return Step(body, counts, "timeline")
+
+
+def _group(one: StoredGroup) -> dict[str, Any]:
+    named = {"id": one.id, "kind": one.kind, "type": one.type, "value": one.value}
+    return named | {"traits": shown_group_traits(one.traits)}
 
 
 def _provenance(one: Any) -> dict[str, Any]:

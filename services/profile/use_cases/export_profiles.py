@@ -9,11 +9,13 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.profile.domain.definitions import not_in_force
 from services.profile.domain.profile import StoredProfile
 from services.profile.domain.segment import read_profile_condition
 from services.profile.storage import exports, population
 from services.profile.storage.exports import NIL, Export
 from services.profile.use_cases.live_definitions import LiveDefinitions
+from services.profile.use_cases.read_profile import expire_consents
 from shared import clock
 from shared.conditions.leaves import references
 from shared.conditions.tree import Condition
@@ -48,15 +50,30 @@ async def request_export(
     Raises Unprocessable for a condition that breaks rules, names an unknown segment or asks for
     events that nobody counts, TooMany when a lot is waiting already.
     """
-    await _check(tx, _read(condition), live)
+    asked = _read(condition)
+    await _check(tx, asked, live)
     if await exports.count_open(tx) >= MOST_OPEN:
         raise TooMany(f"{MOST_OPEN} exports are waiting already", 60)
     made = await exports.insert(
         tx, str(time_ordered_id()), condition=condition, fields=fields, format_=format_, who=who
     )
-    after = {"condition": condition, "fields": list(fields), "format": format_}
+    after = {"condition": _names_in(asked), "fields": list(fields), "format": format_}
     await audit.append(tx, who=who, kind=KIND, key=made.id, action="create", after=after)
     return made
+
+
+def _names_in(condition: Condition) -> dict[str, Any]:
+    """What a condition asks about, for the audit log: never the values it compares with, which may
+    be a person's."""
+    found = references(condition)
+    asked = {
+        "attributes": found.attributes,
+        "segments": found.segments,
+        "personas": found.personas,
+        "consents": [":".join(one) for one in found.consents],
+        "events": sorted({one.event for one in found.event_leaves}),
+    }
+    return {name: list(one) for name, one in asked.items() if one}
 
 
 async def find_export(tx: AsyncConnection, id_: str) -> Export:
@@ -103,6 +120,7 @@ async def pieces(
         for start in range(0, len(ids), PIECE):
             async with transaction(engine) as tx:
                 people = await exports.people(tx, ids[start : start + PIECE])
+                await expire_consents(tx, people)
             yield people
         position = ids[-1]
 
@@ -167,10 +185,10 @@ def _read(document: Any) -> Condition:
 
 async def _check(tx: AsyncConnection, condition: Condition, live: LiveDefinitions) -> None:
     look = await live.look(tx)
-    unknown = sorted(set(references(condition).segments) - look.definitions.keys)
-    if unknown:
-        message = f"no segment {unknown[0][:100]} is in force"
-        raise Unprocessable(message, [Problem("condition", "unknown_segment", message)])
+    named = references(condition)
+    missing = not_in_force(named.segments, named.personas, look.definitions)
+    if missing is not None:
+        raise Unprocessable(missing.says, [Problem("condition", missing.rule, missing.says)])
     if not population.is_countable(condition, look.definitions):
         message = (
             "it asks for events that nobody counts yet: publish a segment with this condition, "

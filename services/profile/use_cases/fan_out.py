@@ -19,8 +19,8 @@ from services.profile.domain.audience import (
     Membership,
     facts_of,
     membership,
-    not_in_force,
 )
+from services.profile.domain.definitions import not_in_force
 from services.profile.domain.working_profile import WorkingProfile
 from services.profile.storage import audience_jobs, definition_jobs, listing
 from services.profile.storage.audience_jobs import OpenJob
@@ -82,9 +82,10 @@ class FanOut:
             self._in_hand = job.touchpoint_id
             meant = membership(msgspec.json.decode(job.condition))
             if meant.segments or meant.personas:
-                problem = not_in_force(meant, (await self._live.look(tx)).definitions)
-                if problem is not None:
-                    await audience_jobs.end(tx, job.touchpoint_id, "failed", problem)
+                look = await self._live.look(tx)
+                missing = not_in_force(meant.segments, meant.personas, look.definitions)
+                if missing is not None:
+                    await audience_jobs.end(tx, job.touchpoint_id, "failed", missing.says)
                     return 1
                 if await definition_jobs.count_open(tx):
                     return 0

@@ -62,10 +62,13 @@ async def say_of_group(
     traits: Mapping[str, Any],
     *,
     who: audit.Who,
+    may_replace: MayReplace,
 ) -> StoredGroup:
     """The group, there from now on, with these traits; None takes one away. Traits that are not
-    named stay. Raises Unprocessable for a trait that cannot be kept."""
-    before = await groups.read(tx, group.id)
+    named stay. `may_replace` is given the group's version, None when it is not there yet. Raises
+    Unprocessable for a trait that cannot be kept."""
+    before = await groups.lock(tx, group.id)
+    may_replace(None if before is None else before.version)
     at, said_by = rfc3339(await listing.business_time(tx)), str(time_ordered_id())
     said = {name: GroupSaying(at, said_by, canonical(value)) for name, value in traits.items()}
     _check(before, said)

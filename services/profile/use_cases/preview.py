@@ -8,7 +8,7 @@ from services.profile.domain.absorb import Rules
 from services.profile.domain.assess import assess
 from services.profile.domain.compile_definitions import compile_definitions
 from services.profile.domain.condition_types import check_traits
-from services.profile.domain.definitions import InForce, Look
+from services.profile.domain.definitions import InForce, Look, not_in_force
 from services.profile.domain.profile import StoredProfile
 from services.profile.domain.segment import Segment
 from services.profile.domain.working_profile import WorkingProfile
@@ -45,10 +45,10 @@ async def preview(
     wrong = check_traits(condition, look.definitions.traits_in_force)
     if wrong:
         raise Unprocessable("the condition does not fit the traits in force", wrong)
-    unknown = sorted(set(references(condition).segments) - look.definitions.keys)
-    if unknown:
-        message = f"no segment {unknown[0][:100]} is in force"
-        problem = Problem("condition", "unknown_segment", message)
+    named = references(condition)
+    missing = not_in_force(named.segments, named.personas, look.definitions)
+    if missing is not None:
+        problem = Problem("condition", missing.rule, missing.says)
         raise Unprocessable("the condition names what is not there", [problem])
     if population.is_countable(condition, look.definitions):
         count, ids = await population.matching(tx, condition, look.definitions, sample=SAMPLE)

@@ -28,13 +28,20 @@ async def read_profile(tx: AsyncConnection, profile_id: str) -> StoredProfile:
 
     Raises NotFound, and Gone when it was erased. The id has to be a UUID.
     """
+    stored = await read_as_told(tx, profile_id)
+    await expire_consents(tx, [stored])
+    return stored
+
+
+async def read_as_told(tx: AsyncConnection, profile_id: str) -> StoredProfile:
+    """The profile as its version was told, whose consents may have expired since. Raises as
+    `read_profile` does."""
     stored = await profiles.read(tx, profile_id)
     if stored is not None and stored.merged_into is not None:
         now = await profiles.current(tx, [profile_id])
         stored = await profiles.read(tx, now[stored.id])
     if stored is None:
         raise await absent(tx, profile_id)
-    await expire_consents(tx, [stored])
     return stored
 
 
@@ -54,14 +61,16 @@ async def read_profile_by_identifier(tx: AsyncConnection, type_: str, value: str
     return stored
 
 
-async def expire_consents(tx: AsyncConnection, read: Iterable[StoredProfile]) -> None:
+async def expire_consents(tx: AsyncConnection, read: Iterable[StoredProfile]) -> bool:
     """Mark in profiles that were read, and will not be written, the consents whose time is up:
-    whoever shows them shows them as expired, before the sweeper comes by."""
+    whoever shows them shows them as expired, before the sweeper comes by. Whether there were any:
+    what is shown is then not what the version was told with."""
     expiring = [one for one in read if next_expiry(one.state.consents) is not None]
     if expiring:
         now = rfc3339(await listing.business_time(tx))
-        for one in expiring:
-            lapse(one.state.consents, now, str)
+        ended = [lapse(one.state.consents, now, str) for one in expiring]
+        return any(ended)
+    return False
 
 
 async def read_consent_history(

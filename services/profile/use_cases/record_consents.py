@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.absorb import Rules
 from services.profile.domain.consent import consent_list
@@ -15,17 +15,15 @@ from services.profile.storage.consent_history import Proof
 from services.profile.use_cases.carry_out import lock_active
 from services.profile.use_cases.change_consents import Confirm, change_consents
 from services.profile.use_cases.live_definitions import LiveDefinitions
-from services.profile.use_cases.read_profile import expire_consents
 from shared.contracts.topics import Topics
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.postgres import audit, outbox
-from shared.postgres.transaction import transaction
 
 KIND = "consents"
 
 
 async def record_consents(
-    engine: AsyncEngine,
+    tx: AsyncConnection,
     profile_id: UUID,
     changes: Sequence[ConsentChange] | Confirm,
     *,
@@ -44,29 +42,27 @@ async def record_consents(
     `change_consents` raises.
     """
     messages = OutboxBuffer(counts)
-    async with transaction(engine) as tx:
-        look = await live.look(tx)
-        before = (await lock_active(tx, [str(profile_id)]))[str(profile_id)]
-        may_replace(before.seq)
-        was = msgspec.to_builtins(consent_list(before.state.consents))
-        after = await change_consents(
-            tx,
-            before.id,
-            changes,
-            at=await listing.business_time(tx),
-            actor=who.id,
-            topics=topics,
-            messages=messages,
-            rules=rules,
-            look=look,
-            proof=proof,
-            reason=reason,
+    look = await live.look(tx)
+    before = (await lock_active(tx, [str(profile_id)]))[str(profile_id)]
+    may_replace(before.seq)
+    was = msgspec.to_builtins(consent_list(before.state.consents))
+    after = await change_consents(
+        tx,
+        before.id,
+        changes,
+        at=await listing.business_time(tx),
+        actor=who.id,
+        topics=topics,
+        messages=messages,
+        rules=rules,
+        look=look,
+        proof=proof,
+        reason=reason,
+    )
+    if after.seq != before.seq:
+        now = msgspec.to_builtins(consent_list(after.state.consents))
+        await audit.append(
+            tx, who=who, kind=KIND, key=after.id, action="change", before=was, after=now
         )
-        if after.seq != before.seq:
-            now = msgspec.to_builtins(consent_list(after.state.consents))
-            await audit.append(
-                tx, who=who, kind=KIND, key=after.id, action="change", before=was, after=now
-            )
-        await outbox.append(tx, messages)
-        await expire_consents(tx, [after])
-        return after
+    await outbox.append(tx, messages)
+    return after

@@ -107,12 +107,15 @@ async def beside(engine: AsyncEngine, her: str) -> None:
         "INSERT INTO list_member VALUES ('vip', CAST(:her AS uuid))",
         "INSERT INTO list_upload (id, list, rows, of, uploaded_by, uploaded_by_name)"
         " VALUES (gen_random_uuid(), 'vip', ARRAY[:other, :row], 2, 'a', 'a')",
+        "INSERT INTO export (id, condition, fields, format, who, who_name) VALUES"
+        " (gen_random_uuid(), CAST(:condition AS jsonb), ARRAY['id'], 'ndjson', 'a', 'a')",
     ):
         values = {
             "her": her,
             "proof": json.dumps({"note": CANARY}),
             "other": OTHER_ROW,
             "row": encode_row(ListRow("add", "email", f" {MAIL[1].title()}")),
+            "condition": json.dumps({"attr": "profile.email", "op": "eq", "value": MAIL[1]}),
         }
         used = {name: value for name, value in values.items() if f":{name}" in statement}
         async with transaction(engine) as tx:

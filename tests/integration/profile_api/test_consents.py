@@ -14,6 +14,7 @@ from services.profile.domain.absorb import Rules
 from services.profile.domain.consent_links import ConsentLink, signed
 from services.profile.domain.consent_rules import ConsentRules, Purpose
 from services.profile.domain.period import Period
+from services.profile.use_cases.export_profiles import ExportProfiles
 from services.profile.use_cases.load_rules import live_rules
 from services.profile.use_cases.sweep_deadlines import SweepDeadlines
 from shared.access import Role
@@ -163,6 +164,12 @@ async def test_a_grant_ends_at_its_instant_for_readers_and_is_then_told(
     until = now[0] + timedelta(milliseconds=400)
     await put(admin, id_, say(purpose="short", expires_at=until.isoformat()))
     assert (await now_of(admin, id_))["short", "email"] == "granted"
+    tag = (await admin.get(f"/v1/profiles/{id_}")).headers["etag"]
+    known = {"If-None-Match": tag}
+    made = (await admin.post("/v1/exports", json={"fields": ["consents"]})).json()
+    exporter = ExportProfiles(worker.engine)
+    while await exporter.advance(100):
+        pass
     sweeper = SweepDeadlines(
         worker.engine, topics=Topics(), counts=worker.counts, rules=lambda: worker.rules
     )
@@ -175,6 +182,11 @@ async def test_a_grant_ends_at_its_instant_for_readers_and_is_then_told(
     listed = (await admin.get("/v1/profiles?limit=1000")).json()["items"]
     (shown,) = [one for one in listed if one["id"] == id_]
     assert shown["consents"][0]["status"] == "expired"
+    again = await admin.get(f"/v1/profiles/{id_}", headers=known)
+    assert (again.status_code, again.json()["consents"]) == (200, shown["consents"])
+    lines = (await admin.get(f"/v1/exports/{made['id']}/content")).text.splitlines()
+    (exported,) = [line for line in lines if id_ in line]
+    assert '"status":"expired"' in exported
     count = await admin.post(
         "/v1/segments:preview",
         json={"condition": {"consent": {"purpose": "short", "channel": "email"}}},

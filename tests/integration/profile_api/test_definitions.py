@@ -128,3 +128,11 @@ async def test_archiving_takes_if_match(admin: httpx.AsyncClient, kind: str) -> 
     assert (answer.status_code, answer.json()["status"]) == (200, "archived")
     assert answer.headers["etag"] == (await admin.get(path)).headers["etag"]
     assert (await admin.post(f"{path}:archive")).status_code == 200
+
+
+async def test_a_preview_names_only_what_is_in_force(admin: httpx.AsyncClient) -> None:
+    for kind in ("segment", "persona"):
+        body = {"condition": {"not": {kind: "nobody"}}}
+        answer = await admin.post("/v1/segments:preview", json=body)
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["rule"] == f"unknown_{kind}"

@@ -139,6 +139,7 @@ async def test_who_made_and_who_fetched_it_is_on_record(
         "reason": "for the mailing house",
         "masked": False,
     }
+    assert log[1]["after"]["condition"] == {"attributes": ["profile.team"]}
     assert (await admin.delete(f"/v1/exports/{made['id']}")).status_code == 204
     assert (await admin.get(f"/v1/exports/{made['id']}")).status_code == 404
     assert await worker.rows(f"SELECT 1 FROM export_part WHERE export_id = '{made['id']}'") == []
@@ -161,6 +162,7 @@ async def test_exports_are_listed_newest_first(admin: httpx.AsyncClient, worker:
         ({"condition": {"attr": "event.x", "op": "eq", "value": 1}}, "profile_only"),
         ({"condition": {"event": "Never Counted"}}, "not_counted"),
         ({"segment": "nobody"}, "unknown_segment"),
+        ({"condition": {"persona": "nobody"}}, "unknown_persona"),
         ({"segment": "a", "condition": RED}, "one_of"),
         ({"format": "csv"}, "required"),
         ({"format": "xml"}, "literal_error"),

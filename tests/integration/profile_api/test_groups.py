@@ -6,9 +6,14 @@ import httpx
 import pytest
 
 from services.profile.api.groups import GroupView
+from services.profile.api.profiles import members_json
+from services.profile.api.sight import Sight
 from services.profile.domain.groups import group_id
 from services.profile.use_cases.take_to_members import TakeToMembers
+from shared.access import Role
 from shared.contracts.topics import Topics
+from shared.http.auth import Principal
+from shared.postgres.transaction import transaction
 from tests.integration.profile.definer import Definer
 from tests.integration.profile.worker import Worker
 from tests.integration.profile_api.test_profiles import assert_shape, ok
@@ -233,3 +238,56 @@ async def test_a_pass_takes_page_after_page_and_goes_again_for_what_came_meanwhi
     for one in [*crowd, late]:
         groups = last[(await person(admin, one))["id"]]["groups"]
         assert groups["account"]["size"] == 8
+
+
+async def test_what_is_shown_of_groups_and_members_is_on_record(
+    admin: httpx.AsyncClient, viewer: httpx.AsyncClient, linked: Worker
+) -> None:
+    async def newest(key: str) -> tuple[int, list[str]]:
+        log = (await ok(admin, "/v1/audit", kind="reveal", key=key, limit=200))["items"]
+        return len(log), log[0]["after"]["fields"] if log else []
+
+    eve = await person(admin, EVE)
+    acme = eve["accounts"][0]
+    urls = {
+        f"/v1/accounts/{acme}": acme,
+        "/v1/accounts/by/group_id/acme": acme,
+        f"/v1/accounts/{acme}/members": eve["id"],
+        f"/v1/profiles/{eve['id']}/groups": eve["id"],
+    }
+    for url, key in urls.items():
+        count, _ = await newest(key)
+        await ok(viewer, url)
+        await ok(admin, url, masked="true")
+        assert (await newest(key))[0] == count, url
+        await ok(admin, url)
+        assert (await newest(key))[0] == count + 1, url
+    assert (await newest(acme))[1] == ["identifiers.group_id", "traits.owner", "traits.plan"]
+    assert "groups.traits.owner" in (await newest(eve["id"]))[1]
+    count, _ = await newest(eve["id"])
+    url = f"/v1/accounts/{acme}/members/{eve['id']}"
+    assert (await admin.put(url)).status_code == 200
+    assert (await newest(eve["id"]))[0] == count + 1
+
+
+async def test_a_group_is_edited_by_whoever_has_its_version(admin: httpx.AsyncClient) -> None:
+    async def put(plan: str, if_match: str | None = None) -> httpx.Response:
+        body = {"type": "group_id", "value": "edited", "traits": {"plan": plan}}
+        headers = {} if if_match is None else {"If-Match": if_match}
+        return await admin.post("/v1/accounts", json=body, headers=headers)
+
+    assert (await put("none", "*")).status_code == 412
+    first = (await put("gold")).headers["etag"]
+    second = (await put("tin", first)).headers["etag"]
+    assert second != first
+    assert (await put("zinc", first)).status_code == 412
+    assert (await put("zinc", second)).json()["traits"] == {"plan": "zinc"}
+
+
+async def test_a_member_who_is_gone_is_left_out_of_the_page(linked: Worker) -> None:
+    rules, nobody = linked.rules, "00000000-0000-7000-8000-000000000000"
+    ((id_,),) = await linked.rows("SELECT profile_id::text FROM identifier WHERE value = 'eve@x.y'")
+    sight = Sight(Principal("t", "t", frozenset({Role.VIEWER})), rules.registry, False, None)
+    async with transaction(linked.engine) as tx:
+        shown = await members_json(tx, [nobody, id_], rules, sight)
+    assert [one["id"] for one in shown] == [id_]

@@ -14,6 +14,7 @@ from services.profile.domain.absorb import Rules
 from services.profile.use_cases.verify_identity import verify_identity
 from shared.access import Role
 from shared.postgres.transaction import transaction
+from tests.integration.profile.definer import Definer
 from tests.integration.profile.eraser import Eraser
 from tests.integration.profile.worker import Worker
 from tests.integration.profile_api.conftest import BROWSER, CARD
@@ -114,7 +115,14 @@ async def test_access_hands_out_everything_once_and_for_a_while(
 ) -> None:
     id_ = await person(admin, 1200, worker)
     mail = ("email", "p1200@x.org")
-    await worker.absorb(*(touchpoint(2000 + n, mail) for n in range(450)))
+    definer = Definer(worker)
+    await definer.trait("seen_total", computed={"aggregate": "count", "event": "page_viewed"})
+    await definer.settle()
+    said = {"group_id": "p1200-acme", "group_traits": {"plan": "gold"}}
+    await worker.absorb(
+        *(touchpoint(2000 + n, mail) for n in range(449)),
+        touchpoint(2449, mail, type="group", kind="group", properties=said),
+    )
     made = await ask(admin, kind="access", profile_id=id_)
     assert made["status"] == "pending"
     assert (await admin.get(f"{PATH}/{made['id']}/document")).status_code == 409
@@ -124,6 +132,8 @@ async def test_access_hands_out_everything_once_and_for_a_while(
     found = await ok(admin, done["download"])
     assert [one["value"] for one in found["identifiers"]] == ["p1200@x.org", "c1200"]
     assert found["traits"]["first_name"]["runners_up"]
+    assert found["groups"][0]["traits"] == {"plan": "gold"}
+    assert found["profile"]["computed"]["seen_total"] is not None
     ids = [one["id"] for one in found["touchpoints"]]
     assert len(ids) == len(set(ids)) == 453
     assert found["decisions"] == [{"id": "d1"}, {"id": "d2"}]
