@@ -94,6 +94,8 @@ def _bytes(value: object) -> bytes:
 async def beside(engine: AsyncEngine, her: str) -> None:
     """What stands about her beside her profile: consents, a household, a list, a file of one."""
     for statement in (
+        "INSERT INTO export (id, condition, fields, format, who, who_name) VALUES"
+        " (gen_random_uuid(), CAST(:condition AS jsonb), ARRAY['id'], 'ndjson', 'a', 'a')",
         "INSERT INTO consent_change (id, profile_id, purpose, channel, what, status, at, proof)"
         " VALUES (gen_random_uuid(), CAST(:her AS uuid), 'ads', 'email', 'granted', 'granted',"
         " now(), CAST(:proof AS jsonb))",
@@ -101,14 +103,12 @@ async def beside(engine: AsyncEngine, her: str) -> None:
         "INSERT INTO list_member VALUES ('vip', CAST(:her AS uuid))",
         "INSERT INTO list_upload (id, list, rows, of, uploaded_by, uploaded_by_name)"
         " VALUES (gen_random_uuid(), 'vip', ARRAY['x@y.z', :row], 2, 'a', 'a')",
-        "INSERT INTO export (id, condition, fields, format, who, who_name) VALUES"
-        " (gen_random_uuid(), CAST(:condition AS jsonb), ARRAY['id'], 'ndjson', 'a', 'a')",
     ):
         values = {
+            "condition": json.dumps({"attr": "profile.email", "op": "eq", "value": MAIL[1]}),
             "her": her,
             "proof": json.dumps({"note": CANARY}),
             "row": f"email,{MAIL[1]}",
-            "condition": json.dumps({"attr": "profile.email", "op": "eq", "value": MAIL[1]}),
         }
         used = {name: value for name, value in values.items() if f":{name}" in statement}
         async with transaction(engine) as tx:
