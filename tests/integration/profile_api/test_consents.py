@@ -107,6 +107,11 @@ async def test_a_consent_has_its_proof_and_its_history(
     assert [*page["items"], *rest.json()["items"]] == lines
     timeline = (await admin.get(f"/v1/profiles/{id_}/timeline")).json()["items"]
     assert [one["consent"] for one in timeline if one["kind"] == "consent"] == lines
+    log = (await admin.get(f"/v1/audit?kind=reveal&key={id_}&limit=200")).json()["items"]
+    said = [one["after"]["fields"] for one in log]
+    assert said[0] == ["timeline.consent", "timeline.touchpoint"]
+    assert said.count(["consents.ip", "consents.user_agent"]) == 2
+    assert said.count(["identifiers.email"]) == 2
 
 
 async def test_what_was_put_holds_for_the_next_decision(
