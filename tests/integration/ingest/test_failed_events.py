@@ -631,3 +631,15 @@ async def test_old_failed_events_are_forgotten_in_batches(database: Database) ->
         rows = await connection.exec_driver_sql("SELECT position FROM failed_event ORDER BY 1")
         assert [row.position for row in rows] == [0, 1]
     await engine.dispose()
+
+
+async def test_who_looks_for_a_person_leaves_an_entry(ingest: Ingest) -> None:
+    await publish_bad(
+        ingest, "sought", "1", identifiers=[{"type": "email", "value": "sought@example.com"}]
+    )
+    await failed(ingest, "sought", 1)
+    person = {"identifiers": [{"type": "email", "value": "sought@example.com"}]}
+    found = (await ingest.admin.post("/v1/people:find", json=person)).json()["items"]
+    assert len(found) == 1
+    log = await ingest.admin.get("/v1/audit", params={"kind": "reveal", "key": found[0]["id"]})
+    assert [one["after"]["fields"] for one in log.json()["items"]] == [["received"]]
