@@ -144,7 +144,10 @@ async def fill(concert: Concert) -> None:
         key = (await admin.post("/v1/sources/web-shop/keys")).json()["key"]
         url = admin.base_url
     web, pos = concert.topics.channel("web"), concert.topics.channel("pos")
-    messages = [Message(pos, json.dumps(one).encode(), USER.encode()) for one in NATIVE]
+    hers = [Message(pos, json.dumps(one).encode(), USER.encode()) for one in NATIVE]
+    await concert.publish(*hers[:2])  # two people so far, whom a later one unites
+    await concert.until_done("web", "pos", hops=EVERY_HOP)
+    messages = hers[2:]
     messages += [Message(web, one, USER.encode()) for one in BROKEN]
     messages += [concert.event("web", one) for one in OTHERS]
     await concert.publish(*messages)

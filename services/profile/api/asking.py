@@ -6,7 +6,7 @@ an address out. So attributes that are personal are refused to such callers.
 
 from collections.abc import Iterator
 
-from services.profile.domain.trait import NO_PII, TraitsInForce
+from services.profile.domain.trait import NAMING, NO_PII, TraitsInForce
 from shared.access import Permission, roles_with
 from shared.conditions.leaves import leaves_of
 from shared.conditions.tree import Compare, Condition, EventCount
@@ -46,4 +46,5 @@ def _is_personal(attr: str, registry: TraitsInForce) -> bool:
         declared = computed.pii if computed is not None else registry.class_of(name)
         if declared is not None:
             return declared != NO_PII
+        return name in NAMING
     return name.rpartition(".")[2] in PERSONAL_KEYS

@@ -76,7 +76,9 @@ def safe(text: str) -> str:
     """
     if NUMBER.fullmatch(text):
         return text
-    return BEHIND.sub(r"\1'\2", f"'{text}" if text[:1] in FORMULA else text)
+    if text[:1] in FORMULA:
+        return f"'{text[0]}" + BEHIND.sub(r"\1'\2", text[1:])
+    return BEHIND.sub(r"\1'\2", text)
 
 
 def _written(records: Iterable[list[str]]) -> bytes:
