@@ -1,38 +1,79 @@
-"""The routes that read what is drafted and published; every kind of configuration has the same.
+"""The routes of what is drafted and published that every kind of configuration has alike: reading,
+saving a draft, checking one.
 
 A kind is the name of its table (see `shared.postgres.drafts`); `words` names it in a sentence.
 """
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, Protocol, TypeVar
 
-from fastapi import APIRouter, Body, Path, Response
+import fastapi
+from fastapi import APIRouter, Path, Response
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.access import Permission
 from shared.errors import NotFound
 from shared.http.auth import Principal, requires
 from shared.http.drafts import (
     NEWEST,
+    Checked,
     DraftView,
     VersionView,
+    document_of,
     draft_view,
     listed_draft,
     version_view,
 )
+from shared.http.etag import IfMatch, check_if_match
 from shared.http.pagination import Page, Paged, split_page, whole, words
 from shared.http.state import Engine
-from shared.postgres import drafts
-from shared.postgres.drafts import Draft
+from shared.postgres import audit, drafts
+from shared.postgres.drafts import Body, Draft
 from shared.postgres.transaction import transaction
 
 Reader = Annotated[Principal, requires(Permission.READ)]
+Editor = Annotated[Principal, requires(Permission.EDIT)]
+Publisher = Annotated[Principal, requires(Permission.PUBLISH)]
 Key = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}$", max_length=100)]
 Document = Annotated[
     dict[str, Any],
-    Body(description="The document; an unknown field is a mistake, and every mistake is named."),
+    fastapi.Body(
+        description="The document; an unknown field is a mistake, and every mistake is named."
+    ),
 ]
 OptionalDocument = Annotated[
-    dict[str, Any] | None, Body(description="The document; without one, the stored draft.")
+    dict[str, Any] | None,
+    fastapi.Body(description="The document; without one, the stored draft."),
 ]
+
+
+K = TypeVar("K", bound=str)
+K_contra = TypeVar("K_contra", bound=str, contravariant=True)
+
+
+class SaveDraft(Protocol[K_contra]):
+    """The use case that saves a draft of a kind."""
+
+    async def __call__(
+        self,
+        engine: AsyncEngine,
+        kind: K_contra,
+        key: str,
+        body: Body,
+        /,
+        *,
+        may_replace: Callable[[int | None], None],
+        who: audit.Who,
+    ) -> Draft: ...
+
+
+class CheckDraft(Protocol[K_contra]):
+    """The use case that checks a document, or without one the draft."""
+
+    async def __call__(
+        self, engine: AsyncEngine, kind: K_contra, key: str, body: Body | None, /
+    ) -> None: ...
 
 
 def add_reading(router: APIRouter, kind: str, path: str, *, named: str) -> None:
@@ -84,6 +125,36 @@ def add_reading(router: APIRouter, kind: str, path: str, *, named: str) -> None:
         if version is None:
             raise NotFound(f"There is no version {number} of {named} {key}.")
         return version_view(version)
+
+
+def add_drafting(
+    router: APIRouter, kind: K, path: str, *, save: SaveDraft[K], validate: CheckDraft[K]
+) -> None:
+    """Save and check a draft of a kind under `path`."""
+
+    @router.put(path + "/{key}", name=f"save_{kind}")
+    async def put_draft(
+        key: Key,
+        body: Document,
+        engine: Engine,
+        response: Response,
+        principal: Editor,
+        if_match: IfMatch = None,
+    ) -> DraftView:
+        """Save the draft; what is live stays as it is until `:publish`."""
+        may_replace = partial(check_if_match, if_match)
+        draft = await save(
+            engine, kind, key, document_of(body), may_replace=may_replace, who=principal.who
+        )
+        return draft_view(draft, response)
+
+    @router.post(path + "/{key}:validate", name=f"validate_{kind}")
+    async def validate_draft(
+        key: Key, engine: Engine, _: Reader, body: OptionalDocument = None
+    ) -> Checked:
+        """Check a document, or the draft, as `:publish` would; nothing is stored."""
+        await validate(engine, kind, key, None if body is None else document_of(body))
+        return Checked()
 
 
 def there(draft: Draft | None, named: str, key: str) -> Draft:

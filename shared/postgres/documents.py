@@ -5,13 +5,14 @@ What the kinds of configuration have in common; the verbs with their checks are 
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared import clock
 from shared.postgres import audit, drafts
-from shared.postgres.drafts import Draft, Status
+from shared.postgres.drafts import Body, Draft, Status
 
 
 class Stored(Protocol):
@@ -59,6 +60,51 @@ async def save_document(
         after=after.body,
     )
     return after
+
+
+async def save_draft(
+    tx: AsyncConnection,
+    kind: str,
+    key: str,
+    body: Body,
+    *,
+    may_replace: Callable[[int | None], None],
+    who: audit.Who,
+) -> Draft:
+    """The draft as it now stands, with its new number; what is live stays as it is.
+
+    `may_replace` is given the number of the present draft, or None, and raises what forbids the
+    write.
+    """
+    now = clock.now()
+    return await save_document(
+        tx,
+        kind,
+        key,
+        lock=partial(drafts.lock, tx, kind, key),
+        insert=partial(drafts.insert, tx, kind, key, body, at=now, by=who.name),
+        update=partial(drafts.update, tx, kind, key, body, at=now, by=who.name),
+        may_replace=lambda row: may_replace(None if row is None else row.draft_version),
+        who=who,
+    )
+
+
+async def change_draft_status(
+    tx: AsyncConnection, kind: str, draft: Draft, status: Status, *, action: str, who: audit.Who
+) -> Draft:
+    """The key with `draft`, which has to be locked, in another status; `action` is its name in the
+    audit log."""
+    changed = await drafts.set_status(tx, kind, draft.key, status, at=clock.now(), by=who.name)
+    await audit.append(
+        tx,
+        who=who,
+        kind=str(kind),
+        key=draft.key,
+        action=action,
+        before={"status": draft.status, "version": draft.live_version},
+        after={"status": changed.status, "version": changed.live_version},
+    )
+    return changed
 
 
 async def publish_document(

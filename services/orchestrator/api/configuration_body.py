@@ -1,23 +1,11 @@
 """Bodies and answers of configuration that only the orchestrator has."""
 
 from datetime import datetime
-from typing import Annotated, Any
 
-from fastapi import Body, Path
 from pydantic import BaseModel, ConfigDict
 
 from services.orchestrator.domain.channel import Channel
 from services.orchestrator.storage.saved import Saved
-from shared.conditions.document import KEY
-
-Key = Annotated[str, Path(pattern=f"^{KEY.pattern}$", max_length=100)]
-Document = Annotated[
-    dict[str, Any],
-    Body(description="The document; an unknown field is a mistake, and every mistake is named."),
-]
-OptionalDocument = Annotated[
-    dict[str, Any] | None, Body(description="The document; without one, the stored draft.")
-]
 
 
 class SavedView(BaseModel):

@@ -5,14 +5,10 @@ use case.
 """
 
 from functools import partial
-from typing import Annotated
 
 from fastapi import APIRouter, Response
 
 from services.orchestrator.api.configuration_body import (
-    Document,
-    Key,
-    OptionalDocument,
     PublishRequest,
 )
 from services.orchestrator.storage.draft_kind import Kind
@@ -20,21 +16,11 @@ from services.orchestrator.use_cases.change_status import change_status
 from services.orchestrator.use_cases.publish_draft import publish_draft
 from services.orchestrator.use_cases.save_draft import save_draft
 from services.orchestrator.use_cases.validate_draft import validate_draft
-from shared.access import Permission
-from shared.http.auth import Principal, requires
-from shared.http.draft_routes import Reader, add_reading
-from shared.http.drafts import (
-    Checked,
-    DraftView,
-    document_of,
-    draft_view,
-)
+from shared.http.draft_routes import Key, Publisher, add_drafting, add_reading
+from shared.http.drafts import DraftView, draft_view
 from shared.http.etag import IfMatch, check_if_match
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
-
-Editor = Annotated[Principal, requires(Permission.EDIT)]
-Publisher = Annotated[Principal, requires(Permission.PUBLISH)]
 
 
 def draft_router(kind: Kind, path: str) -> APIRouter:
@@ -47,33 +33,7 @@ def draft_router(kind: Kind, path: str) -> APIRouter:
 
 
 def _add_writing(router: APIRouter, kind: Kind, path: str) -> None:
-    @router.put(path + "/{key}", name=f"save_{kind}")
-    async def put_draft(
-        key: Key,
-        body: Document,
-        engine: Engine,
-        response: Response,
-        principal: Editor,
-        if_match: IfMatch = None,
-    ) -> DraftView:
-        """Save the draft; what is live stays as it is until `:publish`."""
-        draft = await save_draft(
-            engine,
-            kind,
-            key,
-            document_of(body),
-            may_replace=partial(check_if_match, if_match),
-            who=principal.who,
-        )
-        return draft_view(draft, response)
-
-    @router.post(path + "/{key}:validate", name=f"validate_{kind}")
-    async def validate(
-        key: Key, engine: Engine, _: Reader, body: OptionalDocument = None
-    ) -> Checked:
-        """Check a document, or the draft, as `:publish` would; nothing is stored."""
-        await validate_draft(engine, kind, key, None if body is None else document_of(body))
-        return Checked()
+    add_drafting(router, kind, path, save=save_draft, validate=validate_draft)
 
     @router.post(path + "/{key}:publish", name=f"publish_{kind}")
     async def publish(

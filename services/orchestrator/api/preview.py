@@ -7,7 +7,6 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.orchestrator.api.configuration_body import Key
 from services.orchestrator.api.profile_client import ProfileClient
 from services.orchestrator.domain.content import ContentFailed, parse_template
 from services.orchestrator.storage import saved
@@ -15,6 +14,7 @@ from shared.access import Permission, is_allowed
 from shared.conditions.facts import Facts
 from shared.errors import NotFound, Problem, Unprocessable
 from shared.http.auth import Principal, requires
+from shared.http.draft_routes import Key
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres.transaction import transaction

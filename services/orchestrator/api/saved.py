@@ -7,8 +7,6 @@ from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.api.configuration_body import (
-    Document,
-    Key,
     SavedView,
     default_channel_view,
     saved_view,
@@ -20,6 +18,7 @@ from services.orchestrator.use_cases.save_at_once import save_at_once
 from shared.access import Permission
 from shared.errors import NotFound
 from shared.http.auth import Principal, requires
+from shared.http.draft_routes import Document, Key
 from shared.http.drafts import NEWEST, document_of
 from shared.http.etag import IfMatch, check_if_match, etag
 from shared.http.pagination import Page, Paged, split_page, whole, words

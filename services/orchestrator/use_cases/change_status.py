@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.orchestrator.storage.draft_kind import Kind
-from shared import clock
 from shared.errors import Conflict, NotFound
 from shared.postgres import audit, drafts, epochs
+from shared.postgres.documents import change_draft_status
 from shared.postgres.drafts import Draft, Status
 from shared.postgres.transaction import transaction
 
@@ -40,15 +40,6 @@ async def change_status(
             raise Conflict(
                 f"{kind.words} {key} is {before.status}; {change} is for what is {allowed}."
             )
-        after = await drafts.set_status(tx, kind, key, target, at=clock.now(), by=who.name)
+        after = await change_draft_status(tx, kind, before, target, action=change, who=who)
         await epochs.bump_epoch(tx)
-        await audit.append(
-            tx,
-            who=who,
-            kind=kind.value,
-            key=key,
-            action=change,
-            before={"status": before.status, "version": before.live_version},
-            after={"status": after.status, "version": after.live_version},
-        )
         return after

@@ -1,15 +1,12 @@
 """Save the draft of a rule or a contact policy. What is live stays as it is."""
 
 from collections.abc import Callable
-from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.check_configuration import check_draft
-from shared import clock
-from shared.postgres import audit, drafts
-from shared.postgres.documents import save_document
+from shared.postgres import audit, documents
 from shared.postgres.drafts import Body, Draft
 from shared.postgres.transaction import transaction
 
@@ -29,15 +26,5 @@ async def save_draft(
     write. Raises Unprocessable with every mistake of the body.
     """
     check_draft(kind, key, body)
-    now = clock.now()
     async with transaction(engine) as tx:
-        return await save_document(
-            tx,
-            kind,
-            key,
-            lock=partial(drafts.lock, tx, kind, key),
-            insert=partial(drafts.insert, tx, kind, key, body, at=now, by=who.name),
-            update=partial(drafts.update, tx, kind, key, body, at=now, by=who.name),
-            may_replace=lambda row: may_replace(None if row is None else row.draft_version),
-            who=who,
-        )
+        return await documents.save_draft(tx, kind, key, body, may_replace=may_replace, who=who)

@@ -5,23 +5,18 @@ There is one set of rules for opting out, `default`; until one is published, wha
 """
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Response
 
 from services.profile.domain.consent_document import default_opt_outs
 from services.profile.use_cases import declare_consents
 from services.profile.use_cases.declare_consents import NAMED, Kind
-from shared.access import Permission
-from shared.http.auth import Principal, requires
-from shared.http.draft_routes import Document, Key, OptionalDocument, Reader, add_reading
-from shared.http.drafts import Checked, DraftView, document_of, draft_view
+from shared.http.draft_routes import Key, Publisher, Reader, add_drafting, add_reading
+from shared.http.drafts import DraftView, draft_view
 from shared.http.etag import IfMatch, check_if_match
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
-
-Editor = Annotated[Principal, requires(Permission.EDIT)]
-Publisher = Annotated[Principal, requires(Permission.PUBLISH)]
 
 
 def _router(kind: Kind, path: str) -> APIRouter:
@@ -41,34 +36,7 @@ def _add_built_in(router: APIRouter, path: str) -> None:
 
 
 def _add_writing(router: APIRouter, kind: Kind, path: str) -> None:
-    @router.put(path + "/{key}", name=f"save_{kind}")
-    async def put_draft(
-        key: Key,
-        body: Document,
-        engine: Engine,
-        response: Response,
-        principal: Editor,
-        if_match: IfMatch = None,
-    ) -> DraftView:
-        """Save the draft; what is in force stays as it is until `:publish`."""
-        draft = await declare_consents.save(
-            engine,
-            kind,
-            key,
-            document_of(body),
-            may_replace=partial(check_if_match, if_match),
-            who=principal.who,
-        )
-        return draft_view(draft, response)
-
-    @router.post(path + "/{key}:validate", name=f"validate_{kind}")
-    async def validate(
-        key: Key, engine: Engine, _: Reader, body: OptionalDocument = None
-    ) -> Checked:
-        """Check a document, or the draft, as `:publish` would; nothing is stored."""
-        document = None if body is None else document_of(body)
-        await declare_consents.validate(engine, kind, key, document)
-        return Checked()
+    add_drafting(router, kind, path, save=declare_consents.save, validate=declare_consents.validate)
 
     @router.post(path + "/{key}:publish", name=f"publish_{kind}")
     async def publish(

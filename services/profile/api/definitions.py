@@ -5,7 +5,7 @@ use case.
 """
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
@@ -27,20 +27,15 @@ from services.profile.storage import definition_jobs, definitions, population
 from services.profile.storage.definition_kind import Kind
 from services.profile.use_cases import define
 from services.profile.use_cases.preview import preview
-from shared.access import Permission
 from shared.conditions.sentence import sentence
 from shared.errors import NotFound, Problem, Unprocessable
-from shared.http.auth import Principal, requires
-from shared.http.draft_routes import Document, Key, OptionalDocument, Reader, add_reading, there
-from shared.http.drafts import Checked, DraftView, document_of, draft_view
+from shared.http.draft_routes import Key, Publisher, Reader, add_drafting, add_reading, there
+from shared.http.drafts import DraftView, draft_view
 from shared.http.etag import IfMatch, check_if_match
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres import drafts
 from shared.postgres.transaction import transaction
-
-Editor = Annotated[Principal, requires(Permission.EDIT)]
-Publisher = Annotated[Principal, requires(Permission.PUBLISH)]
 
 
 class PublishRequest(BaseModel):
@@ -60,33 +55,7 @@ def definition_router(kind: Kind, path: str) -> APIRouter:
 
 
 def _add_writing(router: APIRouter, kind: Kind, path: str) -> None:
-    @router.put(path + "/{key}", name=f"save_{kind}")
-    async def put_draft(
-        key: Key,
-        body: Document,
-        engine: Engine,
-        response: Response,
-        principal: Editor,
-        if_match: IfMatch = None,
-    ) -> DraftView:
-        """Save the draft; what is live stays as it is until `:publish`."""
-        draft = await define.save(
-            engine,
-            kind,
-            key,
-            document_of(body),
-            may_replace=partial(check_if_match, if_match),
-            who=principal.who,
-        )
-        return draft_view(draft, response)
-
-    @router.post(path + "/{key}:validate", name=f"validate_{kind}")
-    async def validate(
-        key: Key, engine: Engine, _: Reader, body: OptionalDocument = None
-    ) -> Checked:
-        """Check a document, or the draft, as `:publish` would; nothing is stored."""
-        await define.validate(engine, kind, key, None if body is None else document_of(body))
-        return Checked()
+    add_drafting(router, kind, path, save=define.save, validate=define.validate)
 
     @router.post(path + "/{key}:publish", name=f"publish_{kind}")
     async def publish(

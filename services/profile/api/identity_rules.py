@@ -6,10 +6,9 @@ There is one set of rules, `default`; until one is published, what is built in h
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import Body, Path, Response
+from fastapi import Path, Response
 from pydantic import BaseModel
 
-from services.profile.api.profiles import Reader
 from services.profile.domain.identity_document import KEY, default_document
 from services.profile.use_cases.edit_identity_rules import (
     publish_identity_rules,
@@ -17,9 +16,8 @@ from services.profile.use_cases.edit_identity_rules import (
     validate_identity_rules,
 )
 from services.profile.use_cases.load_rules import KIND
-from shared.access import Permission
 from shared.errors import NotFound
-from shared.http.auth import Principal, requires
+from shared.http.draft_routes import Document, Editor, OptionalDocument, Publisher, Reader
 from shared.http.drafts import (
     NEWEST,
     Checked,
@@ -38,16 +36,7 @@ from shared.postgres import drafts
 from shared.postgres.drafts import Draft
 from shared.postgres.transaction import transaction
 
-Editor = Annotated[Principal, requires(Permission.EDIT)]
-Publisher = Annotated[Principal, requires(Permission.PUBLISH)]
 Key = Annotated[str, Path(max_length=100, description=f"`{KEY}`: there is one set of rules.")]
-Document = Annotated[
-    dict[str, Any],
-    Body(description="The document; an unknown field is a mistake, and every mistake is named."),
-]
-OptionalDocument = Annotated[
-    dict[str, Any] | None, Body(description="The document; without one, the stored draft.")
-]
 
 PATH = "/v1/identity-rules"
 ONE = PATH + "/{key}"

@@ -3,7 +3,6 @@ customers opt out. What is published holds for what comes next; what was said be
 
 from collections.abc import Callable
 from enum import StrEnum
-from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,10 +13,9 @@ from services.profile.domain.consent_document import (
     parse_purpose,
 )
 from services.profile.use_cases.load_rules import OPT_OUTS, PURPOSES
-from shared import clock
 from shared.errors import NotFound, Problem, Unprocessable
 from shared.postgres import audit, drafts
-from shared.postgres.documents import publish_document, save_document
+from shared.postgres.documents import change_draft_status, publish_document, save_draft
 from shared.postgres.drafts import Body, Draft, Status
 from shared.postgres.epochs import bump_epoch
 from shared.postgres.transaction import transaction
@@ -57,18 +55,8 @@ async def save(
 ) -> Draft:
     """The draft as it now stands. Raises what `check` raises."""
     check(kind, key, body)
-    now = clock.now()
     async with transaction(engine) as tx:
-        return await save_document(
-            tx,
-            kind,
-            key,
-            lock=partial(drafts.lock, tx, kind, key),
-            insert=partial(drafts.insert, tx, kind, key, body, at=now, by=who.name),
-            update=partial(drafts.update, tx, kind, key, body, at=now, by=who.name),
-            may_replace=lambda row: may_replace(None if row is None else row.draft_version),
-            who=who,
-        )
+        return await save_draft(tx, kind, key, body, may_replace=may_replace, who=who)
 
 
 async def validate(engine: AsyncEngine, kind: Kind, key: str, body: Body | None) -> None:
@@ -118,16 +106,8 @@ async def archive(engine: AsyncEngine, kind: Kind, key: str, *, who: audit.Who) 
             raise NotFound(f"There is no {NAMED[kind]} {key}.")
         if before.status is Status.ARCHIVED:
             return before
-        now = clock.now()
-        archived = await drafts.set_status(tx, kind, key, Status.ARCHIVED, at=now, by=who.name)
-        await audit.append(
-            tx,
-            who=who,
-            kind=kind,
-            key=key,
-            action="archive",
-            before={"status": before.status, "version": before.live_version},
-            after={"status": archived.status, "version": archived.live_version},
+        archived = await change_draft_status(
+            tx, kind, before, Status.ARCHIVED, action="archive", who=who
         )
         await bump_epoch(tx)
         return archived

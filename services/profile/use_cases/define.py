@@ -6,7 +6,6 @@ background.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -20,13 +19,12 @@ from services.profile.storage.definition_kind import Kind
 from services.profile.storage.definitions import Row, State, Stored
 from services.profile.use_cases.keep_streams import put_streams
 from services.profile.use_cases.live_definitions import compiled, parse_definition, traits_of
-from shared import clock
 from shared.conditions.leaves import leaves_of
 from shared.conditions.mistakes import did_you_mean
 from shared.conditions.tree import Condition, InSegment, IsPersona
 from shared.errors import Conflict, NotFound, Problem, Unprocessable
 from shared.postgres import audit, drafts
-from shared.postgres.documents import publish_document, save_document
+from shared.postgres.documents import change_draft_status, publish_document, save_draft
 from shared.postgres.drafts import Body, Draft, Status
 from shared.postgres.epochs import bump_epoch
 from shared.postgres.transaction import transaction
@@ -56,18 +54,8 @@ async def save(
     """The draft as it now stands. `may_replace` is given the number of the present draft, or None,
     and raises what forbids the write. Raises Unprocessable with every mistake of the body."""
     parse(kind, key, body)
-    now = clock.now()
     async with transaction(engine) as tx:
-        return await save_document(
-            tx,
-            kind,
-            key,
-            lock=partial(drafts.lock, tx, kind, key),
-            insert=partial(drafts.insert, tx, kind, key, body, at=now, by=who.name),
-            update=partial(drafts.update, tx, kind, key, body, at=now, by=who.name),
-            may_replace=lambda row: may_replace(None if row is None else row.draft_version),
-            who=who,
-        )
+        return await save_draft(tx, kind, key, body, may_replace=may_replace, who=who)
 
 
 async def validate(engine: AsyncEngine, kind: Kind, key: str, body: Body | None) -> None:
@@ -137,16 +125,8 @@ async def archive(
         may_replace(before.draft_version)
         if before.status is Status.ARCHIVED:
             return before
-        now = clock.now()
-        archived = await drafts.set_status(tx, kind, key, Status.ARCHIVED, at=now, by=who.name)
-        await audit.append(
-            tx,
-            who=who,
-            kind=kind,
-            key=key,
-            action="archive",
-            before={"status": before.status, "version": before.live_version},
-            after={"status": archived.status, "version": archived.live_version},
+        archived = await change_draft_status(
+            tx, kind, before, Status.ARCHIVED, action="archive", who=who
         )
         await definitions.exclude(tx)
         stored = await definitions.load(tx)

@@ -1,7 +1,6 @@
 """Save, check and publish the rules of identity. What is published holds for what comes next."""
 
 from collections.abc import Callable
-from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -9,10 +8,9 @@ from services.profile.domain.identity import IdentityRules
 from services.profile.domain.identity_document import KEY, parse_identity_rules
 from services.profile.storage import identifiers, suppression
 from services.profile.use_cases.load_rules import KIND
-from shared import clock
 from shared.errors import Conflict, NotFound
 from shared.postgres import audit, drafts
-from shared.postgres.documents import publish_document, save_document
+from shared.postgres.documents import publish_document, save_draft
 from shared.postgres.drafts import Body, Draft
 from shared.postgres.epochs import bump_epoch
 from shared.postgres.transaction import transaction
@@ -28,18 +26,8 @@ async def save_identity_rules(
 ) -> Draft:
     """The draft as it now stands. Raises Unprocessable with every mistake of the body."""
     parse_identity_rules(body, version=UNPUBLISHED)
-    now = clock.now()
     async with transaction(engine) as tx:
-        return await save_document(
-            tx,
-            KIND,
-            KEY,
-            lock=partial(drafts.lock, tx, KIND, KEY),
-            insert=partial(drafts.insert, tx, KIND, KEY, body, at=now, by=who.name),
-            update=partial(drafts.update, tx, KIND, KEY, body, at=now, by=who.name),
-            may_replace=lambda row: may_replace(None if row is None else row.draft_version),
-            who=who,
-        )
+        return await save_draft(tx, KIND, KEY, body, may_replace=may_replace, who=who)
 
 
 async def validate_identity_rules(engine: AsyncEngine, body: Body | None) -> None:
