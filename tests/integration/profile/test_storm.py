@@ -43,8 +43,6 @@ RATE = 50
 CALM_SECONDS = 5.0
 AT_ONCE = 1000
 MOST_SECONDS = 30.0
-MOST_TIMES = 2.0
-STORMS = 1
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 RULES = {
     "types": {
@@ -178,11 +176,6 @@ class Storm:
     calm: list[int]
     stormy: list[int]
 
-    @property
-    def times(self) -> float:
-        """The others' p99 during the storm by that without it."""
-        return at(self.stormy, 0.99) / at(self.calm, 0.99)
-
     def __str__(self) -> str:
         return (
             f"{SIZE} merges into one person: {self.took:.1f} s ({self.worked:.1f} s of CPU in the "
@@ -192,27 +185,26 @@ class Storm:
         )
 
 
-async def rage(scene: Scene, worker: dict[str, int], number: int) -> Storm:
-    """The storm of that number, among people of its own."""
-    visitors = [("anonymous_id", f"v{number}-{n}") for n in range(SIZE)]
-    user = ("user_id", f"everybody{number}")
-    sent = 2 * SIZE * number
-    await scene.send([visit(n, f"visit{number}-", one) for n, one in enumerate(visitors)])
-    await scene.until_passed(sent + SIZE)
-    await scene.until_told(sent + SIZE + len(scene.neighbours))
+async def rage(scene: Scene, worker: dict[str, int]) -> Storm:
+    """Everybody who visited logs in as the same person."""
+    visitors = [("anonymous_id", f"v{n}") for n in range(SIZE)]
+    user = ("user_id", "everybody")
+    await scene.send([visit(n, "visit", one) for n, one in enumerate(visitors)])
+    await scene.until_passed(SIZE)
+    await scene.until_told(SIZE + len(scene.neighbours))
     calm = await scene.live_next_door(after(CALM_SECONDS))
     over = asyncio.Event()
     next_door = asyncio.create_task(scene.live_next_door(over.is_set))
     cpu, began = cpu_seconds(worker), time.monotonic()
-    await scene.send([visit(n, f"login{number}-", user, one) for n, one in enumerate(visitors)])
-    await scene.until_passed(sent + 2 * SIZE)
+    await scene.send([visit(n, "login", user, one) for n, one in enumerate(visitors)])
+    await scene.until_passed(2 * SIZE)
     took = time.monotonic() - began
     worked = cpu_seconds(worker)["worker"] - cpu["worker"]
     over.set()
     stormy = await next_door
-    await scene.until_told(sent + 2 * SIZE + len(scene.neighbours))
+    await scene.until_told(2 * SIZE + len(scene.neighbours))
     calm += await scene.live_next_door(after(CALM_SECONDS))
-    await scene.until_told(sent + 2 * SIZE + len(scene.neighbours))
+    await scene.until_told(2 * SIZE + len(scene.neighbours))
     found = await scene.latencies()
     return Storm(took, worked, [found[one] for one in calm], [found[one] for one in stormy])
 
@@ -224,21 +216,18 @@ def after(seconds: float) -> Callable[[], bool]:
 
 
 @pytest.mark.timeout(900)
-async def test_a_storm_ends_in_time_and_the_others_hardly_feel_it(
+async def test_a_storm_ends_in_time(
     scene: Scene, roles: RoleProcesses, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    worker = {"worker": roles.started[0].pid}
-    storms: list[Storm] = []
-    while len(storms) < STORMS and not any(one.times <= MOST_TIMES for one in storms):
-        storms.append(await rage(scene, worker, len(storms)))
-        with capsys.disabled():
-            print(f"\n{storms[-1]}")
+    storm = await rage(scene, {"worker": roles.started[0].pid})
+    with capsys.disabled():
+        print(f"\n{storm}")
     merges, seq = await scene.owner.fetchrow(
         "SELECT (SELECT count(*) FROM profile.merge), (SELECT max(seq) FROM profile.profile)"
     )
-    assert merges == (SIZE - 1) * len(storms)
+    assert merges == SIZE - 1
     assert seq == 2 * SIZE
-    assert min(one.took for one in storms) <= MOST_SECONDS
+    assert storm.took <= MOST_SECONDS
 
 
 async def test_a_thousand_ids_of_one_person_in_one_batch(worker: Worker) -> None:
