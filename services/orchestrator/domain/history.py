@@ -50,12 +50,27 @@ class InFlight:
         return self.sent_for is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an action; `at` is when it happened. The scopes are those of its contact."""
+
+    action_id: UUID
+    outcome: str
+    at: datetime
+    channel: str
+    category: str
+    topic: str | None
+    group: str | None
+    rule: str
+
+
 @dataclass(slots=True)
 class History:
     """Everything a decision about one profile needs to know of the past.
 
     `entries` maps (rule, entry key) to the last time the rule acted; `exits` maps an exit
-    criterion to the latest touchpoint that met it; `acted` holds ids of actions that exist.
+    criterion to the latest touchpoint that met it; `acted` holds ids of actions that exist;
+    `outcomes` is what became of actions, the newest last.
     `households` has the contacts with everybody of a household, where they count; all histories of
     a batch have the same one.
     """
@@ -65,6 +80,7 @@ class History:
     exits: dict[str, datetime] = field(default_factory=dict)
     in_flight: dict[UUID, InFlight] = field(default_factory=dict)
     acted: set[UUID] = field(default_factory=set)
+    outcomes: list[Outcome] = field(default_factory=list)
     households: "Households" = field(default_factory=dict)
 
     def kin(self, household: str | None) -> list[Contact]:

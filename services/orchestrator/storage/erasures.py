@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.kafka.messages import Message
 from shared.postgres import outbox
 
-TABLES = ("decision", "action", "contact_ledger", "rule_entry", "exit_mark", "timer")
+TABLES = ("decision", "action", "contact_ledger", "rule_entry", "exit_mark", "timer", "outcome")
 """Every table with rows of a person; `profile_state` keeps its number."""
 
 _FORGET = {

@@ -38,7 +38,7 @@ _MOVES = tuple(
         f"UPDATE {table} AS t SET profile_id = m.winner "  # noqa: S608 - constants
         f"FROM {_PAIRS} WHERE t.profile_id = m.loser"
     )
-    for table in ("action", "contact_ledger", "timer")
+    for table in ("action", "contact_ledger", "timer", "outcome")
 )
 _ENTRIES = text(
     f"""

@@ -32,3 +32,8 @@ def action_ids(touchpoint_id: str) -> Callable[[str, int], UUID]:
         return known
 
     return action_id
+
+
+def fallback_id(action: UUID, place: int) -> UUID:
+    """The id of the fallback at a place in the list of an action."""
+    return ids.action_id(str(action), "fallback", str(place))
