@@ -94,7 +94,12 @@ async def _api(settings: Settings) -> Role:
     token = read_secret_file(settings.service_token_file)
     profiles = profile_client(settings.profile_url, token)
     app = create_app(
-        built.engine, health=health, profiles=profiles, shiftable_clock=settings.mode == "test"
+        built.engine,
+        health=health,
+        profiles=profiles,
+        shiftable_clock=settings.mode == "test",
+        topics=built.topics,
+        counts=built.counts,
     )
     role = api_role(built, health=health, app=app, also={})
     role.closing.append(profiles.close)

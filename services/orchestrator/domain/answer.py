@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.orchestrator.domain.decide import Considered, decide
-from services.orchestrator.domain.effects import Effects, enact, mark_exit, record, retract
+from services.orchestrator.domain.effects import Effects, mark_exit, record, retract
+from services.orchestrator.domain.enact import enact
 from services.orchestrator.domain.exit import ended
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import InFlight

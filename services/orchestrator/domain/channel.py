@@ -44,6 +44,12 @@ class Channel:
     delivery: str
     address: tuple[str, ...]
     trait: str | None
+    connector: str = "kafka"
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether Concert itself delivers its actions, beside publishing them."""
+        return self.connector in ("webhook", "smtp", "file")
 
     def recipient(
         self, profile_id: str, identifiers: Sequence[Identifier], traits: Mapping[str, object]

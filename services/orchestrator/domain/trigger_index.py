@@ -18,6 +18,7 @@ from shared.conditions.index import ConditionIndex, Entry
 from shared.conditions.leaves import leaf_hash, of_this_event
 from shared.conditions.sentence import sentence
 from shared.conditions.tree import Condition, EventCount
+from shared.contracts.delivery import OUTCOMES, event_type
 
 
 class Clause:
@@ -95,6 +96,10 @@ class RuleSet:
         self.longest_window = max(policy.longest_window for policy in self.policies)
         self.household_window = max(policy.household_window for policy in self.policies)
         self.channels = default_channels() | {channel.key: channel for channel in channels}
+        self.connected = frozenset(
+            channel.key for channel in self.channels.values() if channel.is_built_in
+        )
+        """Channels whose messages Concert brings there itself."""
         self.templates = {template.key: template for template in templates}
         self._index = ConditionIndex(
             Entry(live, live.rule.trigger.event, live.rule.trigger.where)
@@ -102,8 +107,9 @@ class RuleSet:
         )
         self._exits = _exits_by_event(self.rules.values())
         self._triggers = frozenset(live.rule.trigger.event for live in self.rules.values())
-        self.listens = self._triggers | self._exits.keys()
-        """Event types that concern any rule; everything else needs no decoding at all."""
+        self.listens = self._triggers | self._exits.keys() | _outcome_types(self.channels)
+        """Event types that concern any rule, or say what became of an action; everything else
+        needs no decoding at all."""
 
     def candidates(self, facts: Facts) -> list[LiveRule]:
         """The rules that the event of the facts triggers."""
@@ -113,6 +119,12 @@ class RuleSet:
         """The exit events that the event of the facts is."""
         known = self._exits.get(facts.event_type or "", ())
         return [event for event in known if event.holds(facts)]
+
+
+def _outcome_types(channels: Iterable[str]) -> frozenset[str]:
+    """The types of the delivery events of these channels, and those without a channel."""
+    named = (event_type(channel, outcome) for channel in channels for outcome in OUTCOMES)
+    return frozenset([*named, *OUTCOMES])
 
 
 def _exits_by_event(rules: Iterable[LiveRule]) -> dict[str, tuple[ExitEvent, ...]]:

@@ -25,6 +25,7 @@ from services.orchestrator.storage import erasures, profile_states, timers
 from services.orchestrator.storage.profile_states import Saved, Unusual
 from services.orchestrator.use_cases.absorb_profile import Persons, link_profiles, links_in
 from services.orchestrator.use_cases.naming import action_ids, decision_id
+from services.orchestrator.use_cases.note_outcomes import Outcomes, outcomes_of
 from services.orchestrator.use_cases.recall import Asked, recall
 from services.orchestrator.use_cases.report import Report
 from shared.contracts.topics import Topics
@@ -73,7 +74,7 @@ class Responder:
         """Raises PartitionStopped for a record that is no profile update."""
         ruleset = self._ruleset()
         handled = Handled(OutboxBuffer(self._counts))
-        report, effects = Report(), Effects()
+        report, effects = Report(), Effects(connected=ruleset.connected)
         batch = _read(records, ruleset, handled)
         crash_point("orchestrator.decoded")
         partners = {
@@ -212,7 +213,11 @@ class _Answers:
             ruleset=self._ruleset,
             at=at,
         )
-        self._answer_all(asked, in_flight, at)
+        moments = [one.moment for one in asked.values()]
+        noting = await outcomes_of(
+            self._tx, moments, ruleset=self._ruleset, effects=self._effects, report=self._report
+        )
+        self._answer_all(asked, in_flight, noting, at)
         crash_point("orchestrator.decided")
         await effect_rows.write(self._tx, self._effects)
         if self._states:
@@ -239,7 +244,9 @@ class _Answers:
         candidates = [live for live in found if live.rule.is_valid_at(at)]
         return Asked(moment, candidates, action_ids(touchpoint))
 
-    def _answer_all(self, asked: dict[int, Asked], in_flight: set[str], at: datetime) -> None:
+    def _answer_all(
+        self, asked: dict[int, Asked], in_flight: set[str], noting: Outcomes, at: datetime
+    ) -> None:
         """In order. What goes in flight on the way makes later updates of its person matter."""
         flying = set(in_flight)
         for place, (record, update) in enumerate(self._batch.updates):
@@ -248,15 +255,17 @@ class _Answers:
                 if not flying or self._persons.of(update.profile_id) not in flying:
                     continue
                 one = self._look_at(record, update, at)
-            history = self._histories.get(one.moment.profile_id)
-            self._answer(one, history or History(), at)
-            if history is not None and (history.in_flight or one.moment.profile_id in flying):
+            history = self._histories.setdefault(one.moment.profile_id, History())
+            situation = Situation(one.moment, history, at, one.action_id)
+            noting.note(one.moment, situation)
+            self._answer(one, situation)
+            if history.in_flight or one.moment.profile_id in flying:
                 flying.add(one.moment.profile_id)
                 self._keep_snapshot(one, history)
 
-    def _answer(self, one: Asked, history: History, at: datetime) -> None:
+    def _answer(self, one: Asked, situation: Situation) -> None:
         answered = answer(
-            Situation(one.moment, history, at, one.action_id),
+            situation,
             one.candidates,
             ruleset=self._ruleset,
             decision_id=decision_id(one.moment),

@@ -13,6 +13,8 @@ from deploy.local.home import CHECKOUT
 from services.orchestrator.api.app import create_app
 from services.orchestrator.api.profile_client import ProfileClient
 from shared.access import Role
+from shared.contracts.topics import Topics, default_topics
+from shared.kafka.messages import PartitionCounts
 from shared.observability.health import Health
 from shared.postgres.engine import create_engine
 from shared.postgres.migrate import migrate
@@ -79,6 +81,8 @@ def make_app(engine: AsyncEngine, *, shiftable_clock: bool) -> FastAPI:
         health=Health("orchestrator-api", {}),
         profiles=profiles,
         shiftable_clock=shiftable_clock,
+        topics=Topics(),
+        counts=PartitionCounts({spec.name: 8 for spec in default_topics()}),
     )
 
 
