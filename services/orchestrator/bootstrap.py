@@ -6,6 +6,7 @@ from pathlib import Path
 
 from services.orchestrator.api.app import create_app
 from services.orchestrator.api.profile_client import profile_client
+from services.orchestrator.files import command as files
 from services.orchestrator.storage import timers
 from services.orchestrator.use_cases.fire_timers import fire_timers
 from services.orchestrator.use_cases.load_ruleset import live_ruleset
@@ -22,7 +23,7 @@ from shared.runtime.assembly import (
     parts,
     stateful_worker,
 )
-from shared.runtime.cli import Command
+from shared.runtime.cli import Command, Tool
 from shared.runtime.poller import poll
 from shared.runtime.service import Role, run_role
 from shared.runtime.waiting import wait
@@ -118,4 +119,7 @@ COMMANDS = {
     "poller": Command("fire due timers: delayed actions and expiries", partial(_run, "poller")),
     "api": Command("serve configuration, decisions and actions over HTTP", partial(_run, "api")),
     "migrate": Command("bring the schema to its newest revision, then exit", _migrate),
+    "export": Tool(files.EXPORT, files.add_arguments, files.run_export),
+    "diff": Tool(files.DIFF, files.add_prune, files.run_diff),
+    "apply": Tool(files.APPLY, files.add_apply, files.run_apply),
 }
