@@ -96,12 +96,14 @@ class RuleSet:
         self.household_window = max(policy.household_window for policy in self.policies)
         self.channels = default_channels() | {channel.key: channel for channel in channels}
         self.templates = {template.key: template for template in templates}
+        self.asked = tuple(live for live in self.rules.values() if live.rule.trigger.kind == "api")
+        """The rules that only a question for the next best action triggers."""
+        on_events = [live for live in self.rules.values() if live.rule.trigger.kind == "event"]
         self._index = ConditionIndex(
-            Entry(live, live.rule.trigger.event, live.rule.trigger.where)
-            for live in self.rules.values()
+            Entry(live, live.rule.trigger.event, live.rule.trigger.where) for live in on_events
         )
         self._exits = _exits_by_event(self.rules.values())
-        self._triggers = frozenset(live.rule.trigger.event for live in self.rules.values())
+        self._triggers = frozenset(live.rule.trigger.event for live in on_events)
         self.listens = self._triggers | self._exits.keys()
         """Event types that concern any rule; everything else needs no decoding at all."""
 
