@@ -12,17 +12,19 @@ from shared.conditions.tree import Condition
 DEFAULT_MAX_AGE = timedelta(hours=24)
 MAX_AGE = timedelta(days=36_500)
 
-_OF_A_CHANGE = ("where", "max_age", "include_existing")
+_OF_A_CHANGE = ("where", "include_existing")
 _FIELDS: Mapping[TriggerKind, tuple[str, ...]] = {
     "event": ("event", "where", "max_age", "historical"),
     "segment_entered": ("segment", *_OF_A_CHANGE),
     "segment_left": ("segment", *_OF_A_CHANGE),
-    "trait_changed": ("trait", *_OF_A_CHANGE),
+    "trait_changed": ("trait", "max_age", *_OF_A_CHANGE),
     "persona_changed": ("persona", *_OF_A_CHANGE),
     "schedule": ("rrule", "zone", "audience", "max_age"),
     "api": ("where",),
 }
 """The fields of each type of trigger, beside the type."""
+COUNTED = ("touchpoints", "orders", "revenue", "first_seen_at", "last_seen_at")
+"""Computed traits that are built in, and not told when they change."""
 TRIGGER_FIELDS = tuple(dict.fromkeys(("type", *(n for own in _FIELDS.values() for n in own))))
 
 
@@ -88,5 +90,9 @@ def _trait(fields: Fields) -> str | None:
         return None
     if location.root not in ("profile", "computed") or len(location.path) != 1:
         fields.wrong("trait", "attribute", "is one trait: <name>, or computed.<name>")
+        return None
+    if location.root == "computed" and location.path[0] in COUNTED:
+        by_event = "changes with every event it counts: let the event trigger the rule"
+        fields.wrong("trait", "attribute", by_event)
         return None
     return name

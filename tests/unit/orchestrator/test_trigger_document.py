@@ -24,14 +24,13 @@ def wrong(**fields: Any) -> dict[str, str]:
 
 
 def test_a_change_of_a_profile_names_its_segment_trait_or_persona() -> None:
-    entered = trigger(type="segment_entered", segment="vip", include_existing=True, max_age="P2D")
+    entered = trigger(type="segment_entered", segment="vip", include_existing=True)
     assert (entered.kind, entered.subject, entered.event) == ("segment_entered", "vip", "")
-    assert (entered.include_existing, entered.max_age) == (True, timedelta(days=2))
+    assert entered.include_existing
+    assert trigger(type="trait_changed", trait="tier", max_age="P2D").max_age == timedelta(days=2)
     assert trigger(type="segment_left", segment="vip").subject == "vip"
     assert trigger(type="trait_changed", trait="tier").subject == "tier"
-    assert (
-        trigger(type="trait_changed", trait="profile.computed.orders").subject == "computed.orders"
-    )
+    assert trigger(type="trait_changed", trait="profile.computed.spent").subject == "computed.spent"
     assert trigger(type="persona_changed").subject is None
     assert trigger(type="persona_changed", persona="hunter").subject == "hunter"
     gold = {"attr": "profile.tier", "op": "changed_to", "value": "gold"}
@@ -56,6 +55,11 @@ def test_a_question_may_have_a_condition() -> None:
         ({"type": "trait_changed"}, {"trigger.trait": "required"}),
         ({"type": "trait_changed", "trait": "address.city"}, {"trigger.trait": "attribute"}),
         ({"type": "trait_changed", "trait": "computed"}, {"trigger.trait": "attribute"}),
+        ({"type": "trait_changed", "trait": "computed.orders"}, {"trigger.trait": "attribute"}),
+        (
+            {"type": "segment_left", "segment": "a", "max_age": "P1D"},
+            {"trigger.max_age": "trigger_type"},
+        ),
         ({"type": "trait_changed", "trait": "household"}, {"trigger.trait": "attribute"}),
         ({"type": "api", "max_age": "P1D"}, {"trigger.max_age": "trigger_type"}),
         ({"type": "event"}, {"trigger.event": "required"}),
