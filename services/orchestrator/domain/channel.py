@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from services.orchestrator.domain.connector import (
     BUILT_IN,
     CONNECTORS,
+    USUAL_RETRY,
     Rate,
     Retry,
     Target,
@@ -60,7 +61,7 @@ class Channel:
     connector: str = "kafka"
     target: Target | None = None
     rate: Rate | None = None
-    retry: Retry = Retry()
+    retry: Retry = USUAL_RETRY
     fallback: str | None = None
 
     @property

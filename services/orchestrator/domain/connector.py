@@ -45,6 +45,9 @@ class Retry:
     give_up_after: timedelta = timedelta(days=1)
 
 
+USUAL_RETRY = Retry()
+
+
 @dataclass(frozen=True, slots=True)
 class Webhook:
     """Where actions are posted; the file `secret_ref` has the keys that sign."""
@@ -101,7 +104,7 @@ def read_retry(fields: Fields) -> Retry:
 
 
 def _retry(fields: Fields) -> Retry:
-    usual = Retry()
+    usual = USUAL_RETRY
     first = fields.duration("first", usual.first, timedelta(days=1))
     longest = fields.duration("longest", max(usual.longest, first), timedelta(days=7))
     if longest < first:

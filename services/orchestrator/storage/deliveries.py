@@ -1,4 +1,4 @@
-"""What the built-in connectors have to deliver: queued and withdrawn with the action they belong to.
+"""What the built-in connectors have to deliver: queued and withdrawn together with the action.
 
 `queue` and `withdraw` belong into the transaction that publishes or takes back the action. They
 take no lock but those of the deliveries themselves.

@@ -1,4 +1,4 @@
-"""What the built-in connectors have to deliver, how far each came, and the limits of each channel."""
+"""What the built-in connectors have to deliver, how far each came, and each channel's limits."""
 
 from alembic import op
 
@@ -39,6 +39,10 @@ CHANGES = (
     CREATE INDEX delivery_waiting ON delivery (channel, due_at, action_id)
         WHERE state = 'waiting'
     """,
+    """
+    CREATE INDEX delivery_expiring ON delivery (channel, expires_at)
+        WHERE state = 'waiting' AND expires_at IS NOT NULL
+    """,
     "CREATE INDEX delivery_claimed ON delivery (channel, lease_until) WHERE state = 'claimed'",
     "CREATE INDEX delivery_of_profile ON delivery (profile_id)",
     "CREATE INDEX delivery_of_batch ON delivery (channel, batch) WHERE batch IS NOT NULL",
@@ -46,8 +50,7 @@ CHANGES = (
     """
     CREATE TABLE delivery_channel (
         channel text PRIMARY KEY,
-        tokens double precision NOT NULL DEFAULT 0,
-        filled_at timestamptz,
+        slots jsonb NOT NULL DEFAULT '{}',
         failures integer NOT NULL DEFAULT 0,
         opened integer NOT NULL DEFAULT 0,
         blocked_until timestamptz
