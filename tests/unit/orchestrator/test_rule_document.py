@@ -318,7 +318,7 @@ def test_channels_have_defaults_and_can_be_changed() -> None:
         {"enabled": False, "address": {"trait": "mail"}}, key="email", version=2
     )
     assert (changed.enabled, changed.address, changed.trait) == (False, (), "mail")
-    assert problems(parse_channel, {"connector": "smtp"}, "email") == {"connector": "not_available"}
+    assert problems(parse_channel, {"connector": "smtp"}, "email") == {"smtp": "required"}
 
 
 def test_a_template_is_checked_when_saved() -> None:
