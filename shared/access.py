@@ -39,6 +39,7 @@ class Permission(StrEnum):
     REGISTER = "register event leaves"
     READ_TASKS = "read tasks"
     SERVE = "serve customers"
+    MAKE_LINKS = "make links of preferences"
     OPERATE = "operate"
     PRIVACY = "privacy"
     ERASE = "erase for another service"
@@ -54,6 +55,7 @@ ALLOWED: Mapping[Permission, frozenset[Role]] = {
     Permission.REGISTER: frozenset({Role.ADMIN, Role.SERVICE}),
     Permission.READ_TASKS: frozenset(Role),
     Permission.SERVE: frozenset({Role.CHANNEL, Role.OPS, Role.ADMIN}),
+    Permission.MAKE_LINKS: frozenset({Role.PRIVACY, Role.ADMIN, Role.SERVICE}),
     Permission.OPERATE: frozenset({Role.OPS, Role.ADMIN}),
     Permission.PRIVACY: frozenset({Role.PRIVACY, Role.ADMIN}),
     Permission.ERASE: frozenset({Role.ADMIN, Role.SERVICE}),

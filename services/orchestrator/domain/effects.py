@@ -95,6 +95,7 @@ class TakenBack:
 
     reached: str
     reason: str
+    channel: str
     task: bool
     message: bytes | None
 
@@ -171,7 +172,9 @@ def retract(
     reached = "pending" if action.sent_for is None else "published"
     task = action.kind == TASK
     if action.sent_for is None:
-        effects.taken_back[action.action_id] = TakenBack(reached, reason, task, None)
+        effects.taken_back[action.action_id] = TakenBack(
+            reached, reason, action.channel, task, None
+        )
         return
     message = Action(
         action_id=str(action.action_id),
@@ -186,7 +189,7 @@ def retract(
     )
     body = action_encoder.encode(message)
     effects.messages.append(OutMessage(action.channel, "retract", action.sent_for, body))
-    effects.taken_back[action.action_id] = TakenBack(reached, reason, task, body)
+    effects.taken_back[action.action_id] = TakenBack(reached, reason, action.channel, task, body)
 
 
 def drop_in_flight(effects: Effects, history: History, action: InFlight, change: Change) -> None:

@@ -7,7 +7,8 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.effects import Effects
-from services.orchestrator.storage import outcomes, tasks
+from services.orchestrator.storage import deliveries, outcomes, tasks
+from services.orchestrator.storage.deliveries import DeliveryRow
 
 _DECISIONS = text(
     """
@@ -133,19 +134,41 @@ async def write(tx: AsyncConnection, effects: Effects) -> None:
     ])  # fmt: skip
     await outcomes.insert(tx, effects.outcomes)
     await tasks.insert(tx, effects.tasks)
+    await deliveries.queue(tx, _delivery_rows(effects))
     await _take_back(tx, effects)
 
 
 async def _take_back(tx: AsyncConnection, effects: Effects) -> None:
-    """Withdraw tasks, and say on each action how far it had come."""
+    """Take tasks and messages out of the queues of Concert, and say on each action how far it had
+    come. A retraction is published as well: channel systems may have read the action."""
     reached = {action_id: one.reached for action_id, one in effects.taken_back.items()}
-    withdrawn = {
-        action_id: one.reason
-        for action_id, one in effects.taken_back.items()
-        if one.task and one.message is not None
+    told = {
+        action_id: one for action_id, one in effects.taken_back.items() if one.message is not None
     }
+    withdrawn = {action_id: one.reason for action_id, one in told.items() if one.task}
     reached |= await tasks.withdraw(tx, withdrawn)
+    messages = {
+        action_id: one.message
+        for action_id, one in told.items()
+        if one.channel in effects.connected and one.message is not None
+    }
+    kept = await deliveries.withdraw(tx, messages.keys(), messages)
+    reached |= dict.fromkeys(kept, "queued")
     await _run(tx, _TAKEN_BACK, list(reached.items()))
+
+
+def _delivery_rows(effects: Effects) -> list[DeliveryRow]:
+    return [
+        DeliveryRow(
+            action_id=row.action_id,
+            channel=row.channel,
+            profile_id=row.profile_id,
+            due_at=row.due_at,
+            expires_at=row.expires_at,
+            body=row.body,
+        )
+        for row in effects.deliveries
+    ]
 
 
 def _action_rows(effects: Effects) -> list[tuple[object, ...]]:

@@ -16,6 +16,7 @@ from shared.postgres import outbox
 
 TABLES = (
     "decision", "action", "contact_ledger", "rule_entry", "exit_mark", "timer", "outcome", "task",
+    "delivery",
 )  # fmt: skip
 """Every table with rows of a person; `profile_state` keeps its number."""
 
