@@ -32,8 +32,9 @@ class StoredAction:
     """An action and how far it got: `status` is pending, published, retracted, expired, failed or
     done; `delivery` what became of it on its channel, `response` the most that the customer did.
     `reached` says how far it had come when it was taken back: pending (nobody had it), queued (it
-    waited for a connector), published, or for a task open, claimed, completed. `instead_of` is the action that it stands in for. `message` is what
-    the channel gets or got; null for who may not see personal data.
+    waited for a connector), published, or for a task open, claimed, completed. `instead_of` is the
+    action that it stands in for. `message` is what the channel gets or got; null for who may not
+    see personal data.
     """
 
     action_id: UUID
