@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from shared.contracts.times import rfc3339
-from shared.contracts.topics import Topics
+from shared.contracts.topics import OWN_SOURCE, Topics
 from shared.kafka.messages import OutboxBuffer
 
-SOURCE = "concert"
+SOURCE = OWN_SOURCE
 
 
 def publish_event(

@@ -21,9 +21,10 @@ from services.orchestrator.domain.record import deciding_stage
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Routed, read_moment, routed_decoder
 from services.orchestrator.storage import effects as effect_rows
-from services.orchestrator.storage import erasures, profile_states, timers
+from services.orchestrator.storage import profile_states, timers
 from services.orchestrator.storage.profile_states import Saved, Unusual
 from services.orchestrator.use_cases.absorb_profile import Persons, link_profiles, links_in
+from services.orchestrator.use_cases.forget_people import forget_people
 from services.orchestrator.use_cases.naming import action_ids, decision_id
 from services.orchestrator.use_cases.note_outcomes import Outcomes, outcomes_of
 from services.orchestrator.use_cases.recall import Asked, recall
@@ -87,7 +88,7 @@ class Responder:
         await persons.lock_winners(tx)
         await link_profiles(tx, persons, links_in(batch.linking))
         report.missing = batch.missing
-        await _forget(tx, batch, persons)
+        await _forget(tx, batch, persons, effects)
         if batch.concerns_rules or persons.in_flight:
             await _Answers(tx, batch, persons, ruleset, effects, report).run()
         add_messages(handled.messages, effects, self._topics)
@@ -168,14 +169,10 @@ def _drop_known(batch: Batch, unusual: Mapping[str, Unusual], handled: Handled) 
     batch.linking = [one for one in batch.linking if one.seq > seen.get(one.profile_id, -1)]
 
 
-async def _forget(tx: AsyncConnection, batch: Batch, persons: Persons) -> None:
-    """Erase whoever was erased, and what was done in their name by profiles merged into them;
-    nothing is answered for them any more, however late it comes."""
+async def _forget(tx: AsyncConnection, batch: Batch, persons: Persons, effects: Effects) -> None:
+    """Nothing is answered any more for whoever was erased, however late it comes."""
     if batch.erasing:
-        told = {update.profile_id for update in batch.erasing}
-        whole = {persons.of(profile_id) for profile_id in told}
-        await erasures.forget(tx, told, whole)
-        persons.forget(told | whole)
+        await forget_people(tx, batch.erasing, persons, effects)
         crash_point("orchestrator.erased")
     if persons.knows_erased:
         batch.updates = [one for one in batch.updates if not persons.is_erased(one[1].profile_id)]
