@@ -9,7 +9,7 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from deploy.local.home import CHECKOUT
 
@@ -41,7 +41,12 @@ class Program:
         """Start it, again if it ran before."""
         file = self.folder / f"{self.title.replace(' ', '_')}.py"
         file.write_text(program(self.title), encoding="utf-8")
-        self._process = subprocess.Popen(
+        with (self.folder / "stderr.txt").open("a") as stderr:
+            self._process = self._run(file, stderr)
+        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+
+    def _run(self, file: Path, stderr: IO[str]) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
             [sys.executable, str(file)],
             env={
                 **os.environ,
@@ -52,15 +57,15 @@ class Program:
             },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=(self.folder / "stderr.txt").open("a"),
+            stderr=stderr,
             text=True,
         )
-        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
 
     def _listen(self, process: "subprocess.Popen[str]") -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            self._lines.put(line)
+        with process.stdout as lines:
+            for line in lines:
+                self._lines.put(line)
 
     def heard(self) -> list[Any]:
         """Everything it printed, decoded."""
@@ -80,6 +85,8 @@ class Program:
         if self._process is not None:
             self._process.kill()
             self._process.wait(10)
+            assert self._process.stdin is not None
+            self._process.stdin.close()
 
     def trouble(self) -> str:
         """What it wrote to stderr."""
