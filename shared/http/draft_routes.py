@@ -4,13 +4,13 @@ saving a draft, checking one.
 A kind is the name of its table (see `shared.postgres.drafts`); `words` names it in a sentence.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Any, Protocol, TypeVar
 
 import fastapi
 from fastapi import APIRouter, Path, Response
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.access import Permission
 from shared.errors import NotFound
@@ -76,8 +76,15 @@ class CheckDraft(Protocol[K_contra]):
     ) -> None: ...
 
 
-def add_reading(router: APIRouter, kind: str, path: str, *, named: str) -> None:
-    """List, draft, versions and one version of a kind under `path`, such as `/v1/rules`."""
+More = Callable[[AsyncConnection, Draft], Awaitable[dict[str, Any]]]
+"""Further fields of a draft as it is shown."""
+
+
+def add_reading(
+    router: APIRouter, kind: str, path: str, *, named: str, more: More | None = None
+) -> None:
+    """List, draft, versions and one version of a kind under `path`, such as `/v1/rules`; `more`
+    finds what else one draft shows."""
 
     @router.get(path, name=f"list_{kind}")
     async def list_drafts(engine: Engine, paging: Paged, _: Reader) -> Page[DraftView]:
@@ -94,8 +101,9 @@ def add_reading(router: APIRouter, kind: str, path: str, *, named: str) -> None:
     async def get_draft(key: Key, engine: Engine, response: Response, _: Reader) -> DraftView:
         """The draft and its status; the ETag is the draft's number."""
         async with transaction(engine) as tx:
-            draft = await drafts.find(tx, kind, key)
-        return draft_view(there(draft, named, key), response)
+            draft = there(await drafts.find(tx, kind, key), named, key)
+            fields = {} if more is None else await more(tx, draft)
+        return draft_view(draft, response).model_copy(update=fields)
 
     @router.get(path + "/{key}/versions", name=f"list_{kind}_versions")
     async def list_versions(

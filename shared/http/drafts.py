@@ -14,7 +14,7 @@ from shared.postgres.drafts import Draft, Version
 
 OURS = frozenset(
     {
-        *("version", "status", "draft_version", "created_at"),
+        *("version", "status", "draft_version", "created_at", "warming"),
         *("updated_at", "updated_by", "published_at", "published_by", "saved_at", "saved_by"),
     }
 )

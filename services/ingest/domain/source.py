@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from shared.contracts.topics import OWN_SOURCE
 from shared.errors import InvalidData
 
 DIALECTS = ("segment", "cloudevents", "native", "webhook")
@@ -60,6 +61,8 @@ class Sources(msgspec.Struct, frozen=True):
         `channel` is the topic's. Raises InvalidData `unknown_source` when only registered sources
         may publish, `wrong_channel` when the source is registered for another channel.
         """
+        if name == OWN_SOURCE:
+            return Source(id=name, name="Concert", channel=channel)
         known = self.registered.get(name)
         if known is not None:
             if known.channel != channel:

@@ -11,6 +11,7 @@ from services.orchestrator.api.people import router as people
 from services.orchestrator.api.preview import preview_router
 from services.orchestrator.api.profile_client import ProfileClient
 from services.orchestrator.api.saved import saved_router
+from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
 from services.orchestrator.storage import saved
 from services.orchestrator.storage.draft_kind import Kind
 from shared.http import app as http
@@ -21,7 +22,12 @@ VERSION = "1"
 
 
 def create_app(
-    engine: AsyncEngine, *, health: Health, profiles: ProfileClient, shiftable_clock: bool
+    engine: AsyncEngine,
+    *,
+    health: Health,
+    profiles: ProfileClient,
+    definitions: ProfileDefinitions,
+    shiftable_clock: bool,
 ) -> FastAPI:
     """The application. `shiftable_clock` only where the deployment is for tests."""
     return http.create_app(
@@ -30,8 +36,8 @@ def create_app(
         health=health,
         engine=engine,
         routers=[
-            draft_router(Kind.RULE, "/v1/rules"),
-            draft_router(Kind.CONTACT_POLICY, "/v1/contact-policies"),
+            draft_router(Kind.RULE, "/v1/rules", definitions),
+            draft_router(Kind.CONTACT_POLICY, "/v1/contact-policies", definitions),
             saved_router(saved.Kind.TEMPLATE, "/v1/templates"),
             preview_router(profiles),
             saved_router(saved.Kind.CHANNEL, "/v1/channels"),
