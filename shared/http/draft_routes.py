@@ -4,7 +4,7 @@ saving a draft, checking one.
 A kind is the name of its table (see `shared.postgres.drafts`); `words` names it in a sentence.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Annotated, Any, Protocol, TypeVar
 
@@ -13,13 +13,14 @@ from fastapi import APIRouter, Path, Response
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.access import Permission
-from shared.errors import NotFound
+from shared.errors import NotFound, Problem
 from shared.http.auth import Principal, requires
 from shared.http.drafts import (
     NEWEST,
     Checked,
     DraftView,
     VersionView,
+    Warned,
     document_of,
     draft_view,
     listed_draft,
@@ -69,11 +70,11 @@ class SaveDraft(Protocol[K_contra]):
 
 
 class CheckDraft(Protocol[K_contra]):
-    """The use case that checks a document, or without one the draft."""
+    """The use case that checks a document, or without one the draft; it may have warnings."""
 
     async def __call__(
         self, engine: AsyncEngine, kind: K_contra, key: str, body: Body | None, /
-    ) -> None: ...
+    ) -> Sequence[Problem] | None: ...
 
 
 More = Callable[[AsyncConnection, Draft], Awaitable[dict[str, Any]]]
@@ -161,8 +162,11 @@ def add_drafting(
         key: Key, engine: Engine, _: Reader, body: OptionalDocument = None
     ) -> Checked:
         """Check a document, or the draft, as `:publish` would; nothing is stored."""
-        await validate(engine, kind, key, None if body is None else document_of(body))
-        return Checked()
+        found = await validate(engine, kind, key, None if body is None else document_of(body))
+        warnings = [
+            Warned(path=one.path, rule=one.rule, message=one.message) for one in found or ()
+        ]
+        return Checked(warnings=warnings or None)
 
 
 def there(draft: Draft | None, named: str, key: str) -> Draft:

@@ -100,3 +100,24 @@ async def test_what_was_read_can_be_sent_back(
     body = await done(await admin.get("/v1/rules/back"))
     assert body["warming"]
     await done(await put_any(admin, "back", body))
+
+
+async def test_validate_warns_of_what_is_probably_not_meant(
+    admin: httpx.AsyncClient, profile_service: AnswersOfProfileService
+) -> None:
+    profile_service.segments = {"vip"}
+    where = {"all": [{"attr": "event.a", "op": "gt", "value": 5},
+                     {"attr": "event.a", "op": "lt", "value": 3}]}  # fmt: skip
+    gone = {"suitability": {"all": [{"segment": "vip"}, {"segment": "gone"}]}}
+    body = {**RULE, "trigger": {"event": "x", "where": where}, "engagement_policy": gone}
+    checked = await done(await admin.post("/v1/rules/lint:validate", json=body))
+    assert checked["valid"]
+    assert {one["path"]: one["rule"] for one in checked["warnings"]} == {
+        "trigger.where": "never_holds",
+        "engagement_policy.suitability": "unknown_segment",
+    }
+    await done(await publish(admin, "lint", body))
+    profile_service.away = True
+    checked = await done(await admin.post("/v1/rules/lint:validate"))
+    assert [one["rule"] for one in checked["warnings"]] == ["never_holds", "not_checked"]
+    assert await done(await admin.post("/v1/rules/lint:validate", json=RULE)) == {"valid": True}
