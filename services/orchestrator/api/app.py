@@ -13,6 +13,7 @@ from services.orchestrator.api.preview import preview_router
 from services.orchestrator.api.profile_client import ProfileClient
 from services.orchestrator.api.saved import saved_router
 from services.orchestrator.api.tasks import tasks_router
+from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
 from services.orchestrator.storage import saved
 from services.orchestrator.storage.draft_kind import Kind
 from shared.contracts.topics import Topics
@@ -32,6 +33,7 @@ def create_app(
     shiftable_clock: bool,
     topics: Topics,
     counts: PartitionCounts,
+    definitions: ProfileDefinitions,
 ) -> FastAPI:
     """The application. `shiftable_clock` only where the deployment is for tests; `topics` and
     `counts` say where events go."""
@@ -41,8 +43,8 @@ def create_app(
         health=health,
         engine=engine,
         routers=[
-            draft_router(Kind.RULE, "/v1/rules"),
-            draft_router(Kind.CONTACT_POLICY, "/v1/contact-policies"),
+            draft_router(Kind.RULE, "/v1/rules", definitions),
+            draft_router(Kind.CONTACT_POLICY, "/v1/contact-policies", definitions),
             saved_router(saved.Kind.TEMPLATE, "/v1/templates"),
             preview_router(profiles),
             saved_router(saved.Kind.CHANNEL, "/v1/channels"),
