@@ -17,14 +17,14 @@ MAY: Mapping[Role, frozenset[str]] = {
     Role.EDITOR: frozenset({"read", "edit"}),
     Role.PUBLISHER: frozenset({"read", "edit", "publish"}),
     Role.OPS: frozenset({"read", "operate", "read tokens"}),
-    Role.PRIVACY: frozenset({"read", "privacy"}),
+    Role.PRIVACY: frozenset({"read", "privacy", "make links"}),
     Role.ADMIN: frozenset(
         {
             *("read", "edit", "publish", "register", "operate", "privacy"),
-            *("read tokens", "administer", "erase"),
+            *("read tokens", "administer", "erase", "make links"),
         }
     ),
-    Role.SERVICE: frozenset({"read", "register", "erase"}),
+    Role.SERVICE: frozenset({"read", "register", "erase", "make links"}),
 }
 """What each role may do, written down once more so that a slip in the product is seen."""
 
