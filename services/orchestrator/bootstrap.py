@@ -8,6 +8,7 @@ from services.orchestrator.api.app import create_app
 from services.orchestrator.api.profile_client import profile_client
 from services.orchestrator.connectors.preference_links import preference_links
 from services.orchestrator.domain.address_guard import AddressPolicy, read_policy
+from services.orchestrator.files import command as files
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.storage import timers
 from services.orchestrator.use_cases.deliver import Deliver, live_channels
@@ -29,7 +30,7 @@ from shared.runtime.assembly import (
     parts,
     stateful_worker,
 )
-from shared.runtime.cli import Command
+from shared.runtime.cli import Command, Tool
 from shared.runtime.poller import poll
 from shared.runtime.service import Role, run_role
 from shared.runtime.waiting import wait
@@ -165,4 +166,7 @@ COMMANDS = {
     "deliver": Command("send what is queued by webhook, SMTP or file", partial(_run, "deliver")),
     "api": Command("serve configuration, decisions and actions over HTTP", partial(_run, "api")),
     "migrate": Command("bring the schema to its newest revision, then exit", _migrate),
+    "export": Tool(files.EXPORT, files.add_arguments, files.run_export),
+    "diff": Tool(files.DIFF, files.add_prune, files.run_diff),
+    "apply": Tool(files.APPLY, files.add_apply, files.run_apply),
 }

@@ -4,13 +4,15 @@ A body is checked alone when it is saved; what it refers to is checked when it i
 that a rule and its template can be written in any order.
 """
 
+from collections.abc import Iterator
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.channel import default_channels, parse_channel
 from services.orchestrator.domain.channel_content import template_problems
 from services.orchestrator.domain.contact_policy import parse_policy
 from services.orchestrator.domain.content import parse_template
-from services.orchestrator.domain.rule import Rule
+from services.orchestrator.domain.rule import ActionSpec, Rule
 from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.storage import saved
 from services.orchestrator.storage.draft_kind import Kind
@@ -72,8 +74,7 @@ async def _rule_references(tx: AsyncConnection, rule: Rule, channels: set[str]) 
         row.key: row.body.get("channel") for row in await saved.everything(tx, saved.Kind.TEMPLATE)
     }
     problems = []
-    for place, action in enumerate(rule.actions):
-        path = f"actions[{place}]"
+    for path, action in specs_of(rule):
         if action.channel not in channels:
             problems.append(_unknown(f"{path}.channel", "channel", action.channel, channels))
         if action.template is None:
@@ -94,8 +95,8 @@ async def _unfit_content(tx: AsyncConnection, rule: Rule) -> list[Problem]:
         for row in await saved.everything(tx, saved.Kind.CHANNEL)
     }
     problems = []
-    for place, action in enumerate(rule.actions):
-        channel, content, path = channels.get(action.channel), action.content, f"actions[{place}]"
+    for path, action in specs_of(rule):
+        channel, content = channels.get(action.channel), action.content
         row = None
         if action.template is not None:
             row = await saved.find(tx, saved.Kind.TEMPLATE, action.template)
@@ -108,6 +109,15 @@ async def _unfit_content(tx: AsyncConnection, rule: Rule) -> list[Problem]:
                 for one in template_problems(channel, content)
             ]
     return problems
+
+
+def specs_of(rule: Rule) -> Iterator[tuple[str, ActionSpec]]:
+    """The actions and their fallbacks, with their paths."""
+    for place, action in enumerate(rule.actions):
+        path = f"actions[{place}]"
+        yield path, action
+        for number, fallback in enumerate(action.fallback):
+            yield f"{path}.fallback[{number}]", fallback.spec
 
 
 def _unknown(path: str, what: str, name: str, known: set[str]) -> Problem:

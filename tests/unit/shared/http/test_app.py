@@ -209,6 +209,7 @@ async def test_validation_names_the_path_in_the_body(client: httpx.AsyncClient) 
         b'{"name": "a", "anything": {"x": [{"\\u0000": 1}]}}',
         b'{"name": "\\ud800"}',
         b'{"name": "a", "anything": ' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+        b'{"name": "a", "anything": {"x": ' + b"[" * 99 + b"]" * 99 + b"}}",
     ],
 )
 async def test_what_cannot_be_stored_is_refused_as_a_problem(
