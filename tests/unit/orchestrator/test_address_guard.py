@@ -1,6 +1,6 @@
 """The guard of outgoing connections, against everything that is known to fool one."""
 
-# ruff: noqa: E501, S104 - lists of what has to be refused
+# ruff: noqa: S104 - lists of what has to be refused
 
 from collections.abc import Sequence
 
