@@ -6,6 +6,8 @@ from pathlib import Path
 
 from services.orchestrator.api.app import create_app
 from services.orchestrator.api.profile_client import profile_client
+from services.orchestrator.api.send_test import Sending
+from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.connectors.preference_links import preference_links
 from services.orchestrator.domain.address_guard import AddressPolicy, read_policy
 from services.orchestrator.files import command as files
@@ -141,7 +143,11 @@ async def _api(settings: OrchestratorSettings) -> Role:
     health = Health(built.name, built.checks())
     profiles = profile_client(settings.profile_url, _service_token(settings))
     app = create_app(
-        built.engine, health=health, profiles=profiles, shiftable_clock=settings.mode == "test"
+        built.engine,
+        health=health,
+        profiles=profiles,
+        sending=Sending(built.topics, built.counts, Outgoing(_outgoing(settings))),
+        shiftable_clock=settings.mode == "test",
     )
     role = api_role(built, health=health, app=app, also={})
     role.closing.append(profiles.close)

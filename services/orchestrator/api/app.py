@@ -1,18 +1,23 @@
 """Puts the orchestrator's API together."""
 
+from functools import partial
+
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.orchestrator.api.actions import router as actions
 from services.orchestrator.api.clock import clock_router
 from services.orchestrator.api.decisions import router as decisions
+from services.orchestrator.api.deliveries import router as deliveries
 from services.orchestrator.api.drafts import draft_router
 from services.orchestrator.api.people import router as people
 from services.orchestrator.api.preview import preview_router
 from services.orchestrator.api.profile_client import ProfileClient
 from services.orchestrator.api.saved import saved_router
+from services.orchestrator.api.send_test import Sending, send_test_router
 from services.orchestrator.storage import saved
 from services.orchestrator.storage.draft_kind import Kind
+from services.orchestrator.use_cases.check_outgoing import check_outgoing
 from shared.http import app as http
 from shared.observability.health import Health
 
@@ -21,7 +26,12 @@ VERSION = "1"
 
 
 def create_app(
-    engine: AsyncEngine, *, health: Health, profiles: ProfileClient, shiftable_clock: bool
+    engine: AsyncEngine,
+    *,
+    health: Health,
+    profiles: ProfileClient,
+    sending: Sending,
+    shiftable_clock: bool,
 ) -> FastAPI:
     """The application. `shiftable_clock` only where the deployment is for tests."""
     return http.create_app(
@@ -34,7 +44,11 @@ def create_app(
             draft_router(Kind.CONTACT_POLICY, "/v1/contact-policies"),
             saved_router(saved.Kind.TEMPLATE, "/v1/templates"),
             preview_router(profiles),
-            saved_router(saved.Kind.CHANNEL, "/v1/channels"),
+            send_test_router(profiles, sending),
+            saved_router(
+                saved.Kind.CHANNEL, "/v1/channels", partial(check_outgoing, sending.outgoing)
+            ),
+            deliveries,
             decisions,
             actions,
             people,

@@ -1,6 +1,7 @@
 """Channels, deliveries and the loops that deliver them, in this process, on a real database."""
 
 import asyncio
+import ssl
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -43,7 +44,7 @@ class Delivering:
     stage: Stage
     folder: Path
     unsubscribe_url: str | None = None
-    versions: int = 0
+    tls: ssl.SSLContext | None = None
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -129,6 +130,7 @@ class Delivering:
                 read_policy(http=True, networks="127.0.0.0/8"),
                 self.folder / "secrets",
                 self.unsubscribe,
+                tls=self.tls,
             ),
             files=self.folder / "files",
         )
