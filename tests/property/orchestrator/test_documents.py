@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.orchestrator.domain.channel import parse_channel
-from services.orchestrator.domain.contact_policy import parse_policy
 from services.orchestrator.domain.content import parse_template
+from services.orchestrator.domain.policy_document import parse_policy
 from services.orchestrator.domain.rule_document import parse_rule
 from shared.errors import Problem, Unprocessable
 from tests.unit.orchestrator.build import rule_json
