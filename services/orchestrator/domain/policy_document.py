@@ -18,7 +18,7 @@ from services.orchestrator.domain.contact_policy import (
     Need,
 )
 from services.orchestrator.domain.preference import LAST_ENGAGED, TRAIT
-from services.orchestrator.domain.quiet_hours import EVERY_DAY, QuietHours
+from services.orchestrator.domain.quiet_hours import DEFAULT_DEFER, EVERY_DAY, QuietHours
 from services.orchestrator.domain.rule import Holdout
 from services.orchestrator.domain.suppression import Suppression
 from services.orchestrator.domain.zone import SOURCES, Source, TimeZone, is_zone
@@ -116,18 +116,18 @@ def _categories(fields: Fields) -> frozenset[str] | None:
     return None if found is None else frozenset(found)
 
 
-def _channels(fields: Fields) -> frozenset[str] | None:
+def _channels(fields: Fields) -> tuple[str, ...] | None:
     if not fields.has("channels"):
         return None
-    found = set()
+    found: list[str] = []
     for path, value in fields.items("channels", MAX_CHANNELS):
         if isinstance(value, str) and KEY.fullmatch(value):
-            found.add(value)
+            found.append(value)
         else:
             fields.mistakes.add(path, "key", f"{shown(value)} is no key of a channel")
     if fields.value("channels") == []:
         fields.wrong("channels", "min_items", "is empty: leave it out for every channel")
-    return frozenset(found)
+    return tuple(found)
 
 
 def _time_zone(fields: Fields) -> TimeZone:
@@ -180,7 +180,7 @@ def _quiet_hours(mistakes: Mistakes, value: object, path: str) -> QuietHours:
         categories=_categories(fields),
         days=_days(fields),
         discards=discards,
-        max_defer=fields.duration("max_defer", timedelta(days=2), MAX_DEFER),
+        max_defer=fields.duration("max_defer", DEFAULT_DEFER, MAX_DEFER),
     )
 
 

@@ -13,6 +13,7 @@ from services.orchestrator.domain.zone import Zone
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 EVERY_DAY = frozenset(range(1, 8))
+DEFAULT_DEFER = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,11 @@ class QuietHours:
 
     start: time
     end: time
-    channels: frozenset[str] | None = None
+    channels: tuple[str, ...] | None = None
     categories: frozenset[str] | None = None
     days: frozenset[int] = EVERY_DAY
     discards: bool = False
-    max_defer: timedelta = timedelta(days=2)
+    max_defer: timedelta = DEFAULT_DEFER
 
     def covers(self, channel: str, category: str) -> bool:
         """Whether an action on the channel of the category has to keep quiet."""

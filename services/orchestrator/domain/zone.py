@@ -45,7 +45,7 @@ class TimeZone:
     def of(self, profile: ProfileSnapshot) -> Zone:
         """The zone of the person, found by the first source that has one."""
         for source in self.source:
-            name = _FIND[source](profile)
+            name = self.default if source == "default" else _FIND[source](profile)
             if name is not None:
                 return Zone(name, source, self.default)
         return Zone(self.default, "default", self.default)
@@ -73,4 +73,4 @@ def _of_country(profile: ProfileSnapshot) -> str | None:
     return ZONE_OF_COUNTRY.get(country.strip().casefold()) if isinstance(country, str) else None
 
 
-_FIND = {"profile": _of_profile, "country": _of_country, "default": lambda _: None}
+_FIND = {"profile": _of_profile, "country": _of_country}

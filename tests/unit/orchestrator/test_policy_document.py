@@ -51,7 +51,7 @@ def test_reads_every_field() -> None:
     )
     assert policy.time_zone == TimeZone(("profile", "country", "default"), "Europe/Paris")
     assert policy.quiet_hours == (
-        QuietHours(time(21), time(8), frozenset({"sms", "push", "call_centre"})),
+        QuietHours(time(21), time(8), ("sms", "push", "call_centre"), max_defer=timedelta(days=2)),
         QuietHours(time(), time(), None, frozenset({"marketing"}), frozenset({7}), discards=True),
     )
     assert policy.suppressions == (
@@ -72,7 +72,7 @@ def test_reads_every_field() -> None:
     assert policy.holdout == Holdout(2.5, "2026h2")
     assert list(policy.channels_named())[:2] == [
         ("caps[0].scope.channel", "email"),
-        ("quiet_hours[0].channels[0]", "push"),
+        ("quiet_hours[0].channels[0]", "sms"),
     ]
 
 
