@@ -22,6 +22,8 @@ FACTORS = ("propensity", "context", "value", "lever")
 """What a score is made of; a formula says which of them count, the others are 1."""
 TIES = ("priority", "value", "key")
 """What decides between equal scores, in this order where a policy does not say another."""
+NO_WINDOW = timedelta(0)
+CUSTOMER_WEIGHT = 0.2
 Need = Literal["none", "not_opted_out", "opt_in"]
 NEEDS: tuple[Need, ...] = ("none", "not_opted_out", "opt_in")
 """What consent a category needs, the strictest last."""
@@ -36,12 +38,14 @@ USUAL_NEEDS: Mapping[str, Need] = {
 @dataclass(frozen=True, slots=True)
 class Arbitration:
     """How candidates compete: collected for `window`, at most `max_actions` of them act, scored by
-    the factors of `formula`, ties broken by `tie`. None where the policy does not say."""
+    the factors of `formula`, ties broken by `tie`; `customer_weight` is the customer's part in the
+    score of a rule that says what the customer gains. None where the policy does not say."""
 
     window: timedelta | None = None
     max_actions: int | None = None
     formula: tuple[str, ...] | None = None
     tie: tuple[str, ...] | None = None
+    customer_weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

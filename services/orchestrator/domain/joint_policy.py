@@ -10,9 +10,11 @@ from datetime import timedelta
 from typing import TypeVar
 
 from services.orchestrator.domain.contact_policy import (
+    CUSTOMER_WEIGHT,
     DEFAULT_POLICY,
     FACTORS,
     NEEDS,
+    NO_WINDOW,
     TIES,
     USUAL_NEEDS,
     ContactPolicy,
@@ -22,7 +24,6 @@ from services.orchestrator.domain.preference import ENGAGED_WITHIN, LAST_ENGAGED
 from services.orchestrator.domain.zone import TimeZone, Zone
 from shared.contracts.profile_update import ProfileSnapshot
 
-NO_WINDOW = timedelta(0)
 T = TypeVar("T")
 
 
@@ -62,6 +63,11 @@ class JointPolicy:
             (one.window for one in arbitrations if one.window is not None), default=NO_WINDOW
         )
         """For how long candidates are collected."""
+        self.customer_weight = max(
+            (one.customer_weight for one in arbitrations if one.customer_weight is not None),
+            default=CUSTOMER_WEIGHT,
+        )
+        """The customer's part in the score of a rule that says what the customer gains, 0 to 1."""
         self.formula = frozenset(
             factor
             for factor in FACTORS
@@ -79,6 +85,10 @@ class JointPolicy:
     def zone_of(self, profile: ProfileSnapshot) -> Zone:
         """The zone that a person lives in, and how that is known."""
         return self.time_zone.of(profile)
+
+    def zone_for_record(self, profile: ProfileSnapshot) -> Zone | None:
+        """The same where anything goes by the person's clock; None where nothing does."""
+        return self.zone_of(profile) if self.needs_zone else None
 
     def _first(self, said: Callable[[ContactPolicy], T | None]) -> T | None:
         return next((value for one in self.policies if (value := said(one)) is not None), None)

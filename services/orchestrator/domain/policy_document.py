@@ -70,7 +70,9 @@ def parse_policy(document: object, *, key: str, version: int) -> ContactPolicy:
         consent=fields.nested("consent", _consent, ("require",)),
         channel_preference=_given(fields, "channel_preference", _preference, ("order",)),
         arbitration=fields.nested(
-            "arbitration", _arbitration, ("window", "max_actions", "formula", "tie")
+            "arbitration",
+            _arbitration,
+            ("window", "max_actions", "customer_weight", "formula", "tie"),
         ),
         holdout=_given(fields, "holdout", _holdout, ("percent", "salt")),
     )
@@ -275,6 +277,7 @@ def _arbitration(fields: Fields) -> Arbitration:
     has = fields.has
     window = fields.duration("window", timedelta(0), MAX_ARBITRATION, zero=True)
     max_actions = fields.whole("max_actions", 1, 1, 100)
+    weight = fields.number("customer_weight", 0.0, 0.0, 1.0)
     formula = _words(fields, "formula", FACTORS, len(FACTORS))
     tie = _words(fields, "tie", TIES, len(TIES))
     if tie is not None and isinstance(fields.value("tie"), list) and set(tie) != set(TIES):
@@ -284,6 +287,7 @@ def _arbitration(fields: Fields) -> Arbitration:
         max_actions=max_actions if has("max_actions") else None,
         formula=None if formula is None else tuple(formula),
         tie=None if tie is None else tuple(tie),
+        customer_weight=weight if has("customer_weight") else None,
     )
 
 

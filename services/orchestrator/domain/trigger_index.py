@@ -91,6 +91,8 @@ class RuleSet:
         self.joint = JointPolicy(policies)
         self.policies = self.joint.policies
         self.max_actions = self.joint.max_actions
+        self.window = self.joint.window
+        self.customer_weight = self.joint.customer_weight
         self.unarbitrated = self.joint.unarbitrated
         self.longest_window = self.joint.longest_window
         self.household_window = self.joint.household_window

@@ -21,7 +21,7 @@ from services.orchestrator.storage.histories import Histories
 from services.orchestrator.storage.profile_states import Locked, Saved
 from services.orchestrator.storage.timers import Fired
 from services.orchestrator.use_cases.naming import action_ids, timer_decision_id
-from services.orchestrator.use_cases.recall import recall_exits, recall_households
+from services.orchestrator.use_cases.recall import recall_contacts, recall_exits, recall_households
 from services.orchestrator.use_cases.report import Report
 from services.orchestrator.use_cases.respond import add_messages
 from shared.contracts.profile_update import snapshot_decoder
@@ -115,8 +115,7 @@ async def _recall(
     found: Histories = {profile_id: History() for profile_id in persons}
     await histories.read_in_flight(tx, found, persons)
     await recall_exits(tx, found, persons, ruleset)
-    if ruleset.longest_window:
-        await histories.read_contacts(tx, found, persons, at=at, window=ruleset.longest_window)
+    await recall_contacts(tx, found, persons, ruleset, at)
     return found
 
 
