@@ -57,6 +57,7 @@ def answer(
         considered=considered,
         retracts=retracts,
         ruleset=ruleset,
+        zone=ruleset.joint.zone_for_record(moment.profile),
     )
     record(effects, decision, decision_id, situation.at)
     for one in considered:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from services.orchestrator.domain.change_index import ChangeIndex
 from services.orchestrator.domain.channel import Channel, default_channels
-from services.orchestrator.domain.contact_policy import DEFAULT_POLICY, ContactPolicy
+from services.orchestrator.domain.contact_policy import ContactPolicy
 from services.orchestrator.domain.content import Template
+from services.orchestrator.domain.joint_policy import JointPolicy
 from services.orchestrator.domain.rule import Rule
 from services.orchestrator.domain.update import Cause, Routed
 from shared.conditions.closure import Holds, compile_condition
@@ -94,13 +95,14 @@ class RuleSet:
     ) -> None:
         self.epoch = epoch
         self.rules: Mapping[str, LiveRule] = {rule.key: _compile(rule) for rule in rules}
-        published = {policy.key: policy for policy in policies}
-        published.setdefault(DEFAULT_POLICY.key, DEFAULT_POLICY)
-        self.policies = tuple(published.values())
-        self.max_actions = min(policy.max_actions for policy in self.policies)
-        self.unarbitrated = frozenset.intersection(*(policy.bypass for policy in self.policies))
-        self.longest_window = max(policy.longest_window for policy in self.policies)
-        self.household_window = max(policy.household_window for policy in self.policies)
+        self.joint = JointPolicy(policies)
+        self.policies = self.joint.policies
+        self.max_actions = self.joint.max_actions
+        self.window = self.joint.window
+        self.customer_weight = self.joint.customer_weight
+        self.unarbitrated = self.joint.unarbitrated
+        self.longest_window = self.joint.longest_window
+        self.household_window = self.joint.household_window
         self.channels = default_channels() | {channel.key: channel for channel in channels}
         self.connected = frozenset(
             channel.key for channel in self.channels.values() if channel.is_built_in
