@@ -19,6 +19,7 @@ from deploy.local.services import ROLES
 from services.orchestrator.use_cases import respond
 from services.profile.use_cases import work_privacy
 from shared.kafka.factory import build_admin
+from shared.postgres import outbox
 from tests.acceptance.concert import Concert, put_and_publish
 from tests.support.eventually import eventually
 from tests.support.kafka import Message, end_offsets, read_all
@@ -247,9 +248,9 @@ async def dumped(concert: Concert) -> bytes:
 
 
 def plain(dump: bytes) -> bytes:
-    """With the bytes of every `bytea` behind it, as they are."""
+    """With the bytes of every `bytea` behind it, as they are; frames of the outbox unpacked."""
     fields = [
-        bytes.fromhex(field[3:].decode())
+        outbox.unpacked(bytes.fromhex(field[3:].decode()))
         for line in dump.split(b"\n")
         for field in line.split(b"\t")
         if field.startswith(b"\\\\x")

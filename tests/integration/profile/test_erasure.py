@@ -94,7 +94,10 @@ async def hits(engine: AsyncEngine, needle: str = CANARY) -> dict[str, int]:
 
 
 def _bytes(value: object) -> bytes:
-    return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
+    """As it is; a packed frame of the outbox unpacked."""
+    if isinstance(value, bytes | memoryview):
+        return outbox.unpacked(bytes(value))
+    return str(value).encode()
 
 
 async def beside(engine: AsyncEngine, her: str) -> None:
