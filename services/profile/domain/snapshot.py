@@ -58,12 +58,12 @@ class Link(NamedTuple):
     partner: str
     seq: int
 
-    def parts(self) -> tuple[str, bytes]:
+    def parts(self) -> tuple[bytes, bytes]:
         """What stands before and behind the profile in a message, whose keys are sorted."""
         before, link = f'"link_seq":{self.seq},', f'"{self.name}":"{self.partner}"'
         if self.name.startswith("merged"):
-            return f"{before}{link},", b""
-        return before, f",{link}".encode()
+            return f"{before}{link},".encode(), b""
+        return before.encode(), f",{link}".encode()
 
 
 @lru_cache(maxsize=10_000)
@@ -92,6 +92,23 @@ def update(
     Its parts are a cause, a link to the other profile of a merge or a split, and the profile as it
     stands now (shared.contracts.profile_update.ProfileSnapshot).
     """
+    before, behind = (b"", b"") if link is None else link.parts()
+    rest = b",%b%b" % (before, rest_of_update(profile, rules, look))
+    return joined(cause, rest, profile.seq, behind=behind, limit=limit)
+
+
+def joined(
+    cause: bytes, rest: bytes, seq: int, *, behind: bytes = b"", limit: int = MAX_UPDATE_BYTES
+) -> bytes:
+    """A message of its parts; the cause gives up what does not fit."""
+    if len(cause) + len(rest) > limit:
+        cause = cut(cause, max(limit - len(rest), 0))
+    return b'{"cause":%b%b%d%b}' % (cause, rest, seq, behind)
+
+
+def rest_of_update(profile: WorkingProfile, rules: IdentityRules, look: Look) -> bytes:
+    """What stands between the cause, with its links, and the number: the same for all that one
+    touchpoint brings about."""
     head = profile.head
     if head is None:
         head = profile.head = _head(profile, rules)
@@ -101,23 +118,13 @@ def update(
     tail = profile.tail
     if tail is None:
         tail = profile.tail = _tail(profile)
-    before, behind = ("", b"") if link is None else link.parts()
-    accounts = _accounts(profile)
-    middle = f',{before}"profile":{{{accounts}"computed":'.encode() + computed(profile)
-    after = len(middle) + len(head) + len(live) + len(tail)
-    if len(cause) + after > limit:
-        cause = cut(cause, max(limit - after, 0))
-    return b"".join(
-        (
-            b'{"cause":',
-            cause,
-            middle,
-            head,
-            profile.state.last_seen_at.encode(),
-            live,
-            tail,
-            b"%d%b}" % (profile.seq, behind),
-        )
+    return b'"profile":{%b"computed":%b%b%b%b%b' % (
+        _accounts(profile),
+        computed(profile),
+        head,
+        profile.state.last_seen_at.encode(),
+        live,
+        tail,
     )
 
 
@@ -136,6 +143,13 @@ def cut(cause: bytes, limit: int) -> bytes:
 
 def computed(profile: WorkingProfile) -> bytes:
     """The computed traits: those that are built in, among those that people defined."""
+    known = profile.computed
+    if known is None:
+        known = profile.computed = _computed(profile)
+    return known
+
+
+def _computed(profile: WorkingProfile) -> bytes:
     total, standing = profile.total, profile.state.standing
     if standing is not None and standing.computed:
         return _among_defined(profile, standing.computed)
@@ -199,13 +213,13 @@ def _head(profile: WorkingProfile, rules: IdentityRules) -> bytes:
     )
 
 
-def _accounts(profile: WorkingProfile) -> str:
+def _accounts(profile: WorkingProfile) -> bytes:
     """The accounts it is linked to, the last one first; nothing where there are none."""
     standing = profile.state.standing
     if standing is None or not standing.accounts:
-        return ""
+        return b""
     listed = ",".join(f'"{id_}"' for id_ in standing.accounts)
-    return f'"accounts":[{listed}],'
+    return f'"accounts":[{listed}],'.encode()
 
 
 def _group_facts(profile: WorkingProfile) -> bytes:
@@ -264,15 +278,14 @@ def _live(profile: WorkingProfile, look: Look) -> bytes:
 
 def shown_leaves(profile: WorkingProfile, look: Look) -> Iterator[tuple[str, int, str | None]]:
     """The registered event leaves: hash, count, and when it changes by time alone."""
-    for name, stream, within, shown in look.definitions.counted:
-        if shown:
-            tally = profile.tallies.of(stream, look.definitions.streams[stream].keep)
-            if tally is None or within is None:
-                yield name, 0 if tally is None else tally.count, None
-            else:
-                count = count_in(tally.recent, within, look.now)
-                until = instant_text(tally.recent[count - 1] + within) if count else None
-                yield name, count, until
+    for name, stream, within, _ in look.definitions.shown:
+        tally = profile.tallies.of(stream, look.definitions.streams[stream].keep)
+        if tally is None or within is None:
+            yield name, 0 if tally is None else tally.count, None
+        else:
+            count = count_in(tally.recent, within, look.now)
+            until = instant_text(tally.recent[count - 1] + within) if count else None
+            yield name, count, until
 
 
 def _tail(profile: WorkingProfile) -> bytes:
