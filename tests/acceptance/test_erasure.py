@@ -249,12 +249,14 @@ async def dumped(concert: Concert) -> bytes:
 
 def plain(dump: bytes) -> bytes:
     """With the bytes of every `bytea` behind it, as they are; frames of the outbox unpacked."""
-    fields = [
-        outbox.unpacked(bytes.fromhex(field[3:].decode()))
-        for line in dump.split(b"\n")
-        for field in line.split(b"\t")
-        if field.startswith(b"\\\\x")
-    ]
+    fields, table = [], b""
+    for line in dump.split(b"\n"):
+        if line.startswith(b"COPY "):
+            table = line.split()[1]
+        for field in line.split(b"\t"):
+            if field.startswith(b"\\\\x"):
+                content = bytes.fromhex(field[3:].decode())
+                fields.append(outbox.unpacked(content) if table.endswith(b".outbox") else content)
     return dump + b"\n".join(fields)
 
 

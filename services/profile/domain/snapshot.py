@@ -66,10 +66,18 @@ class Link(NamedTuple):
         return before.encode(), f",{link}".encode()
 
 
-@lru_cache(maxsize=10_000)
-def _name(name: str) -> bytes:
-    """A trait's name as it stands before its value; everybody has the same few."""
-    return _encode(name) + b":"
+@lru_cache(maxsize=1_000)
+def _before_values(names: tuple[str, ...]) -> list[bytes]:
+    """What stands before each trait's value; many people have traits of the same names."""
+    return [b"%b%b:" % (b"," if place else b"", _encode(name)) for place, name in enumerate(names)]
+
+
+def members_of(best: Mapping[str, bytes], names: Sequence[str]) -> bytes:
+    """Traits as the members of a JSON object, in that order."""
+    parts = [b""] * (2 * len(names))
+    parts[::2] = _before_values(tuple(names))
+    parts[1::2] = [best[name] for name in names]
+    return b"".join(parts)
 
 
 @lru_cache(maxsize=10_000)
@@ -294,8 +302,10 @@ def _tail(profile: WorkingProfile) -> bytes:
     zone, traits, left_out = b"null", b"", False
     if best:
         zone = _encode(timezone_of(best))
-        named = [_name(name) + best[name] for name in shown_traits(best)]
-        traits, left_out = within(named, TRAIT_BYTES)
+        names = shown_traits(best)
+        traits = members_of(best, names)
+        if len(traits) >= TRAIT_BYTES:
+            traits, left_out = within([members_of(best, [name]) for name in names], TRAIT_BYTES)
     return b'%b","timezone":%b,"traits":{%b}%b},"profile_id":"%b","seq":' % (
         profile.status.encode(),
         zone,

@@ -87,17 +87,17 @@ async def hits(engine: AsyncEngine, needle: str = CANARY) -> dict[str, int]:
             count = 0
             rows = await connection.execute(text(f"SELECT * FROM {table.name}"))
             for row in rows:
-                count += any(needle.encode() in _bytes(value) for value in row)
+                values = [_bytes(value) for value in row]
+                if table.name == "outbox":
+                    values.append(outbox.unpacked(row.frame))
+                count += any(needle.encode() in value for value in values)
             if count:
                 found[table.name] = count
     return found
 
 
 def _bytes(value: object) -> bytes:
-    """As it is; a packed frame of the outbox unpacked."""
-    if isinstance(value, bytes | memoryview):
-        return outbox.unpacked(bytes(value))
-    return str(value).encode()
+    return bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
 
 
 async def beside(engine: AsyncEngine, her: str) -> None:
