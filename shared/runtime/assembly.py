@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared import ids
 from shared.contracts.topics import Topics
 from shared.kafka.catalogue import Catalogue
+from shared.kafka.factory import Compression
 from shared.kafka.guard import GuardedConsumer
 from shared.kafka.messages import PartitionCounts
 from shared.kafka.publisher import Publisher
@@ -77,8 +78,15 @@ class Parts:
         return {"postgres": self.database_check, "kafka": self.catalogue.check}
 
 
-def parts(settings: Settings, *, service: str, role: str, pool_size: int = POOL_SIZE) -> Parts:
-    """Build what every role needs; nothing connects yet."""
+def parts(
+    settings: Settings,
+    *,
+    service: str,
+    role: str,
+    pool_size: int = POOL_SIZE,
+    compression: Compression | None = None,
+) -> Parts:
+    """Build what every role needs; nothing connects yet. `compression` is of what it publishes."""
     name = f"concert-{service}-{role}"
     topics = Topics(settings.topic_prefix)
     return Parts(
@@ -95,7 +103,7 @@ def parts(settings: Settings, *, service: str, role: str, pool_size: int = POOL_
             topics=topics,
             replication=settings.topic_replication,
         ),
-        publisher=Publisher(settings.kafka, client_id=name),
+        publisher=Publisher(settings.kafka, client_id=name, compression=compression),
     )
 
 
