@@ -276,7 +276,7 @@ def _turns(leaf: Compare, location: Location) -> set[int]:
     """The counts of touchpoints at which a comparison with numbers may be answered otherwise than
     at one less; none for every other leaf."""
     operands = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
-    numbers = [one for one in operands if type(one) in (int, float)]
+    numbers = [one for one in operands if isinstance(one, int | float) and type(one) is not bool]
     if location != TOUCHPOINTS or leaf.op not in NUMERIC_OPS or len(numbers) < len(operands):
         return set()
     return {int(number // 1) + step for number in numbers for step in (0, 1)}
