@@ -49,7 +49,7 @@ from shared.settings import load, read_secret_file
 
 
 async def _worker(settings: ProfileSettings) -> Role:
-    built = parts(settings, service=SCHEMA, role="worker", compression="zstd")
+    built = parts(settings, service=SCHEMA, role="worker")
     rules = live_rules(built.engine)
     return stateful_worker(
         built,

@@ -4,8 +4,6 @@ aiokafka's own defaults start at the end of a topic, commit by themselves and ta
 a lint rule forbids its constructors everywhere else.
 """
 
-from typing import Literal
-
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
@@ -22,7 +20,6 @@ steady trickle costs a request for every few records, each over all partitions: 
 that took twice the CPU in the ingest worker and four times the latency (docs/benchmarks.md)."""
 MAX_REQUEST_BYTES = DEAD_LETTER_MAX_BYTES + 64 * 1024
 METADATA_MAX_AGE_MS = 10_000
-Compression = Literal["zstd", "lz4", "snappy", "gzip"]
 
 
 def build_consumer(bootstrap: str, *, group: str | None, client_id: str) -> AIOKafkaConsumer:
@@ -48,9 +45,7 @@ def build_consumer(bootstrap: str, *, group: str | None, client_id: str) -> AIOK
     )
 
 
-def build_producer(
-    bootstrap: str, *, client_id: str, compression: Compression | None = None
-) -> AIOKafkaProducer:
+def build_producer(bootstrap: str, *, client_id: str) -> AIOKafkaProducer:
     """An idempotent producer that waits for all in-sync replicas."""
     return AIOKafkaProducer(
         bootstrap_servers=bootstrap,
@@ -60,7 +55,6 @@ def build_producer(
         max_request_size=MAX_REQUEST_BYTES,
         max_batch_size=MAX_REQUEST_BYTES,
         linger_ms=0,
-        compression_type=compression,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
         metadata_max_age_ms=METADATA_MAX_AGE_MS,
         retry_backoff_ms=100,

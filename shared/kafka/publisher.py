@@ -13,7 +13,7 @@ from aiokafka.structs import RecordMetadata
 
 from shared.errors import Infrastructure
 from shared.kafka.errors import KAFKA_TROUBLE
-from shared.kafka.factory import Compression, build_producer
+from shared.kafka.factory import build_producer
 from shared.kafka.messages import Message
 
 BATCH_BYTES = 900 * 1024
@@ -23,17 +23,11 @@ PUBLISH_SECONDS = 30.0
 
 
 class Publisher:
-    """One idempotent producer, replaced after every error. For one task at a time.
+    """One idempotent producer, replaced after every error. For one task at a time."""
 
-    `compression`: how every batch is packed, by who writes what repeats itself.
-    """
-
-    def __init__(
-        self, bootstrap: str, *, client_id: str, compression: Compression | None = None
-    ) -> None:
+    def __init__(self, bootstrap: str, *, client_id: str) -> None:
         self._bootstrap = bootstrap
         self._client_id = client_id
-        self._compression = compression
         self._producer: AIOKafkaProducer | None = None
 
     async def publish(self, batches: Iterable[tuple[tuple[str, int], Sequence[Message]]]) -> None:
@@ -64,9 +58,7 @@ class Publisher:
 
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
-            producer = build_producer(
-                self._bootstrap, client_id=self._client_id, compression=self._compression
-            )
+            producer = build_producer(self._bootstrap, client_id=self._client_id)
             try:
                 await producer.start()
             except BaseException:

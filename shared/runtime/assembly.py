@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared import ids
 from shared.contracts.topics import Topics
 from shared.kafka.catalogue import Catalogue
-from shared.kafka.factory import Compression
 from shared.kafka.guard import GuardedConsumer
 from shared.kafka.messages import PartitionCounts
 from shared.kafka.publisher import Publisher
@@ -78,15 +77,8 @@ class Parts:
         return {"postgres": self.database_check, "kafka": self.catalogue.check}
 
 
-def parts(
-    settings: Settings,
-    *,
-    service: str,
-    role: str,
-    pool_size: int = POOL_SIZE,
-    compression: Compression | None = None,
-) -> Parts:
-    """Build what every role needs; nothing connects yet. `compression` is of what it publishes."""
+def parts(settings: Settings, *, service: str, role: str, pool_size: int = POOL_SIZE) -> Parts:
+    """Build what every role needs; nothing connects yet."""
     name = f"concert-{service}-{role}"
     topics = Topics(settings.topic_prefix)
     return Parts(
@@ -103,7 +95,7 @@ def parts(
             topics=topics,
             replication=settings.topic_replication,
         ),
-        publisher=Publisher(settings.kafka, client_id=name, compression=compression),
+        publisher=Publisher(settings.kafka, client_id=name),
     )
 
 
