@@ -77,11 +77,9 @@ def start(
     It is in flight for as long as there is something that can be taken back, or that another
     action may stand in for: `instead_of` is the one that this stands in for.
     """
-    rule = planned.live.rule
     now = planned.due_at <= at
     in_flight = not now or stays_in_flight(planned.live, planned.spec, effects.connected)
     body = _message(planned, moment, decision_id)
-    occurred = moment.occurred or at
     row = ActionRow(
         profile_id=moment.profile_id,
         planned=planned,
@@ -89,7 +87,7 @@ def start(
         decision_id=decision_id,
         status="published" if now else "pending",
         in_flight=in_flight,
-        occurred_at=occurred,
+        occurred_at=moment.occurred or at,
         created_at=at,
         body=body,
         cause=moment.kept_cause if in_flight else None,
@@ -97,21 +95,7 @@ def start(
         instead_of=instead_of,
     )
     effects.actions.append(row)
-    action = InFlight(
-        action_id=planned.action_id,
-        rule=rule.key,
-        entry_key=planned.entry_key,
-        channel=planned.spec.channel,
-        category=rule.category,
-        topic=rule.topic,
-        sent_for=moment.profile_id if now else None,
-        occurred_at=occurred,
-        cause=moment.kept_cause,
-        gen=0,
-        kind=planned.spec.kind,
-        score=score,
-        instead_of=instead_of,
-    )
+    action = _in_flight(row, moment)
     if now:
         hand_over(effects, action, body, at=at, expires_at=planned.expires_at)
     else:
@@ -123,6 +107,25 @@ def start(
         effects.timers.append(end_of(action, planned.expires_at))
     history.reserve(planned.contact)
     history.acted.add(planned.action_id)
+
+
+def _in_flight(row: ActionRow, moment: Moment) -> InFlight:
+    planned, rule = row.planned, row.planned.live.rule
+    return InFlight(
+        action_id=planned.action_id,
+        rule=rule.key,
+        entry_key=planned.entry_key,
+        channel=planned.spec.channel,
+        category=rule.category,
+        topic=rule.topic,
+        sent_for=moment.profile_id if row.status == "published" else None,
+        occurred_at=row.occurred_at,
+        cause=moment.kept_cause,
+        gen=0,
+        kind=planned.spec.kind,
+        score=row.score,
+        instead_of=row.instead_of,
+    )
 
 
 def stays_in_flight(live: LiveRule, what: Goes, connected: frozenset[str]) -> bool:
