@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.channel import default_channels, parse_channel
 from services.orchestrator.domain.channel_content import template_problems
-from services.orchestrator.domain.contact_policy import parse_policy
 from services.orchestrator.domain.content import parse_template
+from services.orchestrator.domain.policy_document import parse_policy
 from services.orchestrator.domain.rule import ActionSpec, Rule
 from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.storage import saved
@@ -24,11 +24,16 @@ UNPUBLISHED = 0
 """The version under which a body is parsed that is only checked."""
 
 
+def parsed_rule(key: str, body: Body, version: int = UNPUBLISHED) -> Rule:
+    """The rule in a body. Raises Unprocessable with every mistake."""
+    return parse_rule(body, key=key, version=version)
+
+
 def check_draft(kind: Kind, key: str, body: Body) -> None:
     """Raises Unprocessable with every mistake of a rule or a contact policy."""
     match kind:
         case Kind.RULE:
-            parse_rule(body, key=key, version=UNPUBLISHED)
+            parsed_rule(key, body)
         case Kind.CONTACT_POLICY:
             parse_policy(body, key=key, version=UNPUBLISHED)
 
@@ -55,15 +60,15 @@ async def check_references(tx: AsyncConnection, kind: Kind, key: str, body: Body
     channels |= default_channels().keys()
     match kind:
         case Kind.RULE:
-            rule = parse_rule(body, key=key, version=UNPUBLISHED)
+            rule = parsed_rule(key, body)
             problems = await _rule_references(tx, rule, channels)
             problems += await _unfit_content(tx, rule)
         case Kind.CONTACT_POLICY:
             policy = parse_policy(body, key=key, version=UNPUBLISHED)
             problems = [
-                _unknown(f"caps[{place}].scope.channel", "channel", cap.channel, channels)
-                for place, cap in enumerate(policy.caps)
-                if cap.channel is not None and cap.channel not in channels
+                _unknown(path, "channel", channel, channels)
+                for path, channel in policy.channels_named()
+                if channel not in channels
             ]
     if problems:
         raise Unprocessable(f"{kind.words} {key} names what is not there", problems)
