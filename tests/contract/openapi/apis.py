@@ -54,6 +54,8 @@ def _applications() -> dict[str, FastAPI]:
             health=Health("orchestrator-api", {}),
             profiles=profiles,
             shiftable_clock=False,
+            topics=topics,
+            counts=PartitionCounts(),
         ),
     }
 
