@@ -63,7 +63,7 @@ class Sources(msgspec.Struct, frozen=True):
         may publish, `wrong_channel` when the source is registered for another channel.
         """
         if name == OWN_SOURCE:
-            return Source(id=name, name=name, channel=channel)
+            return Source(id=name, name="Concert", channel=channel)
         known = self.registered.get(name)
         if known is not None:
             if known.channel != channel:

@@ -6,10 +6,9 @@ from uuid import UUID
 from fastapi import APIRouter, Header
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from services.orchestrator.use_cases.publish_event import SOURCE
 from services.orchestrator.use_cases.say_outcome import Saying, say_outcome
 from shared.access import Permission
-from shared.contracts.topics import Topics
+from shared.contracts.topics import OWN_SOURCE, Topics
 from shared.http.auth import Principal, requires
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
@@ -76,6 +75,6 @@ def deliveries_router(topics: Topics, counts: PartitionCounts) -> APIRouter:
         """Publish the event on its channel; what follows from it is shown with the action."""
         saying = Saying(body.type, body.channel, body.reason, body.at, idempotency_key)
         said = await say_outcome(engine, action_id, saying, topics=topics, counts=counts)
-        return EventView(id=said.message_id, source=SOURCE, touchpoint_id=said.touchpoint_id)
+        return EventView(id=said.message_id, source=OWN_SOURCE, touchpoint_id=said.touchpoint_id)
 
     return router

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from services.orchestrator.domain.channel_content import check_content
 from services.orchestrator.domain.content import Content, ContentFailed, locale_of
 from services.orchestrator.domain.gates import (
     Drop,
@@ -204,6 +205,7 @@ def _render(
     wanted = "profile.locale" if spec.locale is None else spec.locale
     try:
         rendered = content.render(facts, locale_of(wanted, facts))
+        check_content(ruleset.channels[spec.channel], rendered)
         queue = None if spec.queue is None else str(spec.queue.render(facts, None)[QUEUE])
     except ContentFailed as error:
         return Drop("channel", "content_failed", "the content can be rendered", None, str(error))

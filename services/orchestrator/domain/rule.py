@@ -125,9 +125,10 @@ class ActionSpec:
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """A validated rule. `exit_criteria` None means the default: the engagement policy no longer
-    holds. Event criteria are `EventCount` leaves and mean a later touchpoint. `window` None leaves
-    the time for which candidates are collected to the contact policy; `costs` are amounts of scarce
-    resources; `customer` is what the customer gains, in money, None when nobody said."""
+    holds. An `EventCount` criterion without count and window means a later touchpoint. `window`
+    None leaves the time for which candidates are collected to the contact policy; `costs` are
+    amounts of scarce resources; `customer` is what the customer gains, in money, None when nobody
+    said."""
 
     key: str
     version: int

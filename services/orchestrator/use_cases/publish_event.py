@@ -14,8 +14,6 @@ from shared.contracts.times import rfc3339
 from shared.contracts.topics import OWN_SOURCE, Topics
 from shared.kafka.messages import OutboxBuffer
 
-SOURCE = OWN_SOURCE
-
 
 def publish_event(
     buffer: OutboxBuffer,
@@ -32,7 +30,7 @@ def publish_event(
     """Add a native record to the outbox: about one profile, or about everybody of an audience."""
     record: dict[str, Any] = {
         "id": message_id,
-        "source": SOURCE,
+        "source": OWN_SOURCE,
         "type": type,
         "occurred_at": rfc3339(occurred_at),
         "properties": dict(properties),

@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.orchestrator.domain.channel import default_channels
 from services.orchestrator.storage import erasures, profile_states, records, saved, timers
 from services.orchestrator.storage.records import StoredAction
-from services.orchestrator.use_cases.publish_event import SOURCE, publish_event
+from services.orchestrator.use_cases.publish_event import publish_event
 from shared import ids
 from shared.contracts.delivery import event_type
 from shared.contracts.times import rfc3339
-from shared.contracts.topics import Topics
+from shared.contracts.topics import OWN_SOURCE, Topics
 from shared.errors import Gone, NotFound, Problem, Unprocessable
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.postgres import outbox
@@ -85,7 +85,7 @@ async def say_outcome(
             occurred_at=at,
         )
         await outbox.append(tx, buffer)
-    return Said(message_id, ids.touchpoint_id(SOURCE, message_id))
+    return Said(message_id, ids.touchpoint_id(OWN_SOURCE, message_id))
 
 
 async def _must_exist(tx: AsyncConnection, channel: str) -> None:
