@@ -78,7 +78,7 @@ def start(
     action may stand in for: `instead_of` is the one that this stands in for.
     """
     now = planned.due_at <= at
-    in_flight = not now or stays_in_flight(planned.live, planned.spec, effects.connected)
+    stays = not now or stays_in_flight(planned.live, planned.spec, effects.connected)
     body = _message(planned, moment, decision_id)
     row = ActionRow(
         profile_id=moment.profile_id,
@@ -86,11 +86,11 @@ def start(
         touchpoint_id=moment.cause.id,
         decision_id=decision_id,
         status="published" if now else "pending",
-        in_flight=in_flight,
+        in_flight=stays,
         occurred_at=moment.occurred or at,
         created_at=at,
         body=body,
-        cause=moment.kept_cause if in_flight else None,
+        cause=moment.kept_cause if stays else None,
         score=score,
         instead_of=instead_of,
     )
@@ -98,13 +98,10 @@ def start(
     action = _in_flight(row, moment)
     if now:
         hand_over(effects, action, body, at=at, expires_at=planned.expires_at)
-    else:
-        timer = Timer(planned.due_at, RELEASE, moment.profile_id, planned.action_id, 0)
-        effects.timers.append(timer)
-    if in_flight:
+    if stays:
+        waits = Timer(planned.due_at, RELEASE, moment.profile_id, planned.action_id, 0)
+        effects.timers.append(end_of(action, planned.expires_at) if now else waits)
         history.in_flight[planned.action_id] = action
-    if in_flight and now:
-        effects.timers.append(end_of(action, planned.expires_at))
     history.reserve(planned.contact)
     history.acted.add(planned.action_id)
 
@@ -118,9 +115,9 @@ def _in_flight(row: ActionRow, moment: Moment) -> InFlight:
         channel=planned.spec.channel,
         category=rule.category,
         topic=rule.topic,
-        sent_for=moment.profile_id if row.status == "published" else None,
+        sent_for=None if row.status == "pending" else row.profile_id,
         occurred_at=row.occurred_at,
-        cause=moment.kept_cause,
+        cause=row.cause or moment.kept_cause,
         gen=0,
         kind=planned.spec.kind,
         score=row.score,
