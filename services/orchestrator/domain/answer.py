@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.orchestrator.domain.decide import Considered, decide
-from services.orchestrator.domain.effects import Effects, enact, mark_exit, record, retract
+from services.orchestrator.domain.effects import Effects, mark_exit, record, retract
+from services.orchestrator.domain.enact import enact
 from services.orchestrator.domain.exit import ended
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import InFlight
@@ -89,7 +90,7 @@ def take_back(
         decision_id=decision_id,
         profile_id=moment.profile_id,
         profile_version=moment.seq,
-        touchpoint_id=moment.cause.id,
+        touchpoint_id=moment.cause.touchpoint,
         at=situation.at,
         considered=[],
         retracts=[(action.action_id, reason)],

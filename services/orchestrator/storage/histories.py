@@ -25,7 +25,7 @@ _IN_FLIGHT = text(
     SELECT profile_id::text, action_id, rule, entry_key, channel, category, topic,
            CASE WHEN status = 'published'
                 THEN convert_from(body, 'UTF8')::json ->> 'profile_id' END AS sent_for,
-           occurred_at, cause, gen
+           occurred_at, cause, gen, kind, score, instead_of
       FROM action WHERE in_flight AND profile_id = ANY(CAST(:ids AS uuid[]))
      ORDER BY created_at, action_id
     """
@@ -95,6 +95,9 @@ async def read_in_flight(tx: AsyncConnection, histories: Histories, ids: Collect
             occurred_at=row.occurred_at,
             cause=row.cause,
             gen=row.gen,
+            kind=row.kind,
+            score=row.score,
+            instead_of=row.instead_of,
         )
 
 

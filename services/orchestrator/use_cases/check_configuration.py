@@ -4,12 +4,14 @@ A body is checked alone when it is saved; what it refers to is checked when it i
 that a rule and its template can be written in any order.
 """
 
+from collections.abc import Iterator
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.channel import default_channels, parse_channel
 from services.orchestrator.domain.content import parse_template
 from services.orchestrator.domain.policy_document import parse_policy
-from services.orchestrator.domain.rule import Rule
+from services.orchestrator.domain.rule import ActionSpec, Rule
 from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.storage import saved
 from services.orchestrator.storage.draft_kind import Kind
@@ -21,11 +23,16 @@ UNPUBLISHED = 0
 """The version under which a body is parsed that is only checked."""
 
 
+def parsed_rule(key: str, body: Body, version: int = UNPUBLISHED) -> Rule:
+    """The rule in a body. Raises Unprocessable with every mistake."""
+    return parse_rule(body, key=key, version=version)
+
+
 def check_draft(kind: Kind, key: str, body: Body) -> None:
     """Raises Unprocessable with every mistake of a rule or a contact policy."""
     match kind:
         case Kind.RULE:
-            parse_rule(body, key=key, version=UNPUBLISHED)
+            parsed_rule(key, body)
         case Kind.CONTACT_POLICY:
             parse_policy(body, key=key, version=UNPUBLISHED)
 
@@ -48,7 +55,7 @@ async def check_references(tx: AsyncConnection, kind: Kind, key: str, body: Body
     channels |= default_channels().keys()
     match kind:
         case Kind.RULE:
-            rule = parse_rule(body, key=key, version=UNPUBLISHED)
+            rule = parsed_rule(key, body)
             problems = await _rule_references(tx, rule, channels)
         case Kind.CONTACT_POLICY:
             policy = parse_policy(body, key=key, version=UNPUBLISHED)
@@ -66,8 +73,7 @@ async def _rule_references(tx: AsyncConnection, rule: Rule, channels: set[str]) 
         row.key: row.body.get("channel") for row in await saved.everything(tx, saved.Kind.TEMPLATE)
     }
     problems = []
-    for place, action in enumerate(rule.actions):
-        path = f"actions[{place}]"
+    for path, action in specs_of(rule):
         if action.channel not in channels:
             problems.append(_unknown(f"{path}.channel", "channel", action.channel, channels))
         if action.template is None:
@@ -79,6 +85,15 @@ async def _rule_references(tx: AsyncConnection, rule: Rule, channels: set[str]) 
             message = f"{shown(action.template)} is for {templates[action.template]}"
             problems.append(Problem(f"{path}.template", "template_channel", message))
     return problems
+
+
+def specs_of(rule: Rule) -> Iterator[tuple[str, ActionSpec]]:
+    """The actions and their fallbacks, with their paths."""
+    for place, action in enumerate(rule.actions):
+        path = f"actions[{place}]"
+        yield path, action
+        for number, fallback in enumerate(action.fallback):
+            yield f"{path}.fallback[{number}]", fallback.spec
 
 
 def _unknown(path: str, what: str, name: str, known: set[str]) -> Problem:

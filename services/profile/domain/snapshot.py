@@ -31,6 +31,8 @@ MAX_UPDATE_BYTES = 700_000
 CONSENT_BYTES, IDENTIFIER_BYTES, TRAIT_BYTES = 100_000, 150_000, 250_000
 """What each list of a snapshot may take, as encoded; what is beyond is left out and said."""
 MAX_CURRENCIES = 100
+MAX_LEAVING = 10
+"""Of how many touchpoints in a window a snapshot says when they leave it, beside the first."""
 
 _CUT_IN_ORDER = ("properties", "context", "traits", "changed", "joined_on", "moved", "identifiers")
 _EMPTY: dict[str, bytes] = {
@@ -67,7 +69,7 @@ class Link(NamedTuple):
 
 
 @lru_cache(maxsize=10_000)
-def _name(name: str) -> bytes:
+def encoded_name(name: str) -> bytes:
     """A trait's name as it stands before its value; everybody has the same few."""
     return _encode(name) + b":"
 
@@ -85,12 +87,14 @@ def update(
     *,
     link: Link | None = None,
     look: Look = NO_LOOK,
+    changed: bytes = b"",
     limit: int = MAX_UPDATE_BYTES,
 ) -> bytes:
     """The message for a change that was just made to `profile`, whose `seq` is already taken.
 
-    Its parts are a cause, a link to the other profile of a merge or a split, and the profile as it
-    stands now (shared.contracts.profile_update.ProfileSnapshot).
+    Its parts are a cause, the traits that it `changed` (`changed_traits.py`), a link to the other
+    profile of a merge or a split, and the profile as it stands now
+    (shared.contracts.profile_update.ProfileSnapshot).
     """
     head = profile.head
     if head is None:
@@ -103,7 +107,7 @@ def update(
         tail = profile.tail = _tail(profile)
     before, behind = ("", b"") if link is None else link.parts()
     accounts = _accounts(profile)
-    middle = f',{before}"profile":{{{accounts}"computed":'.encode() + computed(profile)
+    middle = changed + f',{before}"profile":{{{accounts}"computed":'.encode() + computed(profile)
     after = len(middle) + len(head) + len(live) + len(tail)
     if len(cause) + after > limit:
         cause = cut(cause, max(limit - after, 0))
@@ -243,14 +247,14 @@ def _live(profile: WorkingProfile, look: Look) -> bytes:
     """From the end of `last_seen_at` to the status: what they count as, and how often they did.
 
     The count of a window is what it was when it last grew, or when the profile was last looked at;
-    `until` says until when it holds.
+    `until` says until when it holds, `leaving` when each of the next ones leaves the window.
     """
     standing = profile.state.standing
     if standing is None:
         return b'","leaves":{},"persona":null,"segments":[],"status":"'
     leaves = b",".join(
-        b'"%b":{"count":%d,"until":%b}' % (name.encode(), count, _encode(until))
-        for name, count, until in shown_leaves(profile, look)
+        b'"%b":{"count":%d%b,"until":%b}' % (name.encode(), count, _leaving(later), _encode(until))
+        for name, count, until, later in shown_leaves(profile, look)
     )
     persona: dict[str, str | None] | None = None
     if standing.persona is not None:
@@ -262,17 +266,24 @@ def _live(profile: WorkingProfile, look: Look) -> bytes:
     )
 
 
-def shown_leaves(profile: WorkingProfile, look: Look) -> Iterator[tuple[str, int, str | None]]:
-    """The registered event leaves: hash, count, and when it changes by time alone."""
+def shown_leaves(
+    profile: WorkingProfile, look: Look
+) -> Iterator[tuple[str, int, str | None, list[str]]]:
+    """The registered event leaves: hash, count, when it changes by time alone, and then again."""
     for name, stream, within, shown in look.definitions.counted:
         if shown:
             tally = profile.tallies.of(stream, look.definitions.streams[stream].keep)
             if tally is None or within is None:
-                yield name, 0 if tally is None else tally.count, None
+                yield name, 0 if tally is None else tally.count, None, []
             else:
                 count = count_in(tally.recent, within, look.now)
-                until = instant_text(tally.recent[count - 1] + within) if count else None
-                yield name, count, until
+                first = max(count - 1 - MAX_LEAVING, 0)
+                leaving = [instant_text(one + within) for one in tally.recent[first:count]]
+                yield name, count, leaving.pop() if leaving else None, leaving[::-1]
+
+
+def _leaving(instants: list[str]) -> bytes:
+    return b',"leaving":%b' % _encode(instants) if instants else b""
 
 
 def _tail(profile: WorkingProfile) -> bytes:
@@ -281,7 +292,7 @@ def _tail(profile: WorkingProfile) -> bytes:
     zone, traits, left_out = b"null", b"", False
     if best:
         zone = _encode(timezone_of(best))
-        named = [_name(name) + best[name] for name in shown_traits(best)]
+        named = [encoded_name(name) + best[name] for name in shown_traits(best)]
         traits, left_out = within(named, TRAIT_BYTES)
     return b'%b","timezone":%b,"traits":{%b}%b},"profile_id":"%b","seq":' % (
         profile.status.encode(),
