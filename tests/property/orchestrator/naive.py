@@ -121,13 +121,13 @@ def _most(
 
 
 def _beside(one: Published, world: World) -> list[Published]:
-    """What was made, and beside what is reserved also everything else that is."""
+    """Everything else that was made or is reserved for later."""
     ahead = [
-        Published(row.contact, row.person, row.contact.at, reserved=True)
+        Published(row.contact, row.person, row.contact.at)
         for row in world.rows.values()
         if row.status == "reserved" and row.contact.action_id != one.contact.action_id
     ]
-    return world.made + (ahead if one.reserved else [])
+    return world.made + ahead
 
 
 def _in_scope(cap: dict[str, Any], one: Published) -> bool:

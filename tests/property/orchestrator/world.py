@@ -44,12 +44,11 @@ class Person:
 
 @dataclass(frozen=True)
 class Published:
-    """A contact that was made, or is `reserved` for later, and for whom."""
+    """A contact that was made, or is reserved for later, and for whom."""
 
     contact: Contact
     person: Person
     at: datetime
-    reserved: bool = False
 
 
 @dataclass
@@ -276,7 +275,7 @@ class World:
         for action_id in (*(one.planned.action_id for one in effects.actions), *effects.moved):
             if self.rows[action_id].status == "reserved":
                 contact = self.rows[action_id].contact
-                self._told(self, Published(contact, person, contact.at, reserved=True))
+                self._told(self, Published(contact, person, contact.at))
 
     def _change(self, action_id: UUID, change: Change, history: History) -> None:
         row = self.rows[action_id]
