@@ -17,15 +17,15 @@ MAY: Mapping[Role, frozenset[str]] = {
     Role.EDITOR: frozenset({"read", "read tasks", "edit"}),
     Role.PUBLISHER: frozenset({"read", "read tasks", "edit", "publish"}),
     Role.OPS: frozenset({"read", "read tasks", "serve", "operate", "read tokens"}),
-    Role.PRIVACY: frozenset({"read", "read tasks", "privacy"}),
+    Role.PRIVACY: frozenset({"read", "read tasks", "privacy", "make links"}),
     Role.CHANNEL: frozenset({"read tasks", "serve"}),
     Role.ADMIN: frozenset(
         {
             *("read", "edit", "publish", "register", "operate", "privacy"),
-            *("read tokens", "administer", "erase", "read tasks", "serve"),
+            *("read tokens", "administer", "erase", "read tasks", "serve", "make links"),
         }
     ),
-    Role.SERVICE: frozenset({"read", "read tasks", "register", "erase"}),
+    Role.SERVICE: frozenset({"read", "read tasks", "register", "erase", "make links"}),
 }
 """What each role may do, written down once more so that a slip in the product is seen."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
+from services.orchestrator.domain.channel_content import check_content
 from services.orchestrator.domain.contact_gates import (
     awaited,
     capped,
@@ -243,6 +244,7 @@ def _render(
     wanted = "profile.locale" if spec.locale is None else spec.locale
     try:
         rendered = content.render(facts, locale_of(wanted, facts))
+        check_content(ruleset.channels[spec.channel], rendered)
         queue = None if spec.queue is None else str(spec.queue.render(facts, None)[QUEUE])
     except ContentFailed as error:
         return Drop("channel", "content_failed", "the content can be rendered", None, str(error))

@@ -18,11 +18,7 @@ from services.orchestrator.storage.histories import Histories
 from services.orchestrator.storage.profile_states import Locked, Saved
 from services.orchestrator.storage.timers import Fired
 from services.orchestrator.use_cases.expire_tasks import expire_tasks
-from services.orchestrator.use_cases.recall import (
-    recall_contacts,
-    recall_exits,
-    recall_households,
-)
+from services.orchestrator.use_cases.recall import recall_contacts, recall_exits, recall_households
 from services.orchestrator.use_cases.release_due import close_due, release_due
 from services.orchestrator.use_cases.report import Report
 from services.orchestrator.use_cases.respond import add_messages

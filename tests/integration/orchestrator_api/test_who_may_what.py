@@ -31,6 +31,8 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/templates/{key}/versions"): "read",
     ("PUT", "/v1/templates/{key}"): "publish",
     ("POST", "/v1/templates/{key}:preview"): "read",
+    ("POST", "/v1/templates/{key}:test-send"): "publish",
+    ("GET", "/v1/deliveries/{action_id}"): "read",
     ("GET", "/v1/channels"): "read",
     ("GET", "/v1/channels/{key}"): "read",
     ("GET", "/v1/channels/{key}/versions"): "read",
