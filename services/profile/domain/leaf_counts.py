@@ -1,4 +1,4 @@
-"""What a snapshot says of the registered event leaves: how often, and when that changes by itself."""
+"""What a snapshot says of the registered event leaves: how often, and when that changes."""
 
 from collections.abc import Iterator
 
