@@ -21,6 +21,8 @@ MAX_CAPS = 50
 MAX_LIMIT = 10_000
 MAX_WINDOW = timedelta(days=366)
 NO_WINDOW = timedelta(0)
+MAX_ARBITRATION = timedelta(days=1)
+CUSTOMER_WEIGHT = 0.2
 
 _FIELDS = ("key", "version", "name", "description", "caps", "arbitration", "bypass", "consent")
 _LATER = {
@@ -83,6 +85,10 @@ class ContactPolicy:
     max_actions: int
     bypass: frozenset[str]
     bypass_counts: bool
+    window: timedelta = NO_WINDOW
+    """For how long candidates wait for others to compete with."""
+    customer_weight: float = CUSTOMER_WEIGHT
+    """The customer's part in the score of a rule that says what the customer gains, 0 to 1."""
 
     def exceeded(
         self, contact: Contact, others: Iterable[Contact], kin: Sequence[Contact] = ()
@@ -150,14 +156,25 @@ def parse_policy(document: object, *, key: str, version: int) -> ContactPolicy:
     fields = Fields(mistakes, document, "", _FIELDS, _LATER)
     fields.same_key(key)
     caps = tuple(_cap(mistakes, value, path) for path, value in fields.items("caps", MAX_CAPS))
-    max_actions = fields.nested(
-        "arbitration", _max_actions, ("window", "max_actions", "formula", "tie")
+    max_actions, wait, customer_weight = fields.nested(
+        "arbitration",
+        _arbitration,
+        ("window", "max_actions", "customer_weight", "formula", "tie"),
     )
     bypass, counts = fields.nested("bypass", _bypass, ("categories", "counts_toward_caps"))
     fields.nested("consent", _consent, ("require",))
     if mistakes.problems:
         raise Unprocessable("the contact policy breaks rules", mistakes.problems)
-    return ContactPolicy(key, version, caps, max_actions, bypass, counts)
+    return ContactPolicy(
+        key,
+        version,
+        caps,
+        max_actions,
+        bypass,
+        counts,
+        window=wait,
+        customer_weight=customer_weight,
+    )
 
 
 def _cap(mistakes: Mistakes, value: object, path: str) -> Cap:
@@ -181,10 +198,7 @@ def _cap(mistakes: Mistakes, value: object, path: str) -> Cap:
     return Cap(limit, window, **scope, household=per == "household")
 
 
-def _max_actions(fields: Fields) -> int:
-    if fields.value("window") not in (None, "PT0S"):
-        only = "Only PT0S is available in this version: the candidates of one touchpoint compete."
-        fields.wrong("window", "not_available", only)
+def _arbitration(fields: Fields) -> tuple[int, timedelta, float]:
     fixed = {
         "formula": ["propensity", "context", "value", "lever"],
         "tie": ["priority", "value", "key"],
@@ -192,7 +206,11 @@ def _max_actions(fields: Fields) -> int:
     for name, given in fixed.items():
         if fields.value(name) not in (None, given):
             fields.wrong(name, "not_available", f"Only {given} is available in this version.")
-    return fields.whole("max_actions", 1, 1, 100)
+    return (
+        fields.whole("max_actions", 1, 1, 100),
+        fields.duration("window", NO_WINDOW, MAX_ARBITRATION, zero=True),
+        fields.number("customer_weight", CUSTOMER_WEIGHT, 0.0, 1.0),
+    )
 
 
 def _bypass(fields: Fields) -> tuple[frozenset[str], bool]:

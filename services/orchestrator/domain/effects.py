@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from services.orchestrator.domain.decide import Considered, Planned
-from services.orchestrator.domain.history import History, InFlight
+from services.orchestrator.domain.decide import Considered
+from services.orchestrator.domain.history import Held, History, InFlight, Use
+from services.orchestrator.domain.planned import Planned
+from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Moment
 from shared.contracts.action import Action, action_encoder
 from shared.contracts.decision import Decision, decision_encoder
@@ -80,6 +82,25 @@ class OutMessage:
     value: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What an action reserves of a scarce resource; `limit` is that of the resource's window."""
+
+    action_id: UUID
+    profile_id: str
+    use: Use
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """What a decision saw, compressed, so that it can be asked again."""
+
+    id: UUID
+    profile_id: str
+    body: bytes
+
+
 @dataclass(slots=True)
 class Effects:
     """Everything that is written at the end of a batch, one statement a list."""
@@ -93,6 +114,12 @@ class Effects:
     exits: dict[tuple[str, str], tuple[datetime, str]] = field(default_factory=dict)
     timers: list[Timer] = field(default_factory=list)
     messages: list[OutMessage] = field(default_factory=list)
+    spent: list[Spent] = field(default_factory=list)
+    held: dict[tuple[str, str], Held | None] = field(default_factory=dict)
+    """By profile and touchpoint: candidates that wait, None for those that do so no longer."""
+    inputs: list[InputRow] = field(default_factory=list)
+    scarce: bool = False
+    """Whether actions may have reserved something of scarce resources."""
 
 
 def record(effects: Effects, decision: Decision, decision_id: UUID, at: datetime) -> None:
@@ -108,29 +135,39 @@ def enact(
     history: History,
     winner: Considered,
     *,
-    moment: Moment,
     decision_id: UUID,
-    at: datetime,
+    ruleset: RuleSet,
 ) -> None:
     """Do what a chosen rule planned: all of its actions are one entry of the rule."""
+    moment, at = winner.situation.moment, winner.situation.at
     for planned in winner.planned:
-        _start(effects, history, planned, moment=moment, decision_id=decision_id, at=at)
+        start(
+            effects,
+            history,
+            planned,
+            moment=moment,
+            decision_id=decision_id,
+            ruleset=ruleset,
+            at=at,
+        )
     key = (winner.live.key, winner.planned[0].entry_key)
     _, count = effects.entries.get((moment.profile_id, *key), (at, 0))
     effects.entries[(moment.profile_id, *key)] = (at, count + 1)
     history.entries[key] = at
 
 
-def _start(
+def start(
     effects: Effects,
     history: History,
     planned: Planned,
     *,
     moment: Moment,
     decision_id: UUID,
+    ruleset: RuleSet,
     at: datetime,
 ) -> None:
-    """Publish the action now, or let it wait for its timer; the contact is reserved either way."""
+    """Publish the action now, or let it wait for its timer; the contact and what it takes of scarce
+    resources are reserved either way."""
     rule = planned.live.rule
     now = planned.due_at <= at
     in_flight = not now or planned.live.keeps_watch
@@ -167,6 +204,10 @@ def _start(
             cause=moment.kept_cause,
             gen=0,
         )
+    history.spend(planned.action_id, planned.uses)
+    for use in planned.uses:
+        limit = ruleset.resources[use.resource].limit
+        effects.spent.append(Spent(planned.action_id, moment.profile_id, use, limit))
     history.reserve(planned.contact)
     history.acted.add(planned.action_id)
 

@@ -1,33 +1,72 @@
-"""What a candidate is worth: P x C x V x L, and the total order in which candidates stand.
+"""What a candidate is worth: P x C x V x L, less what it takes of scarce things, and the order.
 
 P is the propensity, V the value in money, C the context (1 + the sum of the weights of the context
 conditions that hold, in percent) and L the lever (1 + percent). The factors are those of Pega's
-published prioritisation formula. "Do nothing" scores 0, so only a positive total beats it.
+published prioritisation formula. What it takes is worth amount x price of each resource. Where the
+rule says what the customer gains, that is a stated part of the total. "Do nothing" scores 0, so
+only a positive total beats it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from shared.contracts.decision import CandidateScore
+from services.orchestrator.domain.estimates import Propensity
+from shared.contracts.decision import CandidateScore, PropensityParts, ResourceCost
 
 MIN_WEIGHT = -50.0
 MAX_WEIGHT = 100.0
 """Weights in percent stay within these, so that no lever can silence or drown everything else."""
 
+_NOTHING: Mapping[str, float] = {}
+
 
 def score(
-    *, propensity: float, value: float, context_weights: Iterable[float], lever: float
+    *,
+    propensity: Propensity,
+    value: float,
+    context_weights: Iterable[float],
+    lever: float,
+    costs: Mapping[str, float] = _NOTHING,
+    prices: Mapping[str, float] = _NOTHING,
+    customer: float | None = None,
+    customer_weight: float = 0.0,
 ) -> CandidateScore:
-    """The score of one candidate; `context_weights` are those whose conditions hold, in percent."""
+    """The score of one candidate; `context_weights` are those whose conditions hold, in percent.
+
+    `costs` are amounts by resource, `prices` what one of each is worth; a resource without a price
+    costs nothing. `customer` counts with `customer_weight`, 0 to 1, the company's gain with the
+    rest.
+    """
     weight = min(MAX_WEIGHT, max(MIN_WEIGHT, sum(context_weights)))
     c = 1.0 + weight / 100.0
     factor = 1.0 + lever / 100.0
-    total = propensity * c * value * factor
-    return CandidateScore(p=propensity, c=c, v=value, l=factor, cost=0.0, total=total)
+    taken = [ResourceCost(key, costs[key], prices.get(key, 0.0)) for key in sorted(costs)]
+    cost = sum((one.amount * one.price for one in taken), 0.0)
+    total = propensity.p * c * value * factor - cost
+    if customer is not None:
+        total = (1.0 - customer_weight) * total + customer_weight * customer
+    learned = propensity.source == "learned"
+    return CandidateScore(
+        p=propensity.p,
+        c=c,
+        v=value,
+        l=factor,
+        cost=cost,
+        total=total,
+        customer=customer,
+        customer_weight=None if customer is None else customer_weight,
+        costs=taken,
+        propensity=PropensityParts(propensity.alpha, propensity.beta, propensity.source)
+        if learned or 0.0 < propensity.p < 1.0
+        else None,
+    )
 
 
-def rank(candidate: CandidateScore, *, priority: int, key: str) -> tuple[float, int, float, str]:
+Rank = tuple[float, int, float, str]
+
+
+def rank(candidate: CandidateScore, *, priority: int, key: str) -> Rank:
     """Sorts the best candidate first: by total, then priority, then value, then key.
 
-    The key makes the order total: two candidates of one arbitration never share one.
+    The key makes the order total: two candidates of one touchpoint never share one.
     """
     return (-candidate.total, -priority, -candidate.v, key)

@@ -5,11 +5,19 @@ for the next one between two batches.
 """
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
+from datetime import timedelta
 
 from services.orchestrator.domain.channel import Channel, default_channels
-from services.orchestrator.domain.contact_policy import DEFAULT_POLICY, ContactPolicy
+from services.orchestrator.domain.contact_policy import (
+    DEFAULT_POLICY,
+    NO_WINDOW,
+    ContactPolicy,
+)
 from services.orchestrator.domain.content import Template
+from services.orchestrator.domain.estimates import Estimates
+from services.orchestrator.domain.resource import Resource
 from services.orchestrator.domain.rule import Rule
 from shared.conditions.closure import Holds, compile_condition
 from shared.conditions.explain import Explained, Failure
@@ -84,6 +92,7 @@ class RuleSet:
         policies: Iterable[ContactPolicy] = (),
         channels: Iterable[Channel] = (),
         templates: Iterable[Template] = (),
+        resources: Iterable[Resource] = (),
     ) -> None:
         self.epoch = epoch
         self.rules: Mapping[str, LiveRule] = {rule.key: _compile(rule) for rule in rules}
@@ -91,6 +100,10 @@ class RuleSet:
         published.setdefault(DEFAULT_POLICY.key, DEFAULT_POLICY)
         self.policies = tuple(published.values())
         self.max_actions = min(policy.max_actions for policy in self.policies)
+        self.window = max(policy.window for policy in self.policies)
+        self.customer_weight = max(policy.customer_weight for policy in self.policies)
+        self.resources = {resource.key: resource for resource in resources}
+        self.estimates = Estimates()
         self.unarbitrated = frozenset.intersection(*(policy.bypass for policy in self.policies))
         self.longest_window = max(policy.longest_window for policy in self.policies)
         self.household_window = max(policy.household_window for policy in self.policies)
@@ -104,6 +117,18 @@ class RuleSet:
         self._triggers = frozenset(live.rule.trigger.event for live in self.rules.values())
         self.listens = self._triggers | self._exits.keys()
         """Event types that concern any rule; everything else needs no decoding at all."""
+
+    def learned(self, estimates: Estimates) -> "RuleSet":
+        """The same configuration with other estimates."""
+        other = copy(self)
+        other.estimates = estimates
+        return other
+
+    def window_of(self, live: LiveRule) -> timedelta:
+        """For how long the rule's candidates wait for others to compete with."""
+        if live.rule.category in self.unarbitrated:
+            return NO_WINDOW
+        return self.window if live.rule.window is None else live.rule.window
 
     def candidates(self, facts: Facts) -> list[LiveRule]:
         """The rules that the event of the facts triggers."""

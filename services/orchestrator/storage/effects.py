@@ -7,6 +7,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.effects import Effects
+from services.orchestrator.storage import held_candidates, resources
 
 _DECISIONS = text(
     """
@@ -19,14 +20,14 @@ _ACTIONS = text(
     """
     INSERT INTO action (action_id, profile_id, rule, version, entry_key, touchpoint_id, decision_id,
                         channel, category, topic, status, in_flight, occurred_at, created_at,
-                        due_at, expires_at, published_at, body, cause)
+                        due_at, expires_at, published_at, body, cause, persona, instead_of)
     SELECT * FROM unnest(
         CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS text[]), CAST(:c3 AS integer[]),
         CAST(:c4 AS text[]), CAST(:c5 AS uuid[]), CAST(:c6 AS uuid[]), CAST(:c7 AS text[]),
         CAST(:c8 AS text[]), CAST(:c9 AS text[]), CAST(:c10 AS text[]), CAST(:c11 AS boolean[]),
         CAST(:c12 AS timestamptz[]), CAST(:c13 AS timestamptz[]), CAST(:c14 AS timestamptz[]),
         CAST(:c15 AS timestamptz[]), CAST(:c16 AS timestamptz[]), CAST(:c17 AS bytea[]),
-        CAST(:c18 AS bytea[]))
+        CAST(:c18 AS bytea[]), CAST(:c19 AS text[]), CAST(:c20 AS uuid[]))
     """
 )
 _CHANGES = text(
@@ -83,6 +84,12 @@ _EXITS = text(
      WHERE e.occurred_at < excluded.occurred_at
     """
 )
+_INPUTS = text(
+    """
+    INSERT INTO replay_input (decision_id, profile_id, body)
+    SELECT * FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS bytea[]))
+    """
+)
 _TIMERS = text(
     """
     INSERT INTO timer (due_at, kind, profile_id, ref, gen)
@@ -112,6 +119,11 @@ async def write(tx: AsyncConnection, effects: Effects) -> None:
         (timer.due_at, timer.kind, timer.profile_id, timer.ref, timer.gen)
         for timer in effects.timers
     ])  # fmt: skip
+    await _run(tx, _INPUTS, [(row.id, row.profile_id, row.body) for row in effects.inputs])
+    if effects.held:
+        await held_candidates.write(tx, effects.held)
+    if effects.spent or (effects.scarce and effects.released):
+        await resources.settle(tx, effects.spent, effects.released)
 
 
 def _action_rows(effects: Effects) -> list[tuple[object, ...]]:
@@ -136,6 +148,8 @@ def _action_rows(effects: Effects) -> list[tuple[object, ...]]:
             row.created_at if row.status == "published" else None,
             row.body,
             row.cause,
+            row.planned.persona,
+            row.planned.instead_of,
         )
         for row in effects.actions
     ]

@@ -15,11 +15,13 @@ from services.orchestrator.domain.history import History, InFlight
 from services.orchestrator.domain.release import close, release
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Moment, cause_decoder, facts_of
+from services.orchestrator.domain.window import ARBITRATE
 from services.orchestrator.storage import effects as effect_rows
 from services.orchestrator.storage import histories, profile_states, timers
 from services.orchestrator.storage.histories import Histories
 from services.orchestrator.storage.profile_states import Locked, Saved
 from services.orchestrator.storage.timers import Fired
+from services.orchestrator.use_cases.end_windows import end_windows
 from services.orchestrator.use_cases.naming import action_ids, timer_decision_id
 from services.orchestrator.use_cases.recall import recall_exits, recall_households
 from services.orchestrator.use_cases.report import Report
@@ -44,7 +46,8 @@ async def fire_timers(
     limit: int = LIMIT,
 ) -> int:
     """Fire what is due, at most `limit` timers; how many fired."""
-    rules, report, effects = ruleset(), Report(), Effects()
+    rules, report = ruleset(), Report()
+    effects = Effects(scarce=bool(rules.resources))
     async with transaction(engine) as tx:
         due = await timers.due(tx, limit)
         if not due:
@@ -80,6 +83,9 @@ async def _fire(
         households = {_household(locked[profile_id]) for profile_id in persons}
         await recall_households(tx, found, households, ruleset, at)
     bodies = await histories.read_bodies(tx, [timer.ref for timer in fired])
+    ending = {timer.profile_id: timer for timer in fired if timer.kind == ARBITRATE}
+    if ending:
+        await end_windows(tx, ending, locked, found, ruleset, effects, report, at)
     for timer in fired:
         history = found[timer.profile_id]
         action = history.in_flight.get(timer.ref)
@@ -103,7 +109,7 @@ async def _fire(
     await profile_states.save(
         tx,
         {
-            profile_id: Saved(len(found[profile_id].in_flight), None, None)
+            profile_id: Saved(found[profile_id].under_way, None, None)
             for profile_id in sorted(persons)
         },
     )

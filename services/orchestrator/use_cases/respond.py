@@ -73,7 +73,7 @@ class Responder:
         """Raises PartitionStopped for a record that is no profile update."""
         ruleset = self._ruleset()
         handled = Handled(OutboxBuffer(self._counts))
-        report, effects = Report(), Effects()
+        report, effects = Report(), Effects(scarce=bool(ruleset.resources))
         batch = _read(records, ruleset, handled)
         crash_point("orchestrator.decoded")
         partners = {
@@ -250,7 +250,7 @@ class _Answers:
                 one = self._look_at(record, update, at)
             history = self._histories.get(one.moment.profile_id)
             self._answer(one, history or History(), at)
-            if history is not None and (history.in_flight or one.moment.profile_id in flying):
+            if history is not None and (history.under_way or one.moment.profile_id in flying):
                 flying.add(one.moment.profile_id)
                 self._keep_snapshot(one, history)
 
@@ -272,5 +272,5 @@ class _Answers:
         if moment.is_of_winner:
             fresh = moment.profile_json
         self._states[moment.profile_id] = Saved(
-            in_flight=len(history.in_flight), fresh=fresh, spare=moment.profile_json
+            in_flight=history.under_way, fresh=fresh, spare=moment.profile_json
         )

@@ -26,6 +26,8 @@ COUNTS = PartitionCounts({spec.name: 8 for spec in default_topics()})
 STATE = (
     *("profile_state", "decision", "action", "contact_ledger", "rule_entry", "exit_mark"),
     *("timer", "household_turn", "outbox", "erased_profile", "outcome"),
+    *("held_candidate", "resource_turn", "resource_window", "resource_use", "resource_price"),
+    *("propensity", "replay_input"),
 )
 
 
