@@ -35,6 +35,7 @@ class Permission(StrEnum):
     EDIT = "edit"
     PUBLISH = "publish"
     REGISTER = "register event leaves"
+    MAKE_LINKS = "make links of preferences"
     OPERATE = "operate"
     PRIVACY = "privacy"
     ERASE = "erase for another service"
@@ -48,6 +49,7 @@ ALLOWED: Mapping[Permission, frozenset[Role]] = {
     Permission.EDIT: frozenset({Role.EDITOR, Role.PUBLISHER, Role.ADMIN}),
     Permission.PUBLISH: frozenset({Role.PUBLISHER, Role.ADMIN}),
     Permission.REGISTER: frozenset({Role.ADMIN, Role.SERVICE}),
+    Permission.MAKE_LINKS: frozenset({Role.PRIVACY, Role.ADMIN, Role.SERVICE}),
     Permission.OPERATE: frozenset({Role.OPS, Role.ADMIN}),
     Permission.PRIVACY: frozenset({Role.PRIVACY, Role.ADMIN}),
     Permission.ERASE: frozenset({Role.ADMIN, Role.SERVICE}),

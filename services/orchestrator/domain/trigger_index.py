@@ -9,6 +9,7 @@ from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 
+from services.orchestrator.domain.change_index import ChangeIndex
 from services.orchestrator.domain.channel import Channel, default_channels
 from services.orchestrator.domain.contact_policy import (
     DEFAULT_POLICY,
@@ -19,6 +20,7 @@ from services.orchestrator.domain.content import Template
 from services.orchestrator.domain.estimates import Estimates
 from services.orchestrator.domain.resource import Resource
 from services.orchestrator.domain.rule import Rule
+from services.orchestrator.domain.update import Cause, Routed
 from shared.conditions.closure import Holds, compile_condition
 from shared.conditions.explain import Explained, Failure
 from shared.conditions.facts import Facts, Read, reader
@@ -109,12 +111,17 @@ class RuleSet:
         self.household_window = max(policy.household_window for policy in self.policies)
         self.channels = default_channels() | {channel.key: channel for channel in channels}
         self.templates = {template.key: template for template in templates}
+        self.asked = tuple(live for live in self.rules.values() if live.rule.trigger.kind == "api")
+        """The rules that only a question for the next best action triggers."""
+        on_events = [live for live in self.rules.values() if live.rule.trigger.kind == "event"]
         self._index = ConditionIndex(
-            Entry(live, live.rule.trigger.event, live.rule.trigger.where)
-            for live in self.rules.values()
+            Entry(live, live.rule.trigger.event, live.rule.trigger.where) for live in on_events
         )
+        self._changes = ChangeIndex((live.rule.trigger, live) for live in self.rules.values())
+        self.watches = not self._changes.is_empty
+        """Whether a change of a profile triggers any rule."""
         self._exits = _exits_by_event(self.rules.values())
-        self._triggers = frozenset(live.rule.trigger.event for live in self.rules.values())
+        self._triggers = frozenset(live.rule.trigger.event for live in on_events)
         self.listens = self._triggers | self._exits.keys()
         """Event types that concern any rule; everything else needs no decoding at all."""
 
@@ -130,9 +137,19 @@ class RuleSet:
             return NO_WINDOW
         return self.window if live.rule.window is None else live.rule.window
 
-    def candidates(self, facts: Facts) -> list[LiveRule]:
-        """The rules that the event of the facts triggers."""
-        return self._index.match(facts) if facts.event_type in self._triggers else []
+    def concerns(self, update: Routed) -> bool:
+        """Whether an update may be of consequence to a rule, as far as routing can tell."""
+        return update.cause.type in self.listens or (
+            self.watches and self._changes.concerns(update)
+        )
+
+    def candidates(self, facts: Facts, cause: Cause | None = None) -> list[LiveRule]:
+        """The rules that the event of the facts triggers, and those that what else `cause` says
+        triggers; each once."""
+        found = self._index.match(facts) if facts.event_type in self._triggers else []
+        if cause is None or not self.watches:
+            return found
+        return found + self._changes.match(cause, facts)
 
     def exits(self, facts: Facts) -> list[ExitEvent]:
         """The exit events that the event of the facts is."""

@@ -68,6 +68,12 @@ def end_of(held: Held, profile_id: str) -> Timer:
     return Timer(held.ends_at, ARBITRATE, profile_id, UUID(held.touchpoint_id), 0)
 
 
+def first_end(history: History, profile_id: str) -> Timer:
+    """The timer at the end of the first window of those that wait; there has to be one."""
+    ends = min(history.held.values(), key=lambda one: (one.ends_at, one.touchpoint_id))
+    return end_of(ends, profile_id)
+
+
 def let_go(
     situation: Situation, exits: Collection[str], ruleset: RuleSet, effects: Effects
 ) -> list[tuple[UUID, str]]:

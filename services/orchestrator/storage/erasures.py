@@ -16,7 +16,7 @@ from shared.postgres import outbox
 
 TABLES = (
     *("decision", "action", "contact_ledger", "rule_entry", "exit_mark", "timer", "outcome"),
-    *("held_candidate", "resource_use", "replay_input"),
+    *("delivery", "held_candidate", "resource_use", "replay_input"),
 )
 """Every table with rows of a person; `profile_state` keeps its number."""
 

@@ -38,7 +38,7 @@ _MOVES = tuple(
         f"UPDATE {table} AS t SET profile_id = m.winner "  # noqa: S608 - constants
         f"FROM {_PAIRS} WHERE t.profile_id = m.loser"
     )
-    for table in ("action", "contact_ledger", "timer", "outcome", "resource_use")
+    for table in ("action", "contact_ledger", "timer", "outcome", "delivery", "resource_use")
 )
 _HELD = text(
     f"""
@@ -146,6 +146,10 @@ _GIVE_BACK = text(
         INSERT INTO timer (due_at, kind, profile_id, ref, gen)
         SELECT ends_at, 'arbitrate', CAST(:back AS uuid), touchpoint_id, 0
           FROM held ORDER BY ends_at, touchpoint_id LIMIT 1
+    ), sent AS (
+        UPDATE delivery SET profile_id = CAST(:back AS uuid)
+         WHERE profile_id = CAST(:root AS uuid)
+           AND action_id IN (SELECT action_id FROM theirs)
     )
     UPDATE timer SET profile_id = CAST(:back AS uuid)
      WHERE profile_id = CAST(:root AS uuid) AND ref IN (SELECT action_id FROM theirs)

@@ -28,6 +28,7 @@ STATE = (
     *("timer", "household_turn", "outbox", "erased_profile", "outcome"),
     *("held_candidate", "resource_turn", "resource_window", "resource_use", "resource_price"),
     *("propensity", "replay_input"),
+    *("delivery", "delivery_channel", "delivery_batch"),
 )
 
 
