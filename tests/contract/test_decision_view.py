@@ -19,6 +19,8 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (views.PropensityView, contract.PropensityParts),
     (views.ScoreView, contract.CandidateScore),
     (views.RetractionView, contract.Retraction),
+    (views.HoldoutExposureView, contract.HoldoutExposure),
+    (views.ZoneView, contract.DecisionZone),
 ]
 
 

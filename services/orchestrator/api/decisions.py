@@ -81,7 +81,20 @@ class CandidateActionView(BaseModel):
     detail: DetailView | None = None
     action_id: str | None = None
     due_at: str | None = None
+    waits_for: str | None = None
     option: int = 0
+
+
+class HoldoutExposureView(BaseModel):
+    """On which side of a holdout the person is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    layer: str
+    salt: str
+    percent: float
+    bucket: int
+    held_out: bool
 
 
 class CandidateView(BaseModel):
@@ -98,6 +111,7 @@ class CandidateView(BaseModel):
     score: ScoreView | None = None
     actions: list[CandidateActionView] = []
     touchpoint_id: str | None = None
+    holdouts: list[HoldoutExposureView] = []
 
 
 class RetractionView(BaseModel):
@@ -107,6 +121,15 @@ class RetractionView(BaseModel):
 
     action_id: str
     reason: str
+
+
+class ZoneView(BaseModel):
+    """The time zone of the person, and where it was found."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    source: str
 
 
 class DecisionView(BaseModel):
@@ -125,6 +148,7 @@ class DecisionView(BaseModel):
     retracts: list[RetractionView]
     versions: dict[str, int]
     sentence: str
+    zone: ZoneView | None = None
 
 
 @router.get("/v1/decisions/{decision_id}", response_model_exclude_unset=True)

@@ -59,6 +59,7 @@ def answer(
         considered=considered,
         retracts=retracts,
         ruleset=ruleset,
+        zone=ruleset.joint.zone_for_record(moment.profile),
     )
     record(effects, decision, decision_id, situation.at)
     for one in considered:
@@ -90,6 +91,7 @@ def answer_window(
         considered=considered,
         retracts=[],
         ruleset=ruleset,
+        zone=ruleset.joint.zone_for_record(situation.moment.profile),
         together=True,
     )
     record(effects, decision, decision_id, situation.at)

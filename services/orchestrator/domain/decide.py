@@ -6,25 +6,28 @@ of its options do. The rules left are ranked; the best of them act, as many as t
 the rule itself allows.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from services.orchestrator.domain.asking import Asking, choice_for
 from services.orchestrator.domain.capacity import lacking, uses_of
+from services.orchestrator.domain.contact_gates import (
+    exposures,
+    held_out,
+)
 from services.orchestrator.domain.gates import (
     Drop,
     Situation,
-    capped,
-    consented,
     engagement,
     entry_key,
     re_entry,
-    recipient,
     stale,
 )
 from services.orchestrator.domain.history import Contact, Used
-from services.orchestrator.domain.options import Choice, choice_of, furthest
-from services.orchestrator.domain.planned import Planned, contact_of, persona_of, plan
-from services.orchestrator.domain.score import rank, score
+from services.orchestrator.domain.holdout import Exposure
+from services.orchestrator.domain.options import Choice
+from services.orchestrator.domain.planned import Planned, persona_of
+from services.orchestrator.domain.score import Rank, rank, score
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
 from shared.contracts.decision import CandidateScore, ResourceCost
 
@@ -47,6 +50,8 @@ class Considered:
     drop: Drop | None = None
     score: CandidateScore | None = None
     planned: list[Planned] = field(default_factory=list)
+    exposures: list[Exposure] = field(default_factory=list)
+    """On which side of each holdout the person is; empty where the gate was not reached."""
 
 
 def decide(
@@ -65,23 +70,29 @@ def judge(questions: Sequence[Question], ruleset: RuleSet) -> list[Considered]:
         for live in question.candidates
     ]
     _arbitrate(considered, ruleset)
-    return sorted(considered, key=_reading_order)
+    return sorted(considered, key=lambda one: _reading_order(one, ruleset.joint.tie))
 
 
 def _consider(live: LiveRule, situation: Situation, ruleset: RuleSet) -> Considered:
     one = Considered(live, situation)
-    asking = _Asking(one, ruleset, [])
+    asking = Asking(live, situation, ruleset, [])
     one.drop = stale(live, situation) or re_entry(live, situation)
     if one.drop is None:
-        one.choices = [choice_of(index, spec) for index, spec in enumerate(live.rule.actions)]
-        asking.walk(asking.reach)
+        one.choices = [
+            choice_for(index, spec, situation, ruleset)
+            for index, spec in enumerate(live.rule.actions)
+        ]
+        one.drop = asking.walk(one.choices, asking.reach)
     if one.drop is None:
         one.drop = engagement(live, situation.moment, situation.history)
     if one.drop is None:
-        asking.walk(asking.contact)
+        one.exposures = exposures(ruleset, live.rule, situation.moment.profile_id)
+        one.drop = held_out(one.exposures)
+    if one.drop is None:
+        one.drop = asking.walk(one.choices, asking.contact)
     if one.drop is None:
         first = next(choice for choice in one.choices if choice.taken is not None)
-        at = situation.at + first.spec.delay
+        at = asking.instant(first)
         one.drop = lacking(ruleset.resources, live.rule.costs, situation.history.used, at)
         one.score = _score(one, first.spec.channel, ruleset)
     if one.drop is None and live.rule.category == "marketing":
@@ -89,61 +100,10 @@ def _consider(live: LiveRule, situation: Situation, ruleset: RuleSet) -> Conside
     return one
 
 
-class _Asking:
-    """Asks the options of one candidate; `planned` are contacts that others take before it."""
-
-    def __init__(self, one: Considered, ruleset: RuleSet, planned: list[Contact]) -> None:
-        self._one = one
-        self._ruleset = ruleset
-        self._planned = planned
-        self._made: dict[int, Planned] = {}
-
-    def walk(self, gate: Callable[[Choice, int], Drop | None]) -> None:
-        """Take of every action the first option that passes; the rule falls when none does."""
-        one = self._one
-        for choice in one.choices:
-            choice.walk(lambda option, choice=choice: gate(choice, option))
-        if all(choice.taken is None for choice in one.choices):
-            one.drop = furthest(one.choices)
-
-    def reach(self, choice: Choice, option: int) -> Drop | None:
-        """Whether the channel reaches the profile, and its consent is there."""
-        one, spec = self._one, choice.specs[option]
-        to = recipient(self._ruleset.channels, spec.channel, one.situation.moment)
-        return to if isinstance(to, Drop) else consented(one.live, spec, one.situation)
-
-    def contact(self, choice: Choice, option: int) -> Drop | None:
-        """Whether it may be reached, and a contact at the planned instant breaks no cap."""
-        drop = self.reach(choice, option)
-        if drop is not None:
-            return drop
-        history = self._one.situation.history
-        contact = contact_of(self._one.live, choice, option, self._one.situation)
-        others, kin = history.contacts + self._planned, history.kin(contact.household)
-        return capped(self._ruleset, contact, others, kin)
-
-    def plan(self, choice: Choice, option: int) -> Drop | None:
-        """The same, and its content can be rendered."""
-        drop = self.contact(choice, option)
-        if drop is not None:
-            return drop
-        made = plan(self._one.live, choice, option, self._one.situation, self._ruleset)
-        if isinstance(made, Drop):
-            return made
-        self._made[choice.index] = made
-        self._planned.append(made.contact)
-        return None
-
-    @property
-    def made(self) -> list[Planned]:
-        """What was planned, by the index of the action."""
-        return [self._made[index] for index in sorted(self._made)]
-
-
 def plan_option(one: Considered, ruleset: RuleSet, after: int, reason: str) -> bool:
     """Plan for a candidate of one choice what comes after an option that came to nothing."""
     (choice,) = one.choices
-    asking = _Asking(one, ruleset, [])
+    asking = Asking(one.live, one.situation, ruleset, [])
     if not choice.walk(lambda option: asking.plan(choice, option), after=after, reason=reason):
         return False
     one.planned = asking.made
@@ -163,6 +123,7 @@ def _score(one: Considered, channel: str, ruleset: RuleSet) -> CandidateScore:
         prices=estimates.prices,
         customer=rule.customer,
         customer_weight=ruleset.customer_weight,
+        formula=ruleset.joint.formula,
     )
 
 
@@ -196,7 +157,8 @@ def _arbitrate(considered: list[Considered], ruleset: RuleSet) -> None:
     planned: list[Contact] = []
     used: Used = dict(considered[0].situation.history.used) if considered else {}
     acted: set[tuple[str, str]] = set()
-    for one in sorted((one for one in considered if one.drop is None), key=_rank):
+    open_ = (one for one in considered if one.drop is None)
+    for one in sorted(open_, key=lambda one: _place(one, ruleset.joint.tie)):
         rule = one.live.rule
         free = rule.category in ruleset.unarbitrated
         place = (rule.key, entry_key(one.live, one.situation))
@@ -219,8 +181,8 @@ def _arbitrate(considered: list[Considered], ruleset: RuleSet) -> None:
 
 def _plan(one: Considered, ruleset: RuleSet, planned: list[Contact], used: Used) -> None:
     more = list(planned)
-    asking = _Asking(one, ruleset, more)
-    asking.walk(asking.plan)
+    asking = Asking(one.live, one.situation, ruleset, more)
+    one.drop = asking.walk(one.choices, asking.plan)
     if one.drop is not None:
         return
     first = asking.made[0]
@@ -242,13 +204,15 @@ def _outranked(one: Considered, best: Considered) -> Drop:
     return Drop("arbitration", "lower_priority", beats, best.score.total, one.score.total)
 
 
-Order = tuple[float, int, float, str, float, str]
+Place = tuple[Rank, float, str]
 
 
-def _rank(one: Considered) -> Order:
+def _place(one: Considered, tie: Sequence[str]) -> Place:
     """The best first; of one rule for several touchpoints that of the newest."""
     assert one.score is not None  # noqa: S101 - only open candidates are ranked
-    return (*rank(one.score, priority=one.live.rule.priority, key=one.live.key), *_newest(one))
+    rule = one.live.rule
+    ranked = rank(one.score, value=rule.worth.value, priority=rule.priority, key=rule.key, tie=tie)
+    return (ranked, *_newest(one))
 
 
 def _newest(one: Considered) -> tuple[float, str]:
@@ -257,8 +221,8 @@ def _newest(one: Considered) -> tuple[float, str]:
     return occurred, moment.cause.id or ""
 
 
-def _reading_order(one: Considered) -> tuple[bool, bool, Order]:
+def _reading_order(one: Considered, tie: Sequence[str]) -> tuple[bool, bool, Place]:
     """Winners first, then whoever had a score, the best first; the rest by key."""
     if one.score is None:
-        return (True, True, (0.0, 0, 0.0, one.live.key, *_newest(one)))
-    return (not one.planned, False, _rank(one))
+        return (True, True, ((one.live.key,), *_newest(one)))
+    return (not one.planned, False, _place(one, tie))

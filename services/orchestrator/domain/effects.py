@@ -4,13 +4,15 @@ Every function here keeps the history in memory in step with what will be writte
 update of the same profile sees it. Nothing is written here.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
 from services.orchestrator.domain.decide import Considered
+from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import Held, History, InFlight, Use
 from services.orchestrator.domain.planned import Planned
+from services.orchestrator.domain.quiet import Instant
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Moment
 from shared.contracts.action import Action, action_encoder
@@ -59,6 +61,7 @@ class Change:
     reason: str | None = None
     published_at: datetime | None = None
     body: bytes | None = None
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,8 @@ class Effects:
     changes: dict[UUID, Change] = field(default_factory=dict)
     released: list[UUID] = field(default_factory=list)
     made: dict[UUID, datetime] = field(default_factory=dict)
+    moved: dict[UUID, datetime] = field(default_factory=dict)
+    """Reserved contacts that will be made at another instant."""
     entries: dict[tuple[str, str, str], tuple[datetime, int]] = field(default_factory=dict)
     exits: dict[tuple[str, str], tuple[datetime, str]] = field(default_factory=dict)
     timers: list[Timer] = field(default_factory=list)
@@ -229,6 +234,7 @@ def retract(
     drop_in_flight(effects, history, action, Change(status, in_flight=False, reason=reason))
     effects.released.append(action.action_id)
     effects.made.pop(action.action_id, None)
+    effects.moved.pop(action.action_id, None)
     history.give_back(action.action_id)
     if action.sent_for is None:
         return
@@ -245,6 +251,22 @@ def retract(
     )
     body = action_encoder.encode(message)
     effects.messages.append(OutMessage(action.channel, "retract", action.sent_for, body))
+
+
+def put_off(effects: Effects, situation: Situation, action: InFlight, instant: Instant) -> None:
+    """Let a waiting action wait for another instant: its timer is set anew and its contact moves
+    along."""
+    history, gen = situation.history, action.gen + 1
+    reason = f"quiet_hours: {instant.waits_for}"
+    effects.changes[action.action_id] = Change(
+        "pending", in_flight=True, reason=reason, due_at=instant.at
+    )
+    effects.moved[action.action_id] = instant.at
+    effects.timers.append(
+        Timer(instant.at, RELEASE, situation.moment.profile_id, action.action_id, gen)
+    )
+    history.move(action.action_id, instant.at)
+    history.in_flight[action.action_id] = replace(action, gen=gen)
 
 
 def drop_in_flight(effects: Effects, history: History, action: InFlight, change: Change) -> None:

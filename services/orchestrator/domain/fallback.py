@@ -6,10 +6,11 @@ The gates are those of a decision, asked of the person as known now; the contact
 from dataclasses import replace
 from uuid import UUID
 
+from services.orchestrator.domain.asking import choice_for
 from services.orchestrator.domain.capacity import lacking, uses_of
 from services.orchestrator.domain.decide import Considered, plan_option
 from services.orchestrator.domain.gates import Drop, Situation, engagement
-from services.orchestrator.domain.options import NOT_ASKED, Choice, choice_of, furthest
+from services.orchestrator.domain.options import NOT_ASKED, Choice, furthest
 from services.orchestrator.domain.planned import Planned
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
 
@@ -49,7 +50,7 @@ def consider_next(
     ruleset: RuleSet,
 ) -> tuple[Considered, Planned | Drop]:
     """The same, with the candidate as the record of a decision shows it."""
-    choice = choice_of(index, live.rule.actions[index])
+    choice = choice_for(index, live.rule.actions[index], situation, ruleset)
     one = Considered(live, situation, choices=[choice])
     if not live.rule.is_valid_at(situation.at):
         valid = "the rule is in force"

@@ -17,8 +17,8 @@ _KINDS = {
     "channel": "undeliverable",
     "consent": "no_consent",
     "suppression": "capped",
-    "cap": "capped",
     "quiet_hours": "quiet",
+    "cap": "capped",
 }
 """From the stage at which an option stopped to the reason that a fallback names."""
 

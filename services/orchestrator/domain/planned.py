@@ -36,6 +36,8 @@ class Planned:
     due_at: datetime
     expires_at: datetime
     uses: tuple[Use, ...] = ()
+    waits_for: str | None = None
+    """What it waits for beyond its own delay: quiet hours, in words."""
 
     @property
     def action_id(self) -> UUID:
@@ -69,7 +71,13 @@ def persona_of(moment: Moment) -> str:
 
 
 def plan(
-    live: LiveRule, choice: Choice, option: int, situation: Situation, ruleset: RuleSet
+    live: LiveRule,
+    choice: Choice,
+    option: int,
+    situation: Situation,
+    ruleset: RuleSet,
+    contact: Contact,
+    waits_for: str | None,
 ) -> Planned | Drop:
     """The option with its content and its address, or why it cannot be done."""
     spec = choice.specs[option]
@@ -87,7 +95,6 @@ def plan(
     to = recipient(ruleset.channels, spec.channel, situation.moment)
     if isinstance(to, Drop):
         return to
-    contact = contact_of(live, choice, option, situation)
     return Planned(
         live=live,
         spec=spec,
@@ -102,6 +109,7 @@ def plan(
         contact=contact,
         due_at=contact.at,
         expires_at=contact.at + spec.expires_in,
+        waits_for=waits_for,
     )
 
 

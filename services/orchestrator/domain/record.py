@@ -9,14 +9,18 @@ from uuid import UUID
 
 from services.orchestrator.domain.decide import Considered
 from services.orchestrator.domain.gates import Drop
+from services.orchestrator.domain.holdout import Exposure
 from services.orchestrator.domain.options import Choice
 from services.orchestrator.domain.planned import Planned
 from services.orchestrator.domain.sentence import sentence_of
 from services.orchestrator.domain.trigger_index import RuleSet
+from services.orchestrator.domain.zone import Zone
 from shared.contracts.decision import (
     Candidate,
     CandidateAction,
     Decision,
+    DecisionZone,
+    HoldoutExposure,
     Retraction,
 )
 from shared.contracts.times import rfc3339
@@ -25,10 +29,10 @@ MAX_EXPLAINED = 100
 MAX_CANDIDATES = 1_000
 MAX_RETRACTS = 1_000
 MAX_REASON = 200
+HELD_OUT = "held_out"
 SUPPRESSING = frozenset(
-    {"channel", "consent", "suppression", "holdout", "cap", "quiet_hours",
-     "capacity"}
-)  # fmt: skip
+    {"channel", "consent", "suppression", "holdout", "cap", "quiet_hours", "capacity"}
+)
 """Stages at which something that fitted was held back; the others say that it did not fit."""
 
 
@@ -42,10 +46,12 @@ def decision_record(
     considered: Sequence[Considered],
     retracts: Sequence[tuple[UUID, str]],
     ruleset: RuleSet,
+    zone: Zone | None = None,
     together: bool = False,
 ) -> Decision:
-    """The record. `considered` come in reading order, `retracts` with their reasons; `together`
-    says that the candidates are those of several touchpoints."""
+    """The record. `considered` come in reading order, `retracts` with their reasons; `zone` is the
+    person's where anything goes by their clock; `together` says that the candidates are those of
+    several touchpoints."""
     shown = considered[:MAX_CANDIDATES]
     planned = [action for one in considered for action in one.planned]
     versions = {f"rule:{one.live.key}": one.live.rule.version for one in shown}
@@ -69,7 +75,8 @@ def decision_record(
             for action, why in retracts[:MAX_RETRACTS]
         ],
         versions=versions,
-        sentence=sentence_of(considered, retracts, at),
+        sentence=sentence_of(considered, retracts, at, zone),
+        zone=None if zone is None else DecisionZone(name=zone.name, source=zone.source),
     )
 
 
@@ -87,7 +94,7 @@ def _versions_used(planned: Sequence[Planned], ruleset: RuleSet) -> dict[str, in
 
 
 def outcome(considered: Sequence[Considered], at: datetime) -> str:
-    """sent, task_created, deferred, suppressed or none: the strongest of what happened."""
+    """sent, task_created, deferred, held_out, suppressed or none: the first that is true."""
     planned = [action for one in considered for action in one.planned]
     now = [action for action in planned if action.due_at <= at]
     if any(action.spec.kind == "send" for action in now):
@@ -97,6 +104,8 @@ def outcome(considered: Sequence[Considered], at: datetime) -> str:
     waiting = any(one.drop is not None and one.drop.reason == "held" for one in considered)
     if planned or waiting:
         return "deferred"
+    if any(one.drop is not None and one.drop.reason == HELD_OUT for one in considered):
+        return HELD_OUT
     held = any(one.drop is not None and one.drop.stage in SUPPRESSING for one in considered)
     return "suppressed" if held else "none"
 
@@ -120,6 +129,17 @@ def _candidate(one: Considered, *, detailed: bool, together: bool) -> Candidate:
         score=one.score,
         actions=_actions(one) if detailed else [],
         touchpoint_id=one.situation.moment.cause.touchpoint if together else None,
+        holdouts=[_exposure(exposure) for exposure in one.exposures],
+    )
+
+
+def _exposure(one: Exposure) -> HoldoutExposure:
+    return HoldoutExposure(
+        layer=one.layer,
+        salt=one.holdout.salt,
+        percent=one.holdout.percent,
+        bucket=one.bucket,
+        held_out=one.held_out,
     )
 
 
@@ -144,6 +164,7 @@ def _planned(action: Planned) -> CandidateAction:
         reason="chosen",
         action_id=str(action.action_id),
         due_at=rfc3339(action.due_at),
+        waits_for=action.waits_for,
     )
 
 

@@ -7,8 +7,9 @@ rule says what the customer gains, that is a stated part of the total. "Do nothi
 only a positive total beats it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from services.orchestrator.domain.contact_policy import FACTORS, TIES
 from services.orchestrator.domain.estimates import Propensity
 from shared.contracts.decision import CandidateScore, PropensityParts, ResourceCost
 
@@ -29,26 +30,29 @@ def score(
     prices: Mapping[str, float] = _NOTHING,
     customer: float | None = None,
     customer_weight: float = 0.0,
+    formula: Collection[str] = FACTORS,
 ) -> CandidateScore:
     """The score of one candidate; `context_weights` are those whose conditions hold, in percent.
 
     `costs` are amounts by resource, `prices` what one of each is worth; a resource without a price
     costs nothing. `customer` counts with `customer_weight`, 0 to 1, the company's gain with the
-    rest.
+    rest. Factors that the `formula` leaves out are 1.
     """
     weight = min(MAX_WEIGHT, max(MIN_WEIGHT, sum(context_weights)))
-    c = 1.0 + weight / 100.0
-    factor = 1.0 + lever / 100.0
+    p = propensity.p if "propensity" in formula else 1.0
+    c = 1.0 + weight / 100.0 if "context" in formula else 1.0
+    v = value if "value" in formula else 1.0
+    factor = 1.0 + lever / 100.0 if "lever" in formula else 1.0
     taken = [ResourceCost(key, costs[key], prices.get(key, 0.0)) for key in sorted(costs)]
     cost = sum((one.amount * one.price for one in taken), 0.0)
-    total = propensity.p * c * value * factor - cost
+    total = p * c * v * factor - cost
     if customer is not None:
         total = (1.0 - customer_weight) * total + customer_weight * customer
     learned = propensity.source == "learned"
     return CandidateScore(
-        p=propensity.p,
+        p=p,
         c=c,
-        v=value,
+        v=v,
         l=factor,
         cost=cost,
         total=total,
@@ -56,17 +60,19 @@ def score(
         customer_weight=None if customer is None else customer_weight,
         costs=taken,
         propensity=PropensityParts(propensity.alpha, propensity.beta, propensity.source)
-        if learned or 0.0 < propensity.p < 1.0
+        if learned or 0.0 < p < 1.0
         else None,
     )
 
 
-Rank = tuple[float, int, float, str]
+Rank = tuple[float | int | str, ...]
 
 
-def rank(candidate: CandidateScore, *, priority: int, key: str) -> Rank:
-    """Sorts the best candidate first: by total, then priority, then value, then key.
+def rank(candidate: CandidateScore, *, value: float, priority: int, key: str,
+         tie: Sequence[str] = TIES) -> Rank:  # fmt: skip
+    """Sorts the best candidate first: by total, then by `tie`: priority, value and key.
 
     The key makes the order total: two candidates of one touchpoint never share one.
     """
-    return (-candidate.total, -priority, -candidate.v, key)
+    ties: Mapping[str, float | int | str] = {"priority": -priority, "value": -value, "key": key}
+    return (-candidate.total, *(ties[name] for name in tie))

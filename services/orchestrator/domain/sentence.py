@@ -12,10 +12,12 @@ from services.orchestrator.domain.decide import Considered
 from services.orchestrator.domain.gates import Drop
 from services.orchestrator.domain.options import NOT_ASKED, NOT_NEEDED
 from services.orchestrator.domain.planned import Planned
+from services.orchestrator.domain.zone import Zone
 from shared.contracts.times import rfc3339
 
 MAX_IN_SENTENCE = 5
 MAX_WORDS = 300
+BY_CLOCK = frozenset({"cap", "quiet_hours"})
 
 _STAGES = {
     "stale": "the event came too late",
@@ -36,9 +38,13 @@ _STAGES = {
 
 
 def sentence_of(
-    considered: Sequence[Considered], retracts: Sequence[tuple[UUID, str]], at: datetime
+    considered: Sequence[Considered],
+    retracts: Sequence[tuple[UUID, str]],
+    at: datetime,
+    zone: Zone | None = None,
 ) -> str:
-    """What was done and why, and why the best of the rest was not."""
+    """What was done and why, and why the best of the rest was not; `zone` is the person's where
+    anything goes by their clock."""
     parts: list[str] = []
     for one in considered:
         if one.planned:
@@ -54,7 +60,14 @@ def sentence_of(
         reasons = ", ".join(sorted({reason for _, reason in retracts})[:MAX_IN_SENTENCE])
         count = f"{len(retracts)} action{'' if len(retracts) == 1 else 's'}"
         parts.append(f"{count} taken back ({reasons}).")
+    if zone is not None and zone.source == "default" and any(_by_clock(one) for one in considered):
+        parts.append(f"The time zone is not known: {zone.name} was assumed.")
     return " ".join(parts)
+
+
+def _by_clock(one: Considered) -> bool:
+    """Whether the candidate came as far as the gates that go by the person's clock."""
+    return bool(one.planned) or (one.drop is not None and one.drop.stage in BY_CLOCK)
 
 
 def why(drop: Drop) -> str:
@@ -74,7 +87,8 @@ def why(drop: Drop) -> str:
 
 def _done(one: Considered, action: Planned, at: datetime) -> str:
     when = "now" if action.due_at <= at else f"at {rfc3339(action.due_at)}"
-    what = f"{action.spec.type} on {action.spec.channel} {when}"
+    waits = "" if action.waits_for is None else f" (after {action.waits_for})"
+    what = f"{action.spec.type} on {action.spec.channel} {when}{waits}"
     if not action.option:
         return what
     choice = next(choice for choice in one.choices if choice.index == action.index)

@@ -11,13 +11,10 @@ from datetime import timedelta
 
 from services.orchestrator.domain.change_index import ChangeIndex
 from services.orchestrator.domain.channel import Channel, default_channels
-from services.orchestrator.domain.contact_policy import (
-    DEFAULT_POLICY,
-    NO_WINDOW,
-    ContactPolicy,
-)
+from services.orchestrator.domain.contact_policy import NO_WINDOW, ContactPolicy
 from services.orchestrator.domain.content import Template
 from services.orchestrator.domain.estimates import Estimates
+from services.orchestrator.domain.joint_policy import JointPolicy
 from services.orchestrator.domain.resource import Resource
 from services.orchestrator.domain.rule import Rule
 from services.orchestrator.domain.update import Cause, Routed
@@ -98,17 +95,16 @@ class RuleSet:
     ) -> None:
         self.epoch = epoch
         self.rules: Mapping[str, LiveRule] = {rule.key: _compile(rule) for rule in rules}
-        published = {policy.key: policy for policy in policies}
-        published.setdefault(DEFAULT_POLICY.key, DEFAULT_POLICY)
-        self.policies = tuple(published.values())
-        self.max_actions = min(policy.max_actions for policy in self.policies)
-        self.window = max(policy.window for policy in self.policies)
-        self.customer_weight = max(policy.customer_weight for policy in self.policies)
+        self.joint = JointPolicy(policies)
+        self.policies = self.joint.policies
+        self.max_actions = self.joint.max_actions
+        self.window = self.joint.window
+        self.customer_weight = self.joint.customer_weight
+        self.unarbitrated = self.joint.unarbitrated
+        self.longest_window = self.joint.longest_window
+        self.household_window = self.joint.household_window
         self.resources = {resource.key: resource for resource in resources}
         self.estimates = Estimates()
-        self.unarbitrated = frozenset.intersection(*(policy.bypass for policy in self.policies))
-        self.longest_window = max(policy.longest_window for policy in self.policies)
-        self.household_window = max(policy.household_window for policy in self.policies)
         self.channels = default_channels() | {channel.key: channel for channel in channels}
         self.templates = {template.key: template for template in templates}
         self.asked = tuple(live for live in self.rules.values() if live.rule.trigger.kind == "api")

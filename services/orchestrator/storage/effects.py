@@ -35,10 +35,12 @@ _CHANGES = text(
     UPDATE action AS a
        SET status = c.status, in_flight = c.in_flight, gen = a.gen + 1, reason = c.reason,
            published_at = COALESCE(c.published_at, a.published_at),
-           body = COALESCE(c.body, a.body), cause = CASE WHEN c.in_flight THEN a.cause END
+           body = COALESCE(c.body, a.body), due_at = COALESCE(c.due_at, a.due_at),
+           cause = CASE WHEN c.in_flight THEN a.cause END
       FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS text[]), CAST(:c2 AS boolean[]),
-                  CAST(:c3 AS text[]), CAST(:c4 AS timestamptz[]), CAST(:c5 AS bytea[]))
-           AS c (action_id, status, in_flight, reason, published_at, body)
+                  CAST(:c3 AS text[]), CAST(:c4 AS timestamptz[]), CAST(:c5 AS bytea[]),
+                  CAST(:c6 AS timestamptz[]))
+           AS c (action_id, status, in_flight, reason, published_at, body, due_at)
      WHERE a.action_id = c.action_id
     """
 )
@@ -60,6 +62,13 @@ _RELEASED = text(
 _MADE = text(
     """
     UPDATE contact_ledger AS c SET status = 'made', at = m.at
+      FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS timestamptz[])) AS m (action_id, at)
+     WHERE c.action_id = m.action_id
+    """
+)
+_MOVED = text(
+    """
+    UPDATE contact_ledger AS c SET at = m.at
       FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS timestamptz[])) AS m (action_id, at)
      WHERE c.action_id = m.action_id
     """
@@ -108,10 +117,11 @@ async def write(tx: AsyncConnection, effects: Effects) -> None:
     await _run(tx, _CONTACTS, _contact_rows(effects))
     await _run(tx, _CHANGES, [
         (action_id, change.status, change.in_flight, change.reason, change.published_at,
-         change.body)
+         change.body, change.due_at)
         for action_id, change in effects.changes.items()
     ])  # fmt: skip
     await _run(tx, _MADE, list(effects.made.items()))
+    await _run(tx, _MOVED, list(effects.moved.items()))
     await _run(tx, _RELEASED, [(action_id,) for action_id in effects.released])
     await _run(tx, _ENTRIES, [(*place, *entry) for place, entry in effects.entries.items()])
     await _run(tx, _EXITS, [(*place, *mark) for place, mark in effects.exits.items()])

@@ -19,7 +19,7 @@ from services.orchestrator.storage.histories import Histories
 from services.orchestrator.storage.profile_states import Locked, Saved
 from services.orchestrator.storage.timers import Fired
 from services.orchestrator.use_cases.end_windows import end_windows
-from services.orchestrator.use_cases.recall import recall_exits, recall_households
+from services.orchestrator.use_cases.recall import recall_contacts, recall_exits, recall_households
 from services.orchestrator.use_cases.release_due import close_due, release_due
 from services.orchestrator.use_cases.report import Report
 from services.orchestrator.use_cases.respond import add_messages
@@ -97,8 +97,7 @@ async def _recall(
     found: Histories = {profile_id: History() for profile_id in persons}
     await histories.read_in_flight(tx, found, persons)
     await recall_exits(tx, found, persons, ruleset)
-    if ruleset.longest_window:
-        await histories.read_contacts(tx, found, persons, at=at, window=ruleset.longest_window)
+    await recall_contacts(tx, found, persons, ruleset, at)
     if ruleset.household_window:
         households = {_household(locked[profile_id]) for profile_id in persons}
         await recall_households(tx, found, households, ruleset, at)

@@ -46,8 +46,7 @@ async def recall(
             await recall_exits(tx, found, in_flight, ruleset)
     if not triggered:
         return found
-    if ruleset.longest_window:
-        await histories.read_contacts(tx, found, persons, at=at, window=ruleset.longest_window)
+    await recall_contacts(tx, found, persons, ruleset, at)
     households = {one.moment.profile.household for one in triggered} - {None}
     await recall_households(tx, found, households, ruleset, at)
     await recall_candidates(tx, found, triggered, ruleset, at)
@@ -77,6 +76,22 @@ async def recall_candidates(
     if names:
         for action_id in await histories.acted(tx, names):
             found[names[action_id]].acted.add(action_id)
+
+
+async def recall_contacts(
+    tx: AsyncConnection,
+    found: Histories,
+    persons: Collection[str],
+    ruleset: RuleSet,
+    at: datetime,
+) -> None:
+    """The contacts of the persons and what became of them, as far as the policies look back."""
+    if ruleset.longest_window:
+        await histories.read_contacts(tx, found, persons, at=at, window=ruleset.longest_window)
+    if ruleset.joint.outcome_window:
+        await histories.read_outcomes(
+            tx, found, persons, at=at, window=ruleset.joint.outcome_window
+        )
 
 
 async def recall_households(
