@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.orchestrator.domain.decide import Considered, Question, judge
-from services.orchestrator.domain.effects import Effects, enact, mark_exit, record, retract
+from services.orchestrator.domain.effects import Effects, mark_exit, record, retract
+from services.orchestrator.domain.enact import enact
 from services.orchestrator.domain.exit import ended
 from services.orchestrator.domain.gates import Situation
-from services.orchestrator.domain.history import InFlight
+from services.orchestrator.domain.history import History, InFlight
 from services.orchestrator.domain.record import decision_record
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
 from services.orchestrator.domain.window import consider, hold, let_go
@@ -64,7 +65,7 @@ def answer(
     record(effects, decision, decision_id, situation.at)
     for one in considered:
         if one.planned:
-            enact(effects, history, one, decision_id=decision_id, ruleset=ruleset)
+            _enact(effects, history, one, decision_id)
     hold(considered, ruleset, effects)
     return decision, considered
 
@@ -97,8 +98,13 @@ def answer_window(
     record(effects, decision, decision_id, situation.at)
     for one in considered:
         if one.planned:
-            enact(effects, situation.history, one, decision_id=decision_id, ruleset=ruleset)
+            _enact(effects, situation.history, one, decision_id)
     return decision, considered
+
+
+def _enact(effects: Effects, history: History, one: Considered, decision_id: UUID) -> None:
+    moment, at = one.situation.moment, one.situation.at
+    enact(effects, history, one, moment=moment, decision_id=decision_id, at=at)
 
 
 def take_back(

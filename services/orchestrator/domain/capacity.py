@@ -34,7 +34,7 @@ def uses_of(
 ) -> tuple[Use, ...]:
     """What something done at an instant takes, by key; every resource has to be there."""
     return tuple(
-        Use(key, resources[key].window(at)[0], amount)
+        Use(key, resources[key].window(at)[0], amount, resources[key].limit)
         for key, amount in sorted(costs.items())
         if amount
     )

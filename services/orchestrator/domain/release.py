@@ -17,15 +17,8 @@ from services.orchestrator.domain.contact_gates import (
     held_out,
     suppressed,
 )
-from services.orchestrator.domain.effects import (
-    CLOSE,
-    Change,
-    Effects,
-    OutMessage,
-    Timer,
-    drop_in_flight,
-    put_off,
-)
+from services.orchestrator.domain.effects import Change, Effects, drop_in_flight, put_off
+from services.orchestrator.domain.enact import end_of, hand_over, stays_in_flight
 from services.orchestrator.domain.exit import policy_fails, withdrawn
 from services.orchestrator.domain.gates import Drop, Situation, recipient
 from services.orchestrator.domain.history import Contact, InFlight
@@ -144,24 +137,21 @@ def _said(drop: Drop | None) -> str | None:
 def _publish(
     action: InFlight, message: Action, live: LiveRule, situation: Situation, effects: Effects
 ) -> None:
-    at = situation.at
+    at, history = situation.at, situation.history
     body = action_encoder.encode(message)
-    effects.messages.append(OutMessage(action.channel, message.kind, message.profile_id, body))
-    effects.made[action.action_id] = at
-    situation.history.move(action.action_id, at)
-    if not live.keeps_watch or message.expires_at is None:
-        change = Change("published", in_flight=False, published_at=at, body=body)
-        drop_in_flight(effects, situation.history, action, change)
-        return
-    effects.changes[action.action_id] = Change(
-        "published", in_flight=True, published_at=at, body=body
-    )
     published = replace(action, sent_for=message.profile_id, gen=action.gen + 1)
-    situation.history.in_flight[action.action_id] = published
-    expires = parse_rfc3339(message.expires_at)
-    effects.timers.append(
-        Timer(expires, CLOSE, message.profile_id, action.action_id, published.gen)
-    )
+    expires_at = at if message.expires_at is None else parse_rfc3339(message.expires_at)
+    hand_over(effects, published, body, at=at, expires_at=expires_at)
+    effects.made[action.action_id] = at
+    history.move(action.action_id, at)
+    stays = expires_at > at and stays_in_flight(live, action, effects.connected)
+    change = Change("published", in_flight=stays, published_at=at, body=body)
+    if not stays:
+        drop_in_flight(effects, history, action, change)
+        return
+    effects.changes[action.action_id] = change
+    history.in_flight[action.action_id] = published
+    effects.timers.append(end_of(published, expires_at))
 
 
 def _back(

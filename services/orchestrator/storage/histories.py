@@ -26,12 +26,13 @@ _IN_FLIGHT = text(
     SELECT profile_id::text, action_id, rule, entry_key, channel, category, topic,
            CASE WHEN status = 'published'
                 THEN convert_from(body, 'UTF8')::json ->> 'profile_id' END AS sent_for,
-           occurred_at, cause, gen, created_at, CAST(NULL AS text[]) AS rules,
-           CAST(NULL AS text) AS of, CAST(NULL AS timestamptz) AS ends_at
+           occurred_at, cause, gen, kind, score, instead_of, created_at,
+           CAST(NULL AS text[]) AS rules, CAST(NULL AS text) AS of,
+           CAST(NULL AS timestamptz) AS ends_at
       FROM action WHERE in_flight AND profile_id = ANY(CAST(:ids AS uuid[]))
     UNION ALL
     SELECT profile_id::text, touchpoint_id, '', '', '', '', NULL, NULL,
-           occurred_at, cause, 0, held_at, rules, of::text, ends_at
+           occurred_at, cause, 0, '', 0, NULL, held_at, rules, of::text, ends_at
       FROM held_candidate WHERE profile_id = ANY(CAST(:ids AS uuid[]))
      ORDER BY created_at, action_id
     """
@@ -113,6 +114,9 @@ async def read_in_flight(tx: AsyncConnection, histories: Histories, ids: Collect
             occurred_at=row.occurred_at,
             cause=row.cause,
             gen=row.gen,
+            kind=row.kind,
+            score=row.score,
+            instead_of=row.instead_of,
         )
 
 

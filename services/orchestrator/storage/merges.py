@@ -38,7 +38,15 @@ _MOVES = tuple(
         f"UPDATE {table} AS t SET profile_id = m.winner "  # noqa: S608 - constants
         f"FROM {_PAIRS} WHERE t.profile_id = m.loser"
     )
-    for table in ("action", "contact_ledger", "timer", "outcome", "delivery", "resource_use")
+    for table in (
+        "action",
+        "contact_ledger",
+        "timer",
+        "outcome",
+        "task",
+        "delivery",
+        "resource_use",
+    )
 )
 _HELD = text(
     f"""
@@ -146,6 +154,12 @@ _GIVE_BACK = text(
         INSERT INTO timer (due_at, kind, profile_id, ref, gen)
         SELECT ends_at, 'arbitrate', CAST(:back AS uuid), touchpoint_id, 0
           FROM held ORDER BY ends_at, touchpoint_id LIMIT 1
+    ), told AS (
+        UPDATE outcome SET profile_id = CAST(:back AS uuid)
+         WHERE action_id IN (SELECT action_id FROM theirs)
+    ), tasks AS (
+        UPDATE task SET profile_id = CAST(:back AS uuid)
+         WHERE action_id IN (SELECT action_id FROM theirs)
     ), sent AS (
         UPDATE delivery SET profile_id = CAST(:back AS uuid)
          WHERE profile_id = CAST(:root AS uuid)
@@ -186,8 +200,8 @@ _COUNT = text(
 
 
 async def part(tx: AsyncConnection, back: str, root: str) -> None:
-    """Let a profile stand for itself again, with the actions, contacts and timers that were its
-    own before `root` stood for it.
+    """Let a profile stand for itself again, with the actions, contacts, tasks, outcomes and
+    timers that were its own before `root` stood for it.
 
     Whose an entry or an exit was cannot be told any more: both sides remember it, so that nothing
     happens a second time. Until its next update it has the snapshot of `root`.

@@ -110,7 +110,7 @@ async def recall(
         history.used = used
     for row in await tx.execute(_USES, {"ids": list(found), "since": since}):
         uses = found[row.profile_id].uses
-        use = Use(row.resource, row.starts_at, row.amount)
+        use = Use(row.resource, row.starts_at, row.amount, 0.0)
         uses[row.action_id] = (*uses.get(row.action_id, ()), use)
 
 
@@ -140,7 +140,7 @@ async def _spend(tx: AsyncConnection, spent: Sequence[Spent]) -> None:
             "keys": [one.use.resource for one in spent],
             "starts": [one.use.window for one in spent],
             "amounts": [one.use.amount for one in spent],
-            "limits": [one.limit for one in spent],
+            "limits": [one.use.limit for one in spent],
             "slack": SLACK,
         },
     )

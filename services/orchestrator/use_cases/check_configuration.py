@@ -23,11 +23,16 @@ UNPUBLISHED = 0
 """The version under which a body is parsed that is only checked."""
 
 
+def parsed_rule(key: str, body: Body, version: int = UNPUBLISHED) -> Rule:
+    """The rule in a body. Raises Unprocessable with every mistake."""
+    return parse_rule(body, key=key, version=version)
+
+
 def check_draft(kind: Kind, key: str, body: Body) -> None:
     """Raises Unprocessable with every mistake of a rule or a contact policy."""
     match kind:
         case Kind.RULE:
-            parse_rule(body, key=key, version=UNPUBLISHED)
+            parsed_rule(key, body)
         case Kind.CONTACT_POLICY:
             parse_policy(body, key=key, version=UNPUBLISHED)
 
@@ -50,7 +55,7 @@ async def check_references(tx: AsyncConnection, kind: Kind, key: str, body: Body
     channels |= default_channels().keys()
     match kind:
         case Kind.RULE:
-            rule = parse_rule(body, key=key, version=UNPUBLISHED)
+            rule = parsed_rule(key, body)
             problems = await _rule_references(tx, rule, channels)
         case Kind.CONTACT_POLICY:
             policy = parse_policy(body, key=key, version=UNPUBLISHED)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.orchestrator.domain.effects import CLOSE, RELEASE, Effects
+from services.orchestrator.domain.effects import CLOSE, EXPIRE, RELEASE, Effects
 from services.orchestrator.domain.history import History
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.window import ARBITRATE
@@ -19,6 +19,7 @@ from services.orchestrator.storage.histories import Histories
 from services.orchestrator.storage.profile_states import Locked, Saved
 from services.orchestrator.storage.timers import Fired
 from services.orchestrator.use_cases.end_windows import end_windows
+from services.orchestrator.use_cases.expire_tasks import expire_tasks
 from services.orchestrator.use_cases.recall import recall_contacts, recall_exits, recall_households
 from services.orchestrator.use_cases.release_due import close_due, release_due
 from services.orchestrator.use_cases.report import Report
@@ -37,6 +38,7 @@ HANDLERS: Mapping[str, Handler] = {
     RELEASE: release_due,
     CLOSE: close_due,
     ARBITRATE: end_windows,
+    EXPIRE: expire_tasks,
 }
 """What to do for each kind of timer."""
 
@@ -51,7 +53,7 @@ async def fire_timers(
 ) -> int:
     """Fire what is due, at most `limit` timers; how many fired."""
     rules, report = ruleset(), Report()
-    effects = Effects(scarce=bool(rules.resources))
+    effects = Effects(connected=rules.connected, scarce=bool(rules.resources))
     async with transaction(engine) as tx:
         due = await timers.due(tx, limit)
         if not due:

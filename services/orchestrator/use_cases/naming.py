@@ -26,6 +26,12 @@ def window_decision_id(ref: UUID, timer: int) -> UUID:
     return ids.derived_id(DECISION_NAMESPACE, str(ref), "arbitrate", str(timer))
 
 
+def erasure_id(action_id: UUID) -> UUID:
+    """What the retraction of an erased person's action names as its decision: there is no record
+    of it."""
+    return ids.derived_id(DECISION_NAMESPACE, str(action_id), "erased")
+
+
 def action_ids(touchpoint_id: str) -> Callable[[str, int, int], UUID]:
     """From the key of a rule, the index of its action, and 0 for the action itself or n for its
     n-th fallback, to the id of what is done."""

@@ -255,13 +255,23 @@ def test_what_a_rule_does_not_do_is_refused_with_a_sentence(
     assert "not available" in message(parse_rule, document).lower()
 
 
-def test_event_leaves_count_nothing_in_a_rule() -> None:
-    past = {"applicability": {"not": {"event": "order.placed", "within": "PT2H"}}}
-    found = problems(parse_rule, rule_json(engagement_policy=past))
-    assert found == {"engagement_policy.applicability.not.event": "event_leaf"}
-    exits = [{"event": "x", "count": {"gte": 2}}, {"event": "x", "within": "P1D"}]
-    found = problems(parse_rule, rule_json(exit_criteria=exits))
-    assert found == {"exit_criteria[0]": "exit_event", "exit_criteria[1]": "exit_event"}
+def test_past_touchpoints_are_counted_wherever_a_rule_asks() -> None:
+    past = {"event": "order.placed", "within": "PT2H", "count": {"gte": 2}}
+    rule = parse_rule(
+        rule_json(
+            trigger={"event": "x", "where": past},
+            engagement_policy={"applicability": {"not": past}},
+            exit_criteria=[past, {"event": "y"}],
+        ),
+        key="r",
+        version=1,
+    )
+    assert rule.exit_criteria is not None
+    assert rule.trigger.where == rule.exit_criteria[0] != rule.exit_criteria[1]
+    wrong = {"applicability": {"event": "x", "within": "2 hours"}}
+    assert problems(parse_rule, rule_json(engagement_policy=wrong)) == {
+        "engagement_policy.applicability.within": "duration"
+    }
 
 
 @pytest.mark.parametrize("document", [None, [], "rule", 7, {"actions": 1, "trigger": []}])
