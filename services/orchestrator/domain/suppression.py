@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from services.orchestrator.domain.history import Contact, Outcome
 from shared.conditions.duration import duration_in_words
@@ -39,19 +40,18 @@ class Suppression:
         """Whether a contact that is considered at an instant is silenced."""
         if self.categories is not None and contact.category not in self.categories:
             return None
-        latest: dict[object, Outcome] = {}
-        for one in sorted(outcomes, key=lambda one: one.at):
-            if self._counts(one, contact):
-                latest.pop(one.action_id, None)
-                latest[one.action_id] = one
-        told = list(latest.values())
-        for end in range(len(told), self.count - 1, -1):
-            run = told[end - self.count : end]
-            until = min(run[-1].at, at) + self.length
+        told = [one for one in outcomes if self._counts(one, contact)]
+        told.sort(key=lambda one: one.at, reverse=True)
+        for place, last in enumerate(told):
+            until = min(last.at, at) + self.length
             if until <= at:
                 return None
-            if run[-1].at - run[0].at < self.within:
-                return Suppressed(tuple(run), until)
+            run: dict[UUID, Outcome] = {}
+            for one in told[place:]:
+                if last.at - one.at < self.within and len(run) < self.count:
+                    run.setdefault(one.action_id, one)
+            if len(run) == self.count:
+                return Suppressed(tuple(reversed(run.values())), until)
         return None
 
     def _counts(self, one: Outcome, contact: Contact) -> bool:
