@@ -9,11 +9,11 @@ from datetime import datetime
 from uuid import UUID
 
 from services.orchestrator.domain.contact_policy import ContactPolicy
-from services.orchestrator.domain.joint_policy import JointPolicy
-from services.orchestrator.domain.zone import Zone
 from services.orchestrator.domain.history import Contact
+from services.orchestrator.domain.joint_policy import JointPolicy
 from services.orchestrator.domain.rule import ActionSpec, Fallback, Rule
 from services.orchestrator.domain.schedule import next_occurrence
+from services.orchestrator.domain.zone import Zone
 from shared.conditions.contradiction import contradiction
 from shared.conditions.leaves import is_of_one_event, references
 from shared.conditions.tree import All, Condition, EventCount, InSegment, Not
