@@ -30,8 +30,29 @@ class DetailView(BaseModel):
     actual: Any = None
 
 
+class CostView(BaseModel):
+    """So much of a scarce resource, and what one of it was worth at that moment, in money."""
+
+    model_config = ConfigDict(extra="allow")
+
+    resource: str
+    amount: float
+    price: float
+
+
+class PropensityView(BaseModel):
+    """Where the propensity comes from: the mean of Beta(alpha, beta), `learned` or `stated`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    alpha: float
+    beta: float
+    source: str
+
+
 class ScoreView(BaseModel):
-    """P x C x V x L minus cost, in money."""
+    """P x C x V x L minus cost, in money; with `customer`, that is weighed against the customer's
+    own gain."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -41,6 +62,11 @@ class ScoreView(BaseModel):
     l: float  # noqa: E741  the field's name on the wire
     cost: float
     total: float
+    costs: list[CostView] = []
+    customer: float | None = None
+    customer_weight: float | None = None
+    propensity: PropensityView | None = None
+    probability: float | None = None
 
 
 class CandidateActionView(BaseModel):
@@ -55,6 +81,20 @@ class CandidateActionView(BaseModel):
     detail: DetailView | None = None
     action_id: str | None = None
     due_at: str | None = None
+    waits_for: str | None = None
+    option: int = 0
+
+
+class HoldoutExposureView(BaseModel):
+    """On which side of a holdout the person is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    layer: str
+    salt: str
+    percent: float
+    bucket: int
+    held_out: bool
 
 
 class CandidateView(BaseModel):
@@ -70,6 +110,8 @@ class CandidateView(BaseModel):
     detail: DetailView | None = None
     score: ScoreView | None = None
     actions: list[CandidateActionView] = []
+    touchpoint_id: str | None = None
+    holdouts: list[HoldoutExposureView] = []
 
 
 class RetractionView(BaseModel):
@@ -79,6 +121,15 @@ class RetractionView(BaseModel):
 
     action_id: str
     reason: str
+
+
+class ZoneView(BaseModel):
+    """The time zone of the person, and where it was found."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    source: str
 
 
 class DecisionView(BaseModel):
@@ -97,6 +148,7 @@ class DecisionView(BaseModel):
     retracts: list[RetractionView]
     versions: dict[str, int]
     sentence: str
+    zone: ZoneView | None = None
 
 
 @router.get("/v1/decisions/{decision_id}", response_model_exclude_unset=True)

@@ -4,12 +4,14 @@ Every function here keeps the history in memory in step with what will be writte
 update of the same profile sees it. Nothing is written here.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from services.orchestrator.domain.decide import Planned
-from services.orchestrator.domain.history import History, InFlight, Outcome
+from services.orchestrator.domain.gates import Situation
+from services.orchestrator.domain.history import Held, History, InFlight, Outcome, Use
+from services.orchestrator.domain.planned import Planned
+from services.orchestrator.domain.quiet import Instant
 from services.orchestrator.domain.rule import TASK
 from services.orchestrator.domain.update import Moment
 from shared.contracts.action import Action, action_encoder
@@ -61,6 +63,7 @@ class Change:
     reason: str | None = None
     published_at: datetime | None = None
     body: bytes | None = None
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,24 @@ class OutMessage:
     value: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What an action reserves of a scarce resource."""
+
+    action_id: UUID
+    profile_id: str
+    use: Use
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """What a decision saw, compressed, so that it can be asked again."""
+
+    id: UUID
+    profile_id: str
+    body: bytes
+
+
 @dataclass(slots=True)
 class Effects:
     """Everything that is written at the end of a batch, one statement a list. `connected` are the
@@ -132,6 +153,8 @@ class Effects:
     changes: dict[UUID, Change] = field(default_factory=dict)
     released: list[UUID] = field(default_factory=list)
     made: dict[UUID, datetime] = field(default_factory=dict)
+    moved: dict[UUID, datetime] = field(default_factory=dict)
+    """Reserved contacts that will be made at another instant."""
     entries: dict[tuple[str, str, str], tuple[datetime, int]] = field(default_factory=dict)
     exits: dict[tuple[str, str], tuple[datetime, str]] = field(default_factory=dict)
     timers: list[Timer] = field(default_factory=list)
@@ -141,6 +164,12 @@ class Effects:
     outcomes: list[OutcomeRow] = field(default_factory=list)
     standings: dict[UUID, tuple[str | None, str | None]] = field(default_factory=dict)
     messages: list[OutMessage] = field(default_factory=list)
+    spent: list[Spent] = field(default_factory=list)
+    held: dict[tuple[str, str], Held | None] = field(default_factory=dict)
+    """By profile and touchpoint: candidates that wait, None for those that do so no longer."""
+    inputs: list[InputRow] = field(default_factory=list)
+    scarce: bool = False
+    """Whether actions may have reserved something of scarce resources."""
 
 
 def record(effects: Effects, decision: Decision, decision_id: UUID, at: datetime) -> None:
@@ -168,6 +197,7 @@ def retract(
     drop_in_flight(effects, history, action, Change(status, in_flight=False, reason=reason))
     effects.released.append(action.action_id)
     effects.made.pop(action.action_id, None)
+    effects.moved.pop(action.action_id, None)
     history.give_back(action.action_id)
     reached = "pending" if action.sent_for is None else "published"
     task = action.kind == TASK
@@ -190,6 +220,22 @@ def retract(
     body = action_encoder.encode(message)
     effects.messages.append(OutMessage(action.channel, "retract", action.sent_for, body))
     effects.taken_back[action.action_id] = TakenBack(reached, reason, action.channel, task, body)
+
+
+def put_off(effects: Effects, situation: Situation, action: InFlight, instant: Instant) -> None:
+    """Let a waiting action wait for another instant: its timer is set anew and its contact moves
+    along."""
+    history, gen = situation.history, action.gen + 1
+    reason = f"quiet_hours: {instant.waits_for}"
+    effects.changes[action.action_id] = Change(
+        "pending", in_flight=True, reason=reason, due_at=instant.at
+    )
+    effects.moved[action.action_id] = instant.at
+    effects.timers.append(
+        Timer(instant.at, RELEASE, situation.moment.profile_id, action.action_id, gen)
+    )
+    history.move(action.action_id, instant.at)
+    history.in_flight[action.action_id] = replace(action, gen=gen)
 
 
 def drop_in_flight(effects: Effects, history: History, action: InFlight, change: Change) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from services.orchestrator.domain.decide import Considered, Planned
+from services.orchestrator.domain.decide import Considered
 from services.orchestrator.domain.effects import (
     CLOSE,
     EXPIRE,
@@ -15,9 +15,11 @@ from services.orchestrator.domain.effects import (
     Effects,
     Handover,
     OutMessage,
+    Spent,
     Timer,
 )
 from services.orchestrator.domain.history import History, InFlight
+from services.orchestrator.domain.planned import Planned
 from services.orchestrator.domain.rule import TASK
 from services.orchestrator.domain.trigger_index import LiveRule
 from services.orchestrator.domain.update import Moment
@@ -54,6 +56,7 @@ def enact(
             decision_id=decision_id,
             at=at,
             score=score,
+            instead_of=planned.instead_of,
         )
     key = (winner.live.key, winner.planned[0].entry_key)
     _, count = effects.entries.get((moment.profile_id, *key), (at, 0))
@@ -72,7 +75,8 @@ def start(
     score: float = 0.0,
     instead_of: UUID | None = None,
 ) -> None:
-    """Publish the action now, or let it wait for its timer; the contact is reserved either way.
+    """Publish the action now, or let it wait for its timer; its contact and what it takes of scarce
+    resources are reserved either way.
 
     It is in flight for as long as there is something that can be taken back, or that another
     action may stand in for: `instead_of` is the one that this stands in for.
@@ -102,6 +106,8 @@ def start(
         waits = Timer(planned.due_at, RELEASE, moment.profile_id, planned.action_id, 0)
         effects.timers.append(end_of(action, planned.expires_at) if now else waits)
         history.in_flight[planned.action_id] = action
+    history.spend(planned.action_id, planned.uses)
+    effects.spent += (Spent(planned.action_id, moment.profile_id, use) for use in planned.uses)
     history.reserve(planned.contact)
     history.acted.add(planned.action_id)
 

@@ -36,19 +36,20 @@ def ended(
             return reason
     if not moment.is_of_winner or moment.profile.status == "merged":
         return None
-    refused = withdrawn(action, moment, at)
+    refused = withdrawn(action, moment, ruleset, at)
     if refused is not None or live is None:
         return refused
     return _over(action, live, moment, history, at, ruleset)
 
 
-def withdrawn(action: InFlight, moment: Moment, at: datetime) -> str | None:
+def withdrawn(action: InFlight, moment: Moment, ruleset: RuleSet, at: datetime) -> str | None:
     """Why consent stands against the action at an instant."""
     refused = consent.refusal(
         moment.profile.consents,
         category=action.category,
         topic=action.topic,
         channel=action.channel,
+        need=ruleset.joint.consent[action.category],
         at=at,
     )
     return None if refused is None else f"{refused.reason}: {refused.condition}"

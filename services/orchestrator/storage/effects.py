@@ -7,7 +7,13 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.effects import Effects
-from services.orchestrator.storage import deliveries, outcomes, tasks
+from services.orchestrator.storage import (
+    deliveries,
+    held_candidates,
+    outcomes,
+    resources,
+    tasks,
+)
 from services.orchestrator.storage.deliveries import DeliveryRow
 
 _DECISIONS = text(
@@ -22,7 +28,7 @@ _ACTIONS = text(
     INSERT INTO action (action_id, profile_id, rule, version, entry_key, touchpoint_id, decision_id,
                         channel, category, topic, status, in_flight, occurred_at, created_at,
                         due_at, expires_at, published_at, body, cause, grp, instead_of, kind,
-                        score)
+                        score, persona)
     SELECT * FROM unnest(
         CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS text[]), CAST(:c3 AS integer[]),
         CAST(:c4 AS text[]), CAST(:c5 AS uuid[]), CAST(:c6 AS uuid[]), CAST(:c7 AS text[]),
@@ -30,7 +36,7 @@ _ACTIONS = text(
         CAST(:c12 AS timestamptz[]), CAST(:c13 AS timestamptz[]), CAST(:c14 AS timestamptz[]),
         CAST(:c15 AS timestamptz[]), CAST(:c16 AS timestamptz[]), CAST(:c17 AS bytea[]),
         CAST(:c18 AS bytea[]), CAST(:c19 AS text[]), CAST(:c20 AS uuid[]), CAST(:c21 AS text[]),
-        CAST(:c22 AS double precision[]))
+        CAST(:c22 AS double precision[]), CAST(:c23 AS text[]))
     """
 )
 _CHANGES = text(
@@ -38,10 +44,12 @@ _CHANGES = text(
     UPDATE action AS a
        SET status = c.status, in_flight = c.in_flight, gen = a.gen + 1, reason = c.reason,
            published_at = COALESCE(c.published_at, a.published_at),
-           body = COALESCE(c.body, a.body), cause = CASE WHEN c.in_flight THEN a.cause END
+           body = COALESCE(c.body, a.body), due_at = COALESCE(c.due_at, a.due_at),
+           cause = CASE WHEN c.in_flight THEN a.cause END
       FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS text[]), CAST(:c2 AS boolean[]),
-                  CAST(:c3 AS text[]), CAST(:c4 AS timestamptz[]), CAST(:c5 AS bytea[]))
-           AS c (action_id, status, in_flight, reason, published_at, body)
+                  CAST(:c3 AS text[]), CAST(:c4 AS timestamptz[]), CAST(:c5 AS bytea[]),
+                  CAST(:c6 AS timestamptz[]))
+           AS c (action_id, status, in_flight, reason, published_at, body, due_at)
      WHERE a.action_id = c.action_id
     """
 )
@@ -82,6 +90,13 @@ _MADE = text(
      WHERE c.action_id = m.action_id
     """
 )
+_MOVED = text(
+    """
+    UPDATE contact_ledger AS c SET at = m.at
+      FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS timestamptz[])) AS m (action_id, at)
+     WHERE c.action_id = m.action_id
+    """
+)
 _ENTRIES = text(
     """
     INSERT INTO rule_entry AS e (profile_id, rule, entry_key, entered_at, count)
@@ -102,6 +117,12 @@ _EXITS = text(
      WHERE e.occurred_at < excluded.occurred_at
     """
 )
+_INPUTS = text(
+    """
+    INSERT INTO replay_input (decision_id, profile_id, body)
+    SELECT * FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS bytea[]))
+    """
+)
 _TIMERS = text(
     """
     INSERT INTO timer (due_at, kind, profile_id, ref, gen)
@@ -120,11 +141,12 @@ async def write(tx: AsyncConnection, effects: Effects) -> None:
     await _run(tx, _CONTACTS, _contact_rows(effects))
     await _run(tx, _CHANGES, [
         (action_id, change.status, change.in_flight, change.reason, change.published_at,
-         change.body)
+         change.body, change.due_at)
         for action_id, change in effects.changes.items()
     ])  # fmt: skip
     await _run(tx, _STANDINGS, [(action_id, *at) for action_id, at in effects.standings.items()])
     await _run(tx, _MADE, list(effects.made.items()))
+    await _run(tx, _MOVED, list(effects.moved.items()))
     await _run(tx, _RELEASED, [(action_id,) for action_id in effects.released])
     await _run(tx, _ENTRIES, [(*place, *entry) for place, entry in effects.entries.items()])
     await _run(tx, _EXITS, [(*place, *mark) for place, mark in effects.exits.items()])
@@ -132,6 +154,11 @@ async def write(tx: AsyncConnection, effects: Effects) -> None:
         (timer.due_at, timer.kind, timer.profile_id, timer.ref, timer.gen)
         for timer in effects.timers
     ])  # fmt: skip
+    await _run(tx, _INPUTS, [(row.id, row.profile_id, row.body) for row in effects.inputs])
+    if effects.held:
+        await held_candidates.write(tx, effects.held)
+    if effects.spent or (effects.scarce and effects.released):
+        await resources.settle(tx, effects.spent, effects.released)
     await outcomes.insert(tx, effects.outcomes)
     await tasks.insert(tx, effects.tasks)
     await deliveries.queue(tx, _delivery_rows(effects))
@@ -197,6 +224,7 @@ def _action_rows(effects: Effects) -> list[tuple[object, ...]]:
             row.instead_of,
             row.planned.spec.kind,
             row.score,
+            row.planned.persona,
         )
         for row in effects.actions
     ]

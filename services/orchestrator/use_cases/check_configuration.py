@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.channel import default_channels, parse_channel
 from services.orchestrator.domain.channel_content import template_problems
-from services.orchestrator.domain.contact_policy import parse_policy
 from services.orchestrator.domain.content import parse_template
+from services.orchestrator.domain.policy_document import parse_policy
 from services.orchestrator.domain.rule import ActionSpec, Rule
 from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.storage import saved
@@ -66,9 +66,9 @@ async def check_references(tx: AsyncConnection, kind: Kind, key: str, body: Body
         case Kind.CONTACT_POLICY:
             policy = parse_policy(body, key=key, version=UNPUBLISHED)
             problems = [
-                _unknown(f"caps[{place}].scope.channel", "channel", cap.channel, channels)
-                for place, cap in enumerate(policy.caps)
-                if cap.channel is not None and cap.channel not in channels
+                _unknown(path, "channel", channel, channels)
+                for path, channel in policy.channels_named()
+                if channel not in channels
             ]
     if problems:
         raise Unprocessable(f"{kind.words} {key} names what is not there", problems)
