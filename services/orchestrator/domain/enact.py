@@ -56,7 +56,6 @@ def enact(
             decision_id=decision_id,
             at=at,
             score=score,
-            instead_of=planned.instead_of,
         )
     key = (winner.live.key, winner.planned[0].entry_key)
     _, count = effects.entries.get((moment.profile_id, *key), (at, 0))
@@ -72,14 +71,13 @@ def start(
     moment: Moment,
     decision_id: UUID,
     at: datetime,
-    score: float = 0.0,
-    instead_of: UUID | None = None,
+    score: float,
 ) -> None:
     """Publish the action now, or let it wait for its timer; its contact and what it takes of scarce
     resources are reserved either way.
 
     It is in flight for as long as there is something that can be taken back, or that another
-    action may stand in for: `instead_of` is the one that this stands in for.
+    action may stand in for.
     """
     now = planned.due_at <= at
     stays = not now or stays_in_flight(planned.live, planned.spec, effects.connected)
@@ -96,7 +94,7 @@ def start(
         body=body,
         cause=moment.kept_cause if stays else None,
         score=score,
-        instead_of=instead_of,
+        instead_of=planned.instead_of,
     )
     effects.actions.append(row)
     action = _in_flight(row, moment)
@@ -136,10 +134,7 @@ def stays_in_flight(live: LiveRule, what: Goes, connected: frozenset[str]) -> bo
     published: a task that nobody did, a prompt that may still be shown, a message in a queue of
     ours."""
     return (
-        live.keeps_watch
-        or what.kind != "send"
-        or what.channel in connected
-        or any(spec.fallback for spec in live.rule.actions)
+        live.keeps_watch or what.kind != "send" or what.channel in connected or live.has_fallbacks
     )
 
 

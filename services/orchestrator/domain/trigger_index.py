@@ -80,6 +80,11 @@ class LiveRule:
         return self.rule.re_entry.mode == "never" or bool(self.rule.re_entry.cooldown)
 
     @property
+    def has_fallbacks(self) -> bool:
+        """Whether something may be done instead of what it does."""
+        return any(spec.fallback for spec in self.rule.actions)
+
+    @property
     def keeps_watch(self) -> bool:
         """Whether its published actions can still be taken back."""
         return self.rule.exit_criteria is not None

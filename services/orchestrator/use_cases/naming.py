@@ -1,6 +1,6 @@
 """The ids of decisions and actions: made from what caused them, so that a replay makes the same."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from services.orchestrator.domain.update import Moment
@@ -24,6 +24,11 @@ def timer_decision_id(action_id: UUID, gen: int) -> UUID:
 def window_decision_id(ref: UUID, timer: int) -> UUID:
     """The id of the decision that the end of an arbitration window causes."""
     return ids.derived_id(DECISION_NAMESPACE, str(ref), "arbitrate", str(timer))
+
+
+def fallback_decision_id(action_id: UUID, reasons: Iterable[str]) -> UUID:
+    """The id of the decision about what is done instead of an action."""
+    return ids.derived_id(DECISION_NAMESPACE, str(action_id), *sorted(reasons))
 
 
 def erasure_id(action_id: UUID) -> UUID:

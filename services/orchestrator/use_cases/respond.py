@@ -204,17 +204,20 @@ class _Answers:
         at = await timers.now(self._tx)
         asked = self._ask(at)
         in_flight = self._persons.in_flight
+        noting = await outcomes_of(
+            self._tx,
+            [one.moment for one in asked.values()],
+            ruleset=self._ruleset,
+            effects=self._effects,
+            report=self._report,
+        )
         self._histories = await recall(
             self._tx,
-            asked.values(),
+            [*asked.values(), *noting.followed(asked.values())],
             in_flight=in_flight,
             merged=bool(self._batch.linking),
             ruleset=self._ruleset,
             at=at,
-        )
-        moments = [one.moment for one in asked.values()]
-        noting = await outcomes_of(
-            self._tx, moments, ruleset=self._ruleset, effects=self._effects, report=self._report
         )
         self._answer_all(asked, in_flight, noting, at)
         crash_point("orchestrator.decided")

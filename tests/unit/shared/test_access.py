@@ -24,12 +24,15 @@ MAY = {
         "operate",
         "read tokens",
     },
-    "privacy": {"read", "read personal data", "read tasks", "privacy"},
+    "privacy": {
+        *("read", "read personal data", "read tasks", "privacy"),
+        "make links of preferences",
+    },
     "channel": {"read tasks", "serve customers"},
     "admin": {permission.value for permission in Permission},
     "service": {
         *("read", "read personal data", "read tasks", "register event leaves"),
-        "erase for another service",
+        *("erase for another service", "make links of preferences"),
     },
 }
 
