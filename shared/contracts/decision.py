@@ -91,11 +91,14 @@ class Candidate(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     holdouts: list[HoldoutExposure] = []
 
 
-class Retraction(msgspec.Struct, gc=False, kw_only=True):
-    """An action that was taken back, and why."""
+class Retraction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
+    """An action that was taken back, and why; whether its channel had it (`published`, then a
+    message follows) or nobody (`pending`)."""
 
     action_id: str
     reason: str
+    channel: str | None = None
+    reached: str | None = None
 
 
 class DecisionZone(msgspec.Struct, gc=False, kw_only=True):

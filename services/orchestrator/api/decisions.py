@@ -115,12 +115,15 @@ class CandidateView(BaseModel):
 
 
 class RetractionView(BaseModel):
-    """An action that was taken back, and why."""
+    """An action that was taken back, and why; whether its channel had it (`published`, then a
+    message follows) or nobody (`pending`)."""
 
     model_config = ConfigDict(extra="allow")
 
     action_id: str
     reason: str
+    channel: str | None = None
+    reached: str | None = None
 
 
 class ZoneView(BaseModel):

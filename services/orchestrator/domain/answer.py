@@ -59,6 +59,7 @@ def answer(
         at=situation.at,
         considered=considered,
         retracts=retracts,
+        taken_back=effects.taken_back,
         ruleset=ruleset,
         zone=ruleset.joint.zone_for_record(moment.profile),
     )
@@ -135,6 +136,7 @@ def take_back(
         at=situation.at,
         considered=[],
         retracts=[(action.action_id, reason)],
+        taken_back=effects.taken_back,
         ruleset=ruleset,
     )
     record(effects, decision, decision_id, situation.at)

@@ -3,11 +3,12 @@
 It is bounded: with very many candidates the details of those that fell are left out first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from services.orchestrator.domain.decide import Considered
+from services.orchestrator.domain.effects import TakenBack
 from services.orchestrator.domain.gates import Drop
 from services.orchestrator.domain.holdout import Exposure
 from services.orchestrator.domain.options import Choice
@@ -34,6 +35,7 @@ SUPPRESSING = frozenset(
     {"channel", "consent", "suppression", "holdout", "cap", "quiet_hours", "capacity"}
 )
 """Stages at which something that fitted was held back; the others say that it did not fit."""
+NOTHING: Mapping[UUID, TakenBack] = {}
 
 
 def decision_record(
@@ -48,8 +50,10 @@ def decision_record(
     ruleset: RuleSet,
     zone: Zone | None = None,
     together: bool = False,
+    taken_back: Mapping[UUID, TakenBack] = NOTHING,
 ) -> Decision:
-    """The record. `considered` come in reading order, `retracts` with their reasons; `zone` is the
+    """The record. `considered` come in reading order, `retracts` with their reasons (and those of
+    them that were actions in `taken_back`, with how far they had come); `zone` is the
     person's where anything goes by their clock; `together` says that the candidates are those of
     several touchpoints."""
     shown = considered[:MAX_CANDIDATES]
@@ -71,13 +75,20 @@ def decision_record(
         outcome=outcome(considered, at),
         action_ids=[str(action.action_id) for action in planned],
         retracts=[
-            Retraction(action_id=str(action), reason=why[:MAX_REASON])
+            _retraction(action, why, taken_back.get(action))
             for action, why in retracts[:MAX_RETRACTS]
         ],
         versions=versions,
         sentence=sentence_of(considered, retracts, at, zone),
         zone=None if zone is None else DecisionZone(name=zone.name, source=zone.source),
     )
+
+
+def _retraction(action_id: UUID, why: str, back: TakenBack | None) -> Retraction:
+    said = Retraction(action_id=str(action_id), reason=why[:MAX_REASON])
+    if back is not None:
+        said.channel, said.reached = back.channel, back.reached
+    return said
 
 
 def _versions_used(planned: Sequence[Planned], ruleset: RuleSet) -> dict[str, int]:
