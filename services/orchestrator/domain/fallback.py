@@ -4,6 +4,7 @@ The gates are those of a decision, asked of the person as known now; the contact
 """
 
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 from services.orchestrator.domain.asking import choice_for
@@ -12,7 +13,10 @@ from services.orchestrator.domain.decide import Considered, plan_option
 from services.orchestrator.domain.gates import Drop, Situation, engagement
 from services.orchestrator.domain.options import NOT_ASKED, Choice, furthest
 from services.orchestrator.domain.planned import Planned
+from services.orchestrator.domain.rule import ActionSpec
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+
+NOTHING = timedelta(0)
 
 
 def place_of(live: LiveRule, action_id: UUID, situation: Situation) -> tuple[int, int] | None:
@@ -50,7 +54,7 @@ def consider_next(
     ruleset: RuleSet,
 ) -> tuple[Considered, Planned | Drop]:
     """The same, with the candidate as the record of a decision shows it."""
-    choice = choice_for(index, live.rule.actions[index], situation, ruleset)
+    choice = choice_for(index, _now(live.rule.actions[index]), situation, ruleset)
     one = Considered(live, situation, choices=[choice])
     if not live.rule.is_valid_at(situation.at):
         valid = "the rule is in force"
@@ -70,6 +74,12 @@ def consider_next(
     planned = replace(planned, uses=uses_of(ruleset.resources, costs, planned.due_at))
     one.planned = [planned]
     return one, planned
+
+
+def _now(spec: ActionSpec) -> ActionSpec:
+    """The action without its delay, which was waited for already."""
+    at_once = tuple(replace(one, spec=replace(one.spec, delay=NOTHING)) for one in spec.fallback)
+    return replace(spec, delay=NOTHING, fallback=at_once)
 
 
 def _was_asked(choice: Choice) -> bool:
