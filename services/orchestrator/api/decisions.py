@@ -30,8 +30,29 @@ class DetailView(BaseModel):
     actual: Any = None
 
 
+class CostView(BaseModel):
+    """So much of a scarce resource, and what one of it was worth at that moment, in money."""
+
+    model_config = ConfigDict(extra="allow")
+
+    resource: str
+    amount: float
+    price: float
+
+
+class PropensityView(BaseModel):
+    """Where the propensity comes from: the mean of Beta(alpha, beta), `learned` or `stated`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    alpha: float
+    beta: float
+    source: str
+
+
 class ScoreView(BaseModel):
-    """P x C x V x L minus cost, in money."""
+    """P x C x V x L minus cost, in money; with `customer`, that is weighed against the customer's
+    own gain."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -41,6 +62,11 @@ class ScoreView(BaseModel):
     l: float  # noqa: E741  the field's name on the wire
     cost: float
     total: float
+    costs: list[CostView] = []
+    customer: float | None = None
+    customer_weight: float | None = None
+    propensity: PropensityView | None = None
+    probability: float | None = None
 
 
 class CandidateActionView(BaseModel):
@@ -56,6 +82,7 @@ class CandidateActionView(BaseModel):
     action_id: str | None = None
     due_at: str | None = None
     waits_for: str | None = None
+    option: int = 0
 
 
 class HoldoutExposureView(BaseModel):
@@ -83,16 +110,20 @@ class CandidateView(BaseModel):
     detail: DetailView | None = None
     score: ScoreView | None = None
     actions: list[CandidateActionView] = []
+    touchpoint_id: str | None = None
     holdouts: list[HoldoutExposureView] = []
 
 
 class RetractionView(BaseModel):
-    """An action that was taken back, and why."""
+    """An action that was taken back, and why; whether its channel had it (`published`, then a
+    message follows) or nobody (`pending`)."""
 
     model_config = ConfigDict(extra="allow")
 
     action_id: str
     reason: str
+    channel: str | None = None
+    reached: str | None = None
 
 
 class ZoneView(BaseModel):

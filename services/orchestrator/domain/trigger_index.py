@@ -5,13 +5,17 @@ for the next one between two batches.
 """
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
+from datetime import timedelta
 
 from services.orchestrator.domain.change_index import ChangeIndex
 from services.orchestrator.domain.channel import Channel, default_channels
-from services.orchestrator.domain.contact_policy import ContactPolicy
+from services.orchestrator.domain.contact_policy import NO_WINDOW, ContactPolicy
 from services.orchestrator.domain.content import Template
+from services.orchestrator.domain.estimates import Estimates
 from services.orchestrator.domain.joint_policy import JointPolicy
+from services.orchestrator.domain.resource import Resource
 from services.orchestrator.domain.rule import Rule
 from services.orchestrator.domain.update import Cause, Routed
 from shared.conditions.closure import Holds, compile_condition
@@ -76,6 +80,11 @@ class LiveRule:
         return self.rule.re_entry.mode == "never" or bool(self.rule.re_entry.cooldown)
 
     @property
+    def has_fallbacks(self) -> bool:
+        """Whether something may be done instead of what it does."""
+        return any(spec.fallback for spec in self.rule.actions)
+
+    @property
     def keeps_watch(self) -> bool:
         """Whether its published actions can still be taken back."""
         return self.rule.exit_criteria is not None
@@ -92,6 +101,7 @@ class RuleSet:
         policies: Iterable[ContactPolicy] = (),
         channels: Iterable[Channel] = (),
         templates: Iterable[Template] = (),
+        resources: Iterable[Resource] = (),
     ) -> None:
         self.epoch = epoch
         self.rules: Mapping[str, LiveRule] = {rule.key: _compile(rule) for rule in rules}
@@ -103,6 +113,8 @@ class RuleSet:
         self.unarbitrated = self.joint.unarbitrated
         self.longest_window = self.joint.longest_window
         self.household_window = self.joint.household_window
+        self.resources = {resource.key: resource for resource in resources}
+        self.estimates = Estimates()
         self.channels = default_channels() | {channel.key: channel for channel in channels}
         self.connected = frozenset(
             channel.key for channel in self.channels.values() if channel.is_built_in
@@ -121,6 +133,18 @@ class RuleSet:
         self.listens = self._triggers | self._exits.keys() | _outcome_types(self.channels)
         """Event types that concern any rule, or say what became of an action; everything else
         needs no decoding at all."""
+
+    def learned(self, estimates: Estimates) -> "RuleSet":
+        """The same configuration with other estimates."""
+        other = copy(self)
+        other.estimates = estimates
+        return other
+
+    def window_of(self, live: LiveRule) -> timedelta:
+        """For how long the rule's candidates wait for others to compete with."""
+        if live.rule.category in self.unarbitrated:
+            return NO_WINDOW
+        return self.window if live.rule.window is None else live.rule.window
 
     def concerns(self, update: Routed) -> bool:
         """Whether an update may be of consequence to a rule, as far as routing can tell."""

@@ -7,7 +7,13 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.effects import Effects
-from services.orchestrator.storage import deliveries, outcomes, tasks
+from services.orchestrator.storage import (
+    deliveries,
+    held_candidates,
+    outcomes,
+    resources,
+    tasks,
+)
 from services.orchestrator.storage.deliveries import DeliveryRow
 
 _DECISIONS = text(
@@ -22,7 +28,7 @@ _ACTIONS = text(
     INSERT INTO action (action_id, profile_id, rule, version, entry_key, touchpoint_id, decision_id,
                         channel, category, topic, status, in_flight, occurred_at, created_at,
                         due_at, expires_at, published_at, body, cause, grp, instead_of, kind,
-                        score)
+                        score, persona)
     SELECT * FROM unnest(
         CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS text[]), CAST(:c3 AS integer[]),
         CAST(:c4 AS text[]), CAST(:c5 AS uuid[]), CAST(:c6 AS uuid[]), CAST(:c7 AS text[]),
@@ -30,7 +36,7 @@ _ACTIONS = text(
         CAST(:c12 AS timestamptz[]), CAST(:c13 AS timestamptz[]), CAST(:c14 AS timestamptz[]),
         CAST(:c15 AS timestamptz[]), CAST(:c16 AS timestamptz[]), CAST(:c17 AS bytea[]),
         CAST(:c18 AS bytea[]), CAST(:c19 AS text[]), CAST(:c20 AS uuid[]), CAST(:c21 AS text[]),
-        CAST(:c22 AS double precision[]))
+        CAST(:c22 AS double precision[]), CAST(:c23 AS text[]))
     """
 )
 _CHANGES = text(
@@ -111,6 +117,12 @@ _EXITS = text(
      WHERE e.occurred_at < excluded.occurred_at
     """
 )
+_INPUTS = text(
+    """
+    INSERT INTO replay_input (decision_id, profile_id, body)
+    SELECT * FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS bytea[]))
+    """
+)
 _TIMERS = text(
     """
     INSERT INTO timer (due_at, kind, profile_id, ref, gen)
@@ -142,6 +154,11 @@ async def write(tx: AsyncConnection, effects: Effects) -> None:
         (timer.due_at, timer.kind, timer.profile_id, timer.ref, timer.gen)
         for timer in effects.timers
     ])  # fmt: skip
+    await _run(tx, _INPUTS, [(row.id, row.profile_id, row.body) for row in effects.inputs])
+    if effects.held:
+        await held_candidates.write(tx, effects.held)
+    if effects.spent or (effects.scarce and effects.released):
+        await resources.settle(tx, effects.spent, effects.released)
     await outcomes.insert(tx, effects.outcomes)
     await tasks.insert(tx, effects.tasks)
     await deliveries.queue(tx, _delivery_rows(effects))
@@ -207,6 +224,7 @@ def _action_rows(effects: Effects) -> list[tuple[object, ...]]:
             row.instead_of,
             row.planned.spec.kind,
             row.score,
+            row.planned.persona,
         )
         for row in effects.actions
     ]
