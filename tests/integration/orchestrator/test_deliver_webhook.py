@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
+from services.orchestrator.storage import delivery_work
+from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.delivering import (
     QUICK,
     SECRET,
@@ -340,3 +342,15 @@ async def test_nothing_secret_is_written_or_shown(
         assert secret not in caplog.text
         assert secret not in kept
     assert "canary-of-the-content" not in caplog.text
+
+
+async def test_what_waits_is_measured(deliver: Delivering, receiver: Receiver) -> None:
+    await serve(deliver, receiver, enabled=False)
+    await deliver.queue("a", "b", channel="push")
+    await deliver.stage.advance(timedelta(minutes=5))
+    async with transaction(deliver.stage.engine) as tx:
+        waiting = await delivery_work.waiting(tx, ["push", "sms"])
+        assert await delivery_work.circuits(tx) == {}
+    count, oldest = waiting["push"]
+    assert (count, waiting["sms"]) == (2, (0, 0.0))
+    assert 300 <= oldest < 330
