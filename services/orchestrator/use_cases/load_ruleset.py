@@ -6,7 +6,8 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.orchestrator.domain.channel import parse_channel
+from services.orchestrator.domain.channel import default_channels, parse_channel
+from services.orchestrator.domain.channel_fallback import with_channel_fallbacks
 from services.orchestrator.domain.content import parse_template
 from services.orchestrator.domain.policy_document import parse_policy
 from services.orchestrator.domain.rule_document import parse_rule
@@ -60,11 +61,16 @@ def compiled(stored: Stored) -> RuleSet:
 
     What an older version of the program published and this one refuses is left out and logged.
     """
+    saved = list(_parsed(parse_channel, stored.channels, "channel"))
+    channels = default_channels() | {channel.key: channel for channel in saved}
     return RuleSet(
         epoch=stored.epoch,
-        rules=_parsed(parse_rule, stored.rules, "rule"),
+        rules=(
+            with_channel_fallbacks(rule, channels)
+            for rule in _parsed(parse_rule, stored.rules, "rule")
+        ),
         policies=_parsed(parse_policy, stored.policies, "contact policy"),
-        channels=_parsed(parse_channel, stored.channels, "channel"),
+        channels=saved,
         templates=_parsed(parse_template, stored.templates, "template"),
     )
 
