@@ -72,6 +72,7 @@ class AttributeTable:
         self._points: defaultdict[Kind, dict[int, frozenset[object]]] = defaultdict(dict)
         self._excluded: defaultdict[Kind, dict[int, frozenset[object]]] = defaultdict(dict)
         self._intervals: defaultdict[Kind, dict[int, _Interval]] = defaultdict(dict)
+        self._elements: dict[int, tuple[Kind, object]] = {}
 
     def add(self, bit: int, leaf: Compare) -> bool:
         """Take in one conjunct; whether the table decides it exactly."""
@@ -93,10 +94,27 @@ class AttributeTable:
             excluded = self._excluded[kind]
             excluded[bit] = excluded.get(bit, frozenset()) | values
             return True
+        if leaf.op == "contains":
+            kind, values = _operands(leaf)
+            self._elements.setdefault(bit, (kind, next(iter(values))))
         return False
 
     def freeze(self, everyone: int) -> Narrow:
         """A function that clears the bits of what the facts' value does not satisfy."""
+        if not self._elements:
+            return self._freeze(everyone)
+        narrow, among = self._freeze(everyone), _element_lookup(self._elements, everyone)
+        read = self._read
+
+        def narrow_with_elements(alive: int, facts: Facts) -> int:
+            value = read(facts)
+            if type(value) is list:
+                alive &= among(value)
+            return narrow(alive, facts)
+
+        return narrow_with_elements
+
+    def _freeze(self, everyone: int) -> Narrow:
         read = self._read
         when_absent = everyone & ~bits(self._present)
         when_present = everyone & ~bits(self._absent)
@@ -223,6 +241,28 @@ def _point_lookup(asked: dict[int, frozenset[object]], others: int, everyone: in
     def lookup(known: object) -> int:
         found = table.get(known, others)
         return found if isinstance(found, int) else others | bits(found)
+
+    return lookup
+
+
+def _element_lookup(asked: dict[int, tuple[Kind, object]], everyone: int) -> Lookup:
+    """From a list to what one of its elements satisfies; what does not ask for elements stays."""
+    others = everyone & ~bits(asked)
+    positions: defaultdict[Kind, defaultdict[object, list[int]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for bit, (kind, value) in asked.items():
+        positions[kind][value].append(bit)
+    lookups = [(READERS[kind], dict(found)) for kind, found in positions.items()]
+
+    def lookup(elements: Any) -> int:
+        satisfied = others
+        for known_as, found in lookups:
+            for element in elements:
+                known = known_as(element)
+                if known is not None and known in found:
+                    satisfied |= bits(found[known])
+        return satisfied
 
     return lookup
 

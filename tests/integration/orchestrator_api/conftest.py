@@ -114,6 +114,12 @@ def profile_service() -> Iterator[AnswersOfProfileService]:
     ANSWERS.away = False
 
 
+@pytest.fixture
+def definitions() -> ProfileDefinitions:
+    """The client that the API asks the profile service with."""
+    return DEFINITIONS
+
+
 @pytest.fixture(scope="module")
 def app(engine: AsyncEngine) -> FastAPI:
     return make_app(engine, shiftable_clock=True)
