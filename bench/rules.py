@@ -38,7 +38,7 @@ def rule_documents(count: int, seed: int = 1) -> list[dict[str, Any]]:
 
 def _document(chance: random.Random) -> dict[str, Any]:
     parts = [_leaf(chance) for _ in range(chance.choice((1, 2, 2, 3, 4)))]
-    where = {"all": parts} if chance.random() < 0.9 else {"any": parts}
+    where: dict[str, Any] = {"all": parts} if chance.random() < 0.9 else {"any": parts}
     if chance.random() < 0.05:
         where = {"not": {"any": parts}}
     return {

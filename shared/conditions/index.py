@@ -2,9 +2,10 @@
 
 Every condition is a bit. For an attribute, tables say which conditions its value satisfies; the
 bits that survive all tables of the event's type are the candidates. Comparisons that every match
-must pass (`eq ne in nin exists`, ranges and segments) go into the tables; a condition made of
-nothing else is thereby decided exactly, any other is verified by its closure. A few alternatives
-of one condition are bits of their own. The result is always the same as asking every condition.
+must pass (`eq ne in nin exists contains`, ranges and segments) go into the tables; a condition
+made of nothing else is thereby decided exactly, any other is verified by its closure. A few
+alternatives of one condition are bits of their own. The result is always the same as asking every
+condition.
 
 The bitmap form is in the family of matching by predicate counting (Yan and Garcia-Molina, 1994)
 and of BE-Tree's bitmaps (Sadoghi and Jacobsen, 2011), with whole bit sets as Python integers.
@@ -18,10 +19,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from shared.conditions.bitsets import bits, ones
 from shared.conditions.closure import Holds, compile_normal
 from shared.conditions.facts import Facts
 from shared.conditions.normal import normal_form
-from shared.conditions.tables import AttributeTable, SegmentTable, bits, ones
+from shared.conditions.tables import AttributeTable, SegmentTable
 from shared.conditions.tree import All, Any, Compare, Condition, InSegment, Not
 
 K = TypeVar("K")
@@ -52,7 +54,7 @@ class ConditionIndex(Generic[K]):
             by_type[entry.event_type].append(entry)
         known = {} if before is None else before.by_type
         self._any_type = _Bitmap(by_type.pop(None, []))
-        self.by_type = {
+        self.by_type: dict[str | None, _Bitmap[K]] = {
             name: found
             if (found := known.get(name)) is not None and found.entries == group
             else _Bitmap(group)

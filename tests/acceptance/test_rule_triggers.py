@@ -42,7 +42,9 @@ async def publish(concert: Concert, key: str, body: dict[str, Any]) -> dict[str,
 
 async def until_in_force(concert: Concert, key: str) -> None:
     async with concert.api("orchestrator-api") as client, asyncio.timeout(WITHIN):
-        while (await client.get(f"/v1/rules/{key}")).json()["warming"]:
+        while True:
+            if not (await client.get(f"/v1/rules/{key}")).json()["warming"]:
+                break
             await asyncio.sleep(0.2)
     await asyncio.sleep(2.0)  # live on every worker within two seconds
 

@@ -114,7 +114,9 @@ class RuleSet:
         self.asked = tuple(live for live in self.rules.values() if live.rule.trigger.kind == "api")
         """The rules that only a question for the next best action triggers."""
         entries = [entry for live in self.rules.values() if (entry := _entry(live)) is not None]
-        self.index = ConditionIndex(entries, None if before is None else before.index)
+        self.index: ConditionIndex[LiveRule] = ConditionIndex(
+            entries, None if before is None else before.index
+        )
         self._changes = ChangeIndex((live.rule.trigger, live) for live in self.rules.values())
         self.watches = not self._changes.is_empty
         """Whether a change of a profile triggers any rule."""

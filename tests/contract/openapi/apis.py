@@ -19,6 +19,7 @@ from services.ingest.use_cases.replay_failed_events import Replayer
 from services.ingest.use_cases.watch_events import LiveEvents
 from services.orchestrator.api.app import create_app as create_orchestrator
 from services.orchestrator.api.profile_client import ProfileClient
+from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
 from services.profile.api.app import create_app as create_profile
 from services.profile.domain.absorb import Rules
 from shared.contracts.topics import Topics
@@ -53,6 +54,7 @@ def _applications() -> dict[str, FastAPI]:
             _engine("orchestrator"),
             health=Health("orchestrator-api", {}),
             profiles=profiles,
+            definitions=ProfileDefinitions(httpx.AsyncClient()),
             shiftable_clock=False,
         ),
     }
