@@ -15,13 +15,15 @@ from typing import NamedTuple
 
 
 class Role(StrEnum):
-    """What a token is given. `service` is for Concert's own services alone."""
+    """What a token is given. `channel` is for a channel system, a till or a call centre, that
+    serves customers and configures nothing; `service` is for Concert's own services alone."""
 
     VIEWER = "viewer"
     EDITOR = "editor"
     PUBLISHER = "publisher"
     OPS = "ops"
     PRIVACY = "privacy"
+    CHANNEL = "channel"
     ADMIN = "admin"
     SERVICE = "service"
 
@@ -35,6 +37,8 @@ class Permission(StrEnum):
     EDIT = "edit"
     PUBLISH = "publish"
     REGISTER = "register event leaves"
+    READ_TASKS = "read tasks"
+    SERVE = "serve customers"
     MAKE_LINKS = "make links of preferences"
     OPERATE = "operate"
     PRIVACY = "privacy"
@@ -44,11 +48,13 @@ class Permission(StrEnum):
 
 
 ALLOWED: Mapping[Permission, frozenset[Role]] = {
-    Permission.READ: frozenset(Role),
+    Permission.READ: frozenset(Role) - {Role.CHANNEL},
     Permission.READ_PERSONAL: frozenset({Role.OPS, Role.PRIVACY, Role.ADMIN, Role.SERVICE}),
     Permission.EDIT: frozenset({Role.EDITOR, Role.PUBLISHER, Role.ADMIN}),
     Permission.PUBLISH: frozenset({Role.PUBLISHER, Role.ADMIN}),
     Permission.REGISTER: frozenset({Role.ADMIN, Role.SERVICE}),
+    Permission.READ_TASKS: frozenset(Role),
+    Permission.SERVE: frozenset({Role.CHANNEL, Role.OPS, Role.ADMIN}),
     Permission.MAKE_LINKS: frozenset({Role.PRIVACY, Role.ADMIN, Role.SERVICE}),
     Permission.OPERATE: frozenset({Role.OPS, Role.ADMIN}),
     Permission.PRIVACY: frozenset({Role.PRIVACY, Role.ADMIN}),

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from services.orchestrator.api.app import create_app
 from services.orchestrator.api.profile_client import profile_client
+from services.orchestrator.api.send_test import Sending
+from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.connectors.preference_links import preference_links
 from services.orchestrator.connectors.profile_definitions import profile_definitions
 from services.orchestrator.domain.address_guard import AddressPolicy, read_policy
@@ -162,8 +164,11 @@ async def _api(settings: OrchestratorSettings) -> Role:
         built.engine,
         health=health,
         profiles=profiles,
-        definitions=definitions,
         shiftable_clock=settings.mode == "test",
+        topics=built.topics,
+        counts=built.counts,
+        definitions=definitions,
+        sending=Sending(built.topics, built.counts, Outgoing(_outgoing(settings))),
     )
     role = api_role(built, health=health, app=app, also={})
     role.closing += [profiles.close, definitions.close]
@@ -182,7 +187,7 @@ def _migrate() -> int:
     return 0
 
 
-COMMANDS = {
+COMMANDS: dict[str, Command | Tool] = {
     "worker": Command("decide on profile updates and publish actions", partial(_run, "worker")),
     "poller": Command("fire due timers: delayed actions and expiries", partial(_run, "poller")),
     "deliver": Command("send what is queued by webhook, SMTP or file", partial(_run, "deliver")),

@@ -23,6 +23,9 @@ OWN_CHANNEL = "concert"
 OWN_SOURCE = "concert"
 """The source of events that Concert publishes itself, on any channel; nobody can register it."""
 
+OWN_SOURCE = "concert"
+"""The source of what Concert itself publishes, on whatever channel; nobody may register it."""
+
 TOUCHPOINTS = "touchpoints"
 PROFILE_UPDATES = "profile.updates"
 DECISIONS = "decisions"

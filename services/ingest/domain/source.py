@@ -56,7 +56,8 @@ class Sources(msgspec.Struct, frozen=True):
     missed: set[str] = msgspec.field(default_factory=set)
 
     def find(self, name: str, channel: str) -> Source:
-        """The source called `name`; for an unregistered one, defaults and the given channel.
+        """The source called `name`; for an unregistered one, and for Concert itself, defaults and
+        the given channel.
 
         `channel` is the topic's. Raises InvalidData `unknown_source` when only registered sources
         may publish, `wrong_channel` when the source is registered for another channel.

@@ -32,6 +32,8 @@ ACTION_KINDS: Mapping[str, str] = {
 }  # fmt: skip
 """From the type of an action in a rule to the kind of the message on the channel's topic."""
 
+TASK = "task"
+"""The kind of an action that a person does."""
 QUEUE = "queue"
 """The one field of the content that names a task's queue."""
 

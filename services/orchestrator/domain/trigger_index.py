@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from services.orchestrator.domain.change_index import ChangeIndex
 from services.orchestrator.domain.channel import Channel, default_channels
-from services.orchestrator.domain.contact_policy import DEFAULT_POLICY, ContactPolicy
+from services.orchestrator.domain.contact_policy import ContactPolicy
 from services.orchestrator.domain.content import Template
+from services.orchestrator.domain.joint_policy import JointPolicy
 from services.orchestrator.domain.rule import Rule
 from services.orchestrator.domain.update import Cause, Routed
 from shared.conditions.closure import Holds, compile_condition
@@ -20,6 +21,7 @@ from shared.conditions.index import ConditionIndex, Entry
 from shared.conditions.leaves import is_of_one_event, leaf_hash, of_this_event
 from shared.conditions.sentence import sentence
 from shared.conditions.tree import All, Compare, Condition, EventCount
+from shared.contracts.delivery import OUTCOMES, event_type
 from shared.contracts.topics import OWN_SOURCE
 
 SCHEDULE_EVENT = "concert.schedule"
@@ -102,14 +104,19 @@ class RuleSet:
             else _compile(rule)
             for rule in rules
         }
-        published = {policy.key: policy for policy in policies}
-        published.setdefault(DEFAULT_POLICY.key, DEFAULT_POLICY)
-        self.policies = tuple(published.values())
-        self.max_actions = min(policy.max_actions for policy in self.policies)
-        self.unarbitrated = frozenset.intersection(*(policy.bypass for policy in self.policies))
-        self.longest_window = max(policy.longest_window for policy in self.policies)
-        self.household_window = max(policy.household_window for policy in self.policies)
+        self.joint = JointPolicy(policies)
+        self.policies = self.joint.policies
+        self.max_actions = self.joint.max_actions
+        self.window = self.joint.window
+        self.customer_weight = self.joint.customer_weight
+        self.unarbitrated = self.joint.unarbitrated
+        self.longest_window = self.joint.longest_window
+        self.household_window = self.joint.household_window
         self.channels = default_channels() | {channel.key: channel for channel in channels}
+        self.connected = frozenset(
+            channel.key for channel in self.channels.values() if channel.is_built_in
+        )
+        """Channels whose messages Concert brings there itself."""
         self.templates = {template.key: template for template in templates}
         self.asked = tuple(live for live in self.rules.values() if live.rule.trigger.kind == "api")
         """The rules that only a question for the next best action triggers."""
@@ -122,8 +129,9 @@ class RuleSet:
         """Whether a change of a profile triggers any rule."""
         self._exits = _exits_by_event(self.rules.values())
         self._triggers = frozenset(entry.event_type for entry in entries if entry.event_type)
-        self.listens = self._triggers | self._exits.keys()
-        """Event types that concern any rule; everything else needs no decoding at all."""
+        self.listens = self._triggers | self._exits.keys() | _outcome_types(self.channels)
+        """Event types that concern any rule, or say what became of an action; everything else
+        needs no decoding at all."""
 
     def concerns(self, update: Routed) -> bool:
         """Whether an update may be of consequence to a rule, as far as routing can tell."""
@@ -143,6 +151,12 @@ class RuleSet:
         """The exit events that the event of the facts is."""
         known = self._exits.get(facts.event_type or "", ())
         return [event for event in known if event.holds(facts)]
+
+
+def _outcome_types(channels: Iterable[str]) -> frozenset[str]:
+    """The types of the delivery events of these channels, and those without a channel."""
+    named = (event_type(channel, outcome) for channel in channels for outcome in OUTCOMES)
+    return frozenset([*named, *OUTCOMES])
 
 
 def _entry(live: LiveRule) -> Entry[LiveRule] | None:

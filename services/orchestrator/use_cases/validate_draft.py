@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.orchestrator.domain.contact_policy import parse_policy
 from services.orchestrator.domain.lint import segments_of, warnings_of
+from services.orchestrator.domain.policy_document import parse_policy
 from services.orchestrator.domain.rule import Rule
 from services.orchestrator.storage import timers
 from services.orchestrator.storage.draft_kind import Kind

@@ -1,7 +1,7 @@
 """The orchestrator's API on a migrated schema of its own, one database for each test module."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from deploy.local.home import CHECKOUT
 from services.orchestrator.api.app import create_app
 from services.orchestrator.api.profile_client import ProfileClient
+from services.orchestrator.api.send_test import Sending
+from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
+from services.orchestrator.domain.address_guard import AddressPolicy
 from shared.access import Role
 from shared.conditions.leaves import leaf_hash
 from shared.conditions.parse import parse_condition
 from shared.conditions.tree import EventCount
+from shared.contracts.topics import Topics
 from shared.observability.health import Health
 from shared.postgres.engine import create_engine
 from shared.postgres.migrate import migrate
+from tests.integration.orchestrator.stage import COUNTS
 from tests.support.api import calling, token_for_each_role
 from tests.support.postgres import empty_database
 from tests.support.stack import Stack
@@ -120,6 +125,14 @@ def definitions() -> ProfileDefinitions:
     return DEFINITIONS
 
 
+async def resolve(host: str, _: int) -> Sequence[str]:
+    """A name server of the tests: what is inside, what is outside, and nothing else."""
+    known = {"inside.example.com": ["10.0.0.7"], "hooks.example.com": ["93.184.215.14"]}
+    if host not in known:
+        raise OSError(host)
+    return known[host]
+
+
 @pytest.fixture(scope="module")
 def app(engine: AsyncEngine) -> FastAPI:
     return make_app(engine, shiftable_clock=True)
@@ -133,7 +146,10 @@ def make_app(engine: AsyncEngine, *, shiftable_clock: bool) -> FastAPI:
         health=Health("orchestrator-api", {}),
         profiles=profiles,
         definitions=DEFINITIONS,
+        sending=Sending(Topics(), COUNTS, Outgoing(AddressPolicy(), resolve=resolve)),
         shiftable_clock=shiftable_clock,
+        topics=Topics(),
+        counts=COUNTS,
     )
 
 

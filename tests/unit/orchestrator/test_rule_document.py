@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from services.orchestrator.domain.channel import default_channels, parse_channel
-from services.orchestrator.domain.contact_policy import Cap, parse_policy
 from services.orchestrator.domain.content import parse_template
 from services.orchestrator.domain.rule import Holdout
 from services.orchestrator.domain.rule_document import parse_rule
@@ -282,42 +281,6 @@ def test_any_json_is_refused_politely(document: object) -> None:
 
 def test_another_key_in_the_body_is_a_mistake() -> None:
     assert problems(parse_rule, rule_json(key="other")) == {"key": "same_key"}
-
-
-def test_reads_a_contact_policy() -> None:
-    document = {
-        "caps": [
-            {"scope": {"channel": "email", "category": "marketing"}, "limit": 2, "window": "P7D"}
-        ],
-        "arbitration": {"window": "PT0S", "max_actions": 3, "tie": ["priority", "value", "key"]},
-        "consent": {"require": {"marketing": "opt_in"}},
-        "bypass": {"categories": ["legal"], "counts_toward_caps": True},
-    }
-    policy = parse_policy(document, key="default", version=4)
-    assert policy.caps == (Cap(2, timedelta(days=7), channel="email", category="marketing"),)
-    assert (policy.max_actions, sorted(policy.bypass), policy.bypass_counts) == (3, ["legal"], True)
-
-
-def test_refuses_what_a_contact_policy_cannot_do_yet() -> None:
-    document = {
-        "caps": [
-            {"scope": {"chanel": "email"}, "limit": -1, "window": "P7D"},
-            {"limit": 1, "window": "P1D", "kind": "calendar"},
-        ],
-        "quiet_hours": [],
-        "bypass": {"categories": ["marketing"]},
-        "consent": {"require": {"marketing": "none"}},
-        "arbitration": {"window": "PT5S"},
-    }
-    assert problems(parse_policy, document, "default") == {
-        "caps[0].scope.chanel": "unknown_field",
-        "caps[0].limit": "number_range",
-        "caps[1].kind": "not_available",
-        "quiet_hours": "not_available",
-        "bypass.categories[0]": "choice",
-        "consent.require.marketing": "not_available",
-        "arbitration.window": "not_available",
-    }
 
 
 def test_channels_have_defaults_and_can_be_changed() -> None:
