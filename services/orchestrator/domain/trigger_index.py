@@ -102,9 +102,18 @@ class RuleSet:
         channels: Iterable[Channel] = (),
         templates: Iterable[Template] = (),
         resources: Iterable[Resource] = (),
+        before: "RuleSet | None" = None,
     ) -> None:
+        """Compile everything; what is the same as `before`, the very same rules, is taken from
+        there."""
         self.epoch = epoch
-        self.rules: Mapping[str, LiveRule] = {rule.key: _compile(rule) for rule in rules}
+        known = {} if before is None else before.rules
+        self.rules: Mapping[str, LiveRule] = {
+            rule.key: found
+            if (found := known.get(rule.key)) is not None and found.rule is rule
+            else _compile(rule)
+            for rule in rules
+        }
         self.joint = JointPolicy(policies)
         self.policies = self.joint.policies
         self.max_actions = self.joint.max_actions
@@ -124,7 +133,9 @@ class RuleSet:
         self.asked = tuple(live for live in self.rules.values() if live.rule.trigger.kind == "api")
         """The rules that only a question for the next best action triggers."""
         entries = [entry for live in self.rules.values() if (entry := _entry(live)) is not None]
-        self._index = ConditionIndex(entries)
+        self.index: ConditionIndex[LiveRule] = ConditionIndex(
+            entries, None if before is None else before.index
+        )
         self._changes = ChangeIndex((live.rule.trigger, live) for live in self.rules.values())
         self.watches = not self._changes.is_empty
         """Whether a change of a profile triggers any rule."""
@@ -155,7 +166,7 @@ class RuleSet:
     def candidates(self, facts: Facts, cause: Cause | None = None) -> list[LiveRule]:
         """The rules that the event of the facts triggers, and those that what else `cause` says
         triggers; each once."""
-        found = self._index.match(facts) if facts.event_type in self._triggers else []
+        found = self.index.match(facts) if facts.event_type in self._triggers else []
         if cause is None or not self.watches:
             return found
         return found + self._changes.match(cause, facts)
