@@ -1,15 +1,18 @@
 """Wires the roles of the orchestrator: the only place where its parts meet."""
 
 import asyncio
+import hashlib
 from functools import partial
 from pathlib import Path
 
 from services.orchestrator.api.app import create_app
+from services.orchestrator.api.decide import Asking
 from services.orchestrator.api.profile_client import profile_client
 from services.orchestrator.files import command as files
-from services.orchestrator.storage import timers
+from services.orchestrator.storage import slots, timers
 from services.orchestrator.use_cases.fire_timers import fire_timers
 from services.orchestrator.use_cases.load_ruleset import live_ruleset
+from services.orchestrator.use_cases.next_best_action import NextBestAction
 from services.orchestrator.use_cases.respond import Responder
 from shared.errors import Infrastructure, Misconfigured
 from shared.observability import metrics
@@ -32,6 +35,7 @@ from shared.settings import Settings, load, read_secret_file
 SCHEMA = "orchestrator"
 MIGRATIONS = Path(__file__).parent / "storage" / "migrations"
 MEASURE_SECONDS = 2.0
+EXPIRED_AT_ONCE = 1_000
 
 
 async def _worker(settings: Settings) -> Role:
@@ -67,6 +71,7 @@ async def _poller(settings: Settings) -> Role:
                 "ruleset": ruleset.run,
                 "catalogue": built.catalogue.run,
                 "measure": partial(_measure, built),
+                "slots": partial(_drop_expired_answers, built),
             },
         ],
         closing=[built.engine.dispose],
@@ -87,6 +92,18 @@ async def _measure(built: Parts, stopping: asyncio.Event) -> None:
         await wait(stopping, MEASURE_SECONDS)
 
 
+async def _drop_expired_answers(built: Parts, stopping: asyncio.Event) -> None:
+    """Delete kept answers whose time is up; of somebody unknown nothing else is left then."""
+    while not stopping.is_set():
+        try:
+            async with transaction(built.engine) as tx:
+                dropped = await slots.drop_expired(tx, EXPIRED_AT_ONCE)
+        except Infrastructure:
+            dropped = 0  # the poller itself says that PostgreSQL is away
+        if dropped < EXPIRED_AT_ONCE:
+            await wait(stopping, MEASURE_SECONDS)
+
+
 async def _api(settings: Settings) -> Role:
     built = parts(settings, service=SCHEMA, role="api")
     health = Health(built.name, built.checks())
@@ -94,10 +111,19 @@ async def _api(settings: Settings) -> Role:
         raise Misconfigured(["CONCERT_SERVICE_TOKEN_FILE: the profile service asks for a token"])
     token = read_secret_file(settings.service_token_file)
     profiles = profile_client(settings.profile_url, token)
+    ruleset = live_ruleset(built.engine)
     app = create_app(
-        built.engine, health=health, profiles=profiles, shiftable_clock=settings.mode == "test"
+        built.engine,
+        health=health,
+        profiles=profiles,
+        asking=Asking(
+            NextBestAction(built.engine, ruleset=ruleset, topics=built.topics, counts=built.counts),
+            ruleset,
+            secret=hashlib.sha256(b"slots of unknown people\0" + token.encode()).digest(),
+        ),
+        shiftable_clock=settings.mode == "test",
     )
-    role = api_role(built, health=health, app=app, also={})
+    role = api_role(built, health=health, app=app, also={"ruleset": ruleset.run})
     role.closing.append(profiles.close)
     return role
 

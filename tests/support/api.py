@@ -16,15 +16,16 @@ MAY: Mapping[Role, frozenset[str]] = {
     Role.VIEWER: frozenset({"read"}),
     Role.EDITOR: frozenset({"read", "edit"}),
     Role.PUBLISHER: frozenset({"read", "edit", "publish"}),
-    Role.OPS: frozenset({"read", "operate", "read tokens"}),
+    Role.OPS: frozenset({"read", "ask", "operate", "read tokens"}),
     Role.PRIVACY: frozenset({"read", "privacy"}),
+    Role.CHANNEL: frozenset({"ask"}),
     Role.ADMIN: frozenset(
         {
-            *("read", "edit", "publish", "register", "operate", "privacy"),
+            *("read", "edit", "publish", "register", "ask", "operate", "privacy"),
             *("read tokens", "administer", "erase"),
         }
     ),
-    Role.SERVICE: frozenset({"read", "register", "erase"}),
+    Role.SERVICE: frozenset({"read", "register", "read snapshots", "erase"}),
 }
 """What each role may do, written down once more so that a slip in the product is seen."""
 

@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.orchestrator.api.actions import router as actions
 from services.orchestrator.api.clock import clock_router
+from services.orchestrator.api.decide import Asking, decide_router
 from services.orchestrator.api.decisions import router as decisions
 from services.orchestrator.api.drafts import draft_router
 from services.orchestrator.api.people import router as people
@@ -21,7 +22,12 @@ VERSION = "1"
 
 
 def create_app(
-    engine: AsyncEngine, *, health: Health, profiles: ProfileClient, shiftable_clock: bool
+    engine: AsyncEngine,
+    *,
+    health: Health,
+    profiles: ProfileClient,
+    asking: Asking,
+    shiftable_clock: bool,
 ) -> FastAPI:
     """The application. `shiftable_clock` only where the deployment is for tests."""
     return http.create_app(
@@ -35,6 +41,7 @@ def create_app(
             saved_router(saved.Kind.TEMPLATE, "/v1/templates"),
             preview_router(profiles),
             saved_router(saved.Kind.CHANNEL, "/v1/channels"),
+            decide_router(profiles, asking),
             decisions,
             actions,
             people,

@@ -19,6 +19,9 @@ from shared.conditions.leaves import leaf_hash, of_this_event
 from shared.conditions.sentence import sentence
 from shared.conditions.tree import Condition, EventCount
 
+ASK = "decide"
+"""The type of the event that conditions see when somebody asks what to do now."""
+
 
 class Clause:
     """One condition of a rule: a fast answer, and the reason for it when somebody has to see it."""
@@ -96,18 +99,27 @@ class RuleSet:
         self.household_window = max(policy.household_window for policy in self.policies)
         self.channels = default_channels() | {channel.key: channel for channel in channels}
         self.templates = {template.key: template for template in templates}
+        self.asked = tuple(live for live in self.rules.values() if live.rule.trigger.kind == "api")
+        """The rules that only a question for the next best action triggers."""
+        on_events = [live for live in self.rules.values() if live.rule.trigger.kind == "event"]
         self._index = ConditionIndex(
-            Entry(live, live.rule.trigger.event, live.rule.trigger.where)
-            for live in self.rules.values()
+            Entry(live, live.rule.trigger.event, live.rule.trigger.where) for live in on_events
+        )
+        self._asked = ConditionIndex(
+            Entry(live, ASK, live.rule.trigger.where) for live in self.asked
         )
         self._exits = _exits_by_event(self.rules.values())
-        self._triggers = frozenset(live.rule.trigger.event for live in self.rules.values())
+        self._triggers = frozenset(live.rule.trigger.event for live in on_events)
         self.listens = self._triggers | self._exits.keys()
         """Event types that concern any rule; everything else needs no decoding at all."""
 
     def candidates(self, facts: Facts) -> list[LiveRule]:
         """The rules that the event of the facts triggers."""
         return self._index.match(facts) if facts.event_type in self._triggers else []
+
+    def candidates_of_ask(self, facts: Facts) -> list[LiveRule]:
+        """The rules that answer an ask, whose `where` holds for the facts of it."""
+        return self._asked.match(facts)
 
     def exits(self, facts: Facts) -> list[ExitEvent]:
         """The exit events that the event of the facts is."""

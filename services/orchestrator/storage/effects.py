@@ -7,6 +7,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.effects import Effects
+from services.orchestrator.storage import slots
 
 _DECISIONS = text(
     """
@@ -19,14 +20,14 @@ _ACTIONS = text(
     """
     INSERT INTO action (action_id, profile_id, rule, version, entry_key, touchpoint_id, decision_id,
                         channel, category, topic, status, in_flight, occurred_at, created_at,
-                        due_at, expires_at, published_at, body, cause)
+                        due_at, expires_at, published_at, body, cause, delivery)
     SELECT * FROM unnest(
         CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS text[]), CAST(:c3 AS integer[]),
         CAST(:c4 AS text[]), CAST(:c5 AS uuid[]), CAST(:c6 AS uuid[]), CAST(:c7 AS text[]),
         CAST(:c8 AS text[]), CAST(:c9 AS text[]), CAST(:c10 AS text[]), CAST(:c11 AS boolean[]),
         CAST(:c12 AS timestamptz[]), CAST(:c13 AS timestamptz[]), CAST(:c14 AS timestamptz[]),
         CAST(:c15 AS timestamptz[]), CAST(:c16 AS timestamptz[]), CAST(:c17 AS bytea[]),
-        CAST(:c18 AS bytea[]))
+        CAST(:c18 AS bytea[]), CAST(:c19 AS text[]))
     """
 )
 _CHANGES = text(
@@ -92,6 +93,10 @@ _TIMERS = text(
 )
 
 
+DELIVERED = "delivered"
+"""The delivery of an action that was answered to who asked for it."""
+
+
 async def write(tx: AsyncConnection, effects: Effects) -> None:
     """Insert and change everything but the messages and the profiles' own rows."""
     await _run(tx, _DECISIONS, [
@@ -106,6 +111,8 @@ async def write(tx: AsyncConnection, effects: Effects) -> None:
     ])  # fmt: skip
     await _run(tx, _MADE, list(effects.made.items()))
     await _run(tx, _RELEASED, [(action_id,) for action_id in effects.released])
+    if effects.released:
+        await slots.forget_actions(tx, effects.released)
     await _run(tx, _ENTRIES, [(*place, *entry) for place, entry in effects.entries.items()])
     await _run(tx, _EXITS, [(*place, *mark) for place, mark in effects.exits.items()])
     await _run(tx, _TIMERS, [
@@ -136,6 +143,7 @@ def _action_rows(effects: Effects) -> list[tuple[object, ...]]:
             row.created_at if row.status == "published" else None,
             row.body,
             row.cause,
+            DELIVERED if row.answered else None,
         )
         for row in effects.actions
     ]

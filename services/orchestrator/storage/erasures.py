@@ -14,7 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.kafka.messages import Message
 from shared.postgres import outbox
 
-TABLES = ("decision", "action", "contact_ledger", "rule_entry", "exit_mark", "timer", "outcome")
+TABLES = (
+    "decision", "action", "contact_ledger", "rule_entry", "exit_mark", "timer", "outcome",
+    "slot_answer",
+)  # fmt: skip
 """Every table with rows of a person; `profile_state` keeps its number."""
 
 _FORGET = {

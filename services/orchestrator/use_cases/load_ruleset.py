@@ -1,6 +1,7 @@
 """Loads and compiles the configuration in force, for the workers and pollers that follow it."""
 
 import logging
+from asyncio import to_thread
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
@@ -47,7 +48,7 @@ def live_ruleset(engine: AsyncEngine) -> Live[RuleSet]:
 
 async def _load(tx: AsyncConnection) -> tuple[int, RuleSet]:
     stored = await configuration.load(tx)
-    return stored.epoch, compiled(stored)
+    return stored.epoch, await to_thread(compiled, stored)
 
 
 def _report(ruleset: RuleSet, epoch: int) -> None:

@@ -16,12 +16,13 @@ MAY = {
     "viewer": {"read"},
     "editor": {"read", "edit"},
     "publisher": {"read", "edit", "publish"},
-    "ops": {"read", "read personal data", "operate", "read tokens"},
+    "ops": {"read", "read personal data", "ask for a decision", "operate", "read tokens"},
     "privacy": {"read", "read personal data", "privacy"},
-    "admin": {permission.value for permission in Permission},
+    "channel": {"ask for a decision"},
+    "admin": {permission.value for permission in Permission} - {"read snapshots for a decision"},
     "service": {
         *("read", "read personal data", "register event leaves"),
-        "erase for another service",
+        *("read snapshots for a decision", "erase for another service"),
     },
 }
 
