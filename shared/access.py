@@ -39,6 +39,7 @@ class Permission(StrEnum):
     REGISTER = "register event leaves"
     READ_SNAPSHOTS = "read snapshots for a decision"
     ASK = "ask for a decision"
+    MAKE_LINKS = "make links of preferences"
     OPERATE = "operate"
     PRIVACY = "privacy"
     ERASE = "erase for another service"
@@ -54,6 +55,7 @@ ALLOWED: Mapping[Permission, frozenset[Role]] = {
     Permission.REGISTER: frozenset({Role.ADMIN, Role.SERVICE}),
     Permission.READ_SNAPSHOTS: frozenset({Role.SERVICE}),
     Permission.ASK: frozenset({Role.CHANNEL, Role.OPS, Role.ADMIN}),
+    Permission.MAKE_LINKS: frozenset({Role.PRIVACY, Role.ADMIN, Role.SERVICE}),
     Permission.OPERATE: frozenset({Role.OPS, Role.ADMIN}),
     Permission.PRIVACY: frozenset({Role.PRIVACY, Role.ADMIN}),
     Permission.ERASE: frozenset({Role.ADMIN, Role.SERVICE}),

@@ -8,12 +8,19 @@ from pathlib import Path
 from services.orchestrator.api.app import create_app
 from services.orchestrator.api.decide import Asking
 from services.orchestrator.api.profile_client import profile_client
+from services.orchestrator.connectors.preference_links import preference_links
+from services.orchestrator.domain.address_guard import AddressPolicy, read_policy
 from services.orchestrator.files import command as files
+from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.storage import slots, timers
+from services.orchestrator.use_cases.deliver import Deliver, live_channels
+from services.orchestrator.use_cases.deliver import measure as measure_deliveries
+from services.orchestrator.use_cases.deliver_channel import Means
 from services.orchestrator.use_cases.fire_timers import fire_timers
 from services.orchestrator.use_cases.load_ruleset import live_ruleset
 from services.orchestrator.use_cases.next_best_action import NextBestAction
 from services.orchestrator.use_cases.respond import Responder
+from services.orchestrator.use_cases.senders import Senders
 from shared.errors import Infrastructure, Misconfigured
 from shared.observability import metrics
 from shared.observability.health import Health
@@ -30,15 +37,17 @@ from shared.runtime.cli import Command, Tool
 from shared.runtime.poller import poll
 from shared.runtime.service import Role, run_role
 from shared.runtime.waiting import wait
-from shared.settings import Settings, load, read_secret_file
+from shared.settings import load, read_secret_file
 
 SCHEMA = "orchestrator"
 MIGRATIONS = Path(__file__).parent / "storage" / "migrations"
 MEASURE_SECONDS = 2.0
 EXPIRED_AT_ONCE = 1_000
+DELIVER_POOL = 32
+"""A channel uses a few connections at a time; so ten of them do not wait for each other."""
 
 
-async def _worker(settings: Settings) -> Role:
+async def _worker(settings: OrchestratorSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="worker")
     ruleset = live_ruleset(built.engine)
     return stateful_worker(
@@ -50,7 +59,7 @@ async def _worker(settings: Settings) -> Role:
     )
 
 
-async def _poller(settings: Settings) -> Role:
+async def _poller(settings: OrchestratorSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="poller")
     ruleset = live_ruleset(built.engine)
 
@@ -104,12 +113,50 @@ async def _drop_expired_answers(built: Parts, stopping: asyncio.Event) -> None:
             await wait(stopping, MEASURE_SECONDS)
 
 
-async def _api(settings: Settings) -> Role:
-    built = parts(settings, service=SCHEMA, role="api")
-    health = Health(built.name, built.checks())
+async def _deliver(settings: OrchestratorSettings) -> Role:
+    built = parts(settings, service=SCHEMA, role="deliver", pool_size=DELIVER_POOL)
+    channels = live_channels(built.engine)
+    links = preference_links(settings.profile_url, _service_token(settings))
+    means = Means(
+        engine=built.engine,
+        topics=built.topics,
+        counts=built.counts,
+        senders=Senders(_outgoing(settings), settings.secrets_folder, links.unsubscribe),
+        files=settings.files_folder or settings.home / "files",
+    )
+    return Role(
+        health=Health(built.name, built.checks()),
+        stages=[
+            {"deliver": Deliver(means, channels).run},
+            {
+                "channels": channels.run,
+                "catalogue": built.catalogue.run,
+                "measure": partial(measure_deliveries, built.engine, channels),
+            },
+        ],
+        closing=[built.engine.dispose, links.close],
+    )
+
+
+def _outgoing(settings: OrchestratorSettings) -> AddressPolicy:
+    """Raises Misconfigured for a network that is none."""
+    try:
+        return read_policy(http=settings.outgoing_http, networks=settings.outgoing_networks)
+    except ValueError as error:
+        raise Misconfigured([f"CONCERT_OUTGOING_NETWORKS: {error}"]) from None
+
+
+def _service_token(settings: OrchestratorSettings) -> str:
+    """Raises Misconfigured without one."""
     if settings.service_token_file is None:
         raise Misconfigured(["CONCERT_SERVICE_TOKEN_FILE: the profile service asks for a token"])
-    token = read_secret_file(settings.service_token_file)
+    return read_secret_file(settings.service_token_file)
+
+
+async def _api(settings: OrchestratorSettings) -> Role:
+    built = parts(settings, service=SCHEMA, role="api")
+    health = Health(built.name, built.checks())
+    token = _service_token(settings)
     profiles = profile_client(settings.profile_url, token)
     ruleset = live_ruleset(built.engine)
     app = create_app(
@@ -129,13 +176,13 @@ async def _api(settings: Settings) -> Role:
 
 
 def _run(role: str) -> int:
-    settings = load(Settings)
-    build = {"worker": _worker, "poller": _poller, "api": _api}[role]
+    settings = load(OrchestratorSettings)
+    build = {"worker": _worker, "poller": _poller, "deliver": _deliver, "api": _api}[role]
     return run_role(settings, service=SCHEMA, role=role, build=partial(build, settings))
 
 
 def _migrate() -> int:
-    settings = load(Settings)
+    settings = load(OrchestratorSettings)
     asyncio.run(migrate_service(settings, service=SCHEMA, folder=MIGRATIONS))
     return 0
 
@@ -143,6 +190,7 @@ def _migrate() -> int:
 COMMANDS = {
     "worker": Command("decide on profile updates and publish actions", partial(_run, "worker")),
     "poller": Command("fire due timers: delayed actions and expiries", partial(_run, "poller")),
+    "deliver": Command("send what is queued by webhook, SMTP or file", partial(_run, "deliver")),
     "api": Command("serve configuration, decisions and actions over HTTP", partial(_run, "api")),
     "migrate": Command("bring the schema to its newest revision, then exit", _migrate),
     "export": Tool(files.EXPORT, files.add_arguments, files.run_export),

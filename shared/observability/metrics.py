@@ -50,6 +50,9 @@ STAGES: Final = (
 LINK_OUTCOMES: Final = ("completed", "failed")
 VERDICTS: Final = ("accepted", "rejected")
 ACTION_KINDS: Final = ("send", "retract", "task", "prompt")
+DELIVERY_RESULTS: Final = (
+    "delivered", "bounced", "failed", "expired", "again", "later", "withdrawn", "lost",
+)  # fmt: skip
 AUTH_FAILURES: Final = ("missing", "unknown", "forbidden")
 
 LATENCY: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60)
@@ -425,6 +428,45 @@ RULE_INDEX_VERSION = gauge(
     "Version of the rule index in use; it grows with every publication.",
     moves="The rule index was loaded.",
     act="As for the active rules.",
+)
+
+DELIVERIES = counter(
+    "deliveries_total",
+    "Tries of built-in connectors and what was found of them, by how they ended.",
+    labels={"channel": tuple(DEFAULT_CHANNELS), "result": DELIVERY_RESULTS},
+    moves="A result was committed. `again`: it is tried once more; `later`: Concert could not try; "
+    "`lost`: somebody else had it by then.",
+    act="Runbook delivery-failing.",
+)
+DELIVERY_SECONDS = histogram(
+    "delivery_seconds",
+    "How long a try took, whatever came of it.",
+    labels={"channel": tuple(DEFAULT_CHANNELS)},
+    buckets=LATENCY,
+    moves="A try ended.",
+    act="Close to the channel's time-out: the receiver hangs.",
+)
+DELIVERIES_WAITING = gauge(
+    "deliveries_waiting",
+    "Deliveries that wait on a channel.",
+    labels={"channel": tuple(DEFAULT_CHANNELS)},
+    moves="Counted every two seconds.",
+    act="Growing: the channel is off, its rate too low, or runbook delivery-failing.",
+)
+DELIVERY_OLDEST = gauge(
+    "delivery_oldest_seconds",
+    "For how long the oldest waiting delivery of a channel has been due.",
+    labels={"channel": tuple(DEFAULT_CHANNELS)},
+    moves="Read every two seconds.",
+    act="Runbook delivery-failing. A file batch waits for its cut-off.",
+)
+DELIVERY_CIRCUIT = gauge(
+    "delivery_circuit_open",
+    "1 when nothing is sent on a channel because it failed or asked for a pause, 0.5 while one "
+    "delivery tries alone, 0 when all is well.",
+    labels={"channel": tuple(DEFAULT_CHANNELS)},
+    moves="Read every two seconds.",
+    act="Runbook delivery-failing.",
 )
 
 # --- HTTP ---------------------------------------------------------------------------------------

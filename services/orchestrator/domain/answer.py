@@ -88,7 +88,7 @@ def take_back(
         decision_id=decision_id,
         profile_id=moment.profile_id,
         profile_version=moment.seq,
-        touchpoint_id=moment.cause.id,
+        touchpoint_id=moment.cause.touchpoint,
         at=situation.at,
         considered=[],
         retracts=[(action.action_id, reason)],

@@ -51,7 +51,9 @@ class Situation:
 def stale(live: LiveRule, situation: Situation) -> Drop | None:
     """An event that came too late, or from a file of old ones, triggers nothing."""
     cause, trigger = situation.moment.cause, live.rule.trigger
-    if (cause.historical or cause.backfill) and not trigger.historical:
+    if (cause.historical or cause.backfill) and not (
+        trigger.historical or trigger.include_existing
+    ):
         return Drop("stale", "historical", "the event is not from a load of old ones", False, True)
     occurred, received = situation.moment.occurred, cause.received
     if occurred is not None and received is not None and received - occurred > trigger.max_age:

@@ -9,11 +9,18 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from services.orchestrator.domain.content import Content
+from services.orchestrator.domain.schedule import Schedule
 from shared.conditions.tree import Condition
 
 ReEntryMode = Literal["always", "after_exit", "never"]
 TriggerKind = Literal[
-    "event", "segment_entered", "segment_left", "trait_changed", "schedule", "api"
+    "event",
+    "segment_entered",
+    "segment_left",
+    "trait_changed",
+    "persona_changed",
+    "schedule",
+    "api",
 ]
 FALLBACK_REASONS = (
     "undeliverable", "no_consent", "capped", "quiet", "expired", "declined", "ignored",
@@ -33,7 +40,10 @@ QUEUE = "queue"
 class Trigger:
     """An event of this type for which `where` holds, not older than `max_age` when received;
     records of file loads (`historical`) only when the rule says so, and members that a segment
-    has from its first evaluation only with `include_existing`."""
+    has from its first evaluation only with `include_existing`.
+
+    Other kinds have no `event`. `subject` is the segment, the trait (computed ones as
+    `computed.<name>`) or the persona (None: any) that it is about."""
 
     event: str
     where: Condition | None
@@ -41,6 +51,8 @@ class Trigger:
     historical: bool
     kind: TriggerKind = "event"
     include_existing: bool = False
+    subject: str | None = None
+    schedule: Schedule | None = None
 
 
 @dataclass(frozen=True, slots=True)

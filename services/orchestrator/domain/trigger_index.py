@@ -7,10 +7,12 @@ for the next one between two batches.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from services.orchestrator.domain.change_index import ChangeIndex
 from services.orchestrator.domain.channel import Channel, default_channels
 from services.orchestrator.domain.contact_policy import DEFAULT_POLICY, ContactPolicy
 from services.orchestrator.domain.content import Template
 from services.orchestrator.domain.rule import Rule
+from services.orchestrator.domain.update import Cause, Routed
 from shared.conditions.closure import Holds, compile_condition
 from shared.conditions.explain import Explained, Failure
 from shared.conditions.facts import Facts, Read, reader
@@ -108,14 +110,27 @@ class RuleSet:
         self._asked = ConditionIndex(
             Entry(live, ASK, live.rule.trigger.where) for live in self.asked
         )
+        self._changes = ChangeIndex((live.rule.trigger, live) for live in self.rules.values())
+        self.watches = not self._changes.is_empty
+        """Whether a change of a profile triggers any rule."""
         self._exits = _exits_by_event(self.rules.values())
         self._triggers = frozenset(live.rule.trigger.event for live in on_events)
         self.listens = self._triggers | self._exits.keys()
         """Event types that concern any rule; everything else needs no decoding at all."""
 
-    def candidates(self, facts: Facts) -> list[LiveRule]:
-        """The rules that the event of the facts triggers."""
-        return self._index.match(facts) if facts.event_type in self._triggers else []
+    def concerns(self, update: Routed) -> bool:
+        """Whether an update may be of consequence to a rule, as far as routing can tell."""
+        return update.cause.type in self.listens or (
+            self.watches and self._changes.concerns(update)
+        )
+
+    def candidates(self, facts: Facts, cause: Cause | None = None) -> list[LiveRule]:
+        """The rules that the event of the facts triggers, and those that what else `cause` says
+        triggers; each once."""
+        found = self._index.match(facts) if facts.event_type in self._triggers else []
+        if cause is None or not self.watches:
+            return found
+        return found + self._changes.match(cause, facts)
 
     def candidates_of_ask(self, facts: Facts) -> list[LiveRule]:
         """The rules that answer an ask, whose `where` holds for the facts of it."""

@@ -17,6 +17,7 @@ from shared.postgres import outbox
 TABLES = (
     "decision", "action", "contact_ledger", "rule_entry", "exit_mark", "timer", "outcome",
     "slot_answer",
+    "delivery",
 )  # fmt: skip
 """Every table with rows of a person; `profile_state` keeps its number."""
 

@@ -38,7 +38,7 @@ _MOVES = tuple(
         f"UPDATE {table} AS t SET profile_id = m.winner "  # noqa: S608 - constants
         f"FROM {_PAIRS} WHERE t.profile_id = m.loser"
     )
-    for table in ("action", "contact_ledger", "timer", "outcome")
+    for table in ("action", "contact_ledger", "timer", "outcome", "delivery")
 )
 _ENTRIES = text(
     f"""
@@ -138,6 +138,10 @@ _GIVE_BACK = text(
     ), contacts AS (
         UPDATE contact_ledger SET profile_id = CAST(:back AS uuid)
          WHERE action_id IN (SELECT action_id FROM theirs)
+    ), sent AS (
+        UPDATE delivery SET profile_id = CAST(:back AS uuid)
+         WHERE profile_id = CAST(:root AS uuid)
+           AND action_id IN (SELECT action_id FROM theirs)
     )
     UPDATE timer SET profile_id = CAST(:back AS uuid)
      WHERE profile_id = CAST(:root AS uuid) AND ref IN (SELECT action_id FROM theirs)

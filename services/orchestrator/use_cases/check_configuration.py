@@ -4,12 +4,14 @@ A body is checked alone when it is saved; what it refers to is checked when it i
 that a rule and its template can be written in any order.
 """
 
+from collections.abc import Iterator
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.channel import default_channels, parse_channel
 from services.orchestrator.domain.contact_policy import parse_policy
 from services.orchestrator.domain.content import parse_template
-from services.orchestrator.domain.rule import Rule
+from services.orchestrator.domain.rule import ActionSpec, Rule
 from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.storage import saved
 from services.orchestrator.storage.draft_kind import Kind
@@ -66,8 +68,7 @@ async def _rule_references(tx: AsyncConnection, rule: Rule, channels: set[str]) 
         row.key: row.body.get("channel") for row in await saved.everything(tx, saved.Kind.TEMPLATE)
     }
     problems = []
-    for place, action in enumerate(rule.actions):
-        path = f"actions[{place}]"
+    for path, action in specs_of(rule):
         if action.channel not in channels:
             problems.append(_unknown(f"{path}.channel", "channel", action.channel, channels))
         if action.template is None:
@@ -79,6 +80,15 @@ async def _rule_references(tx: AsyncConnection, rule: Rule, channels: set[str]) 
             message = f"{shown(action.template)} is for {templates[action.template]}"
             problems.append(Problem(f"{path}.template", "template_channel", message))
     return problems
+
+
+def specs_of(rule: Rule) -> Iterator[tuple[str, ActionSpec]]:
+    """The actions and their fallbacks, with their paths."""
+    for place, action in enumerate(rule.actions):
+        path = f"actions[{place}]"
+        yield path, action
+        for number, fallback in enumerate(action.fallback):
+            yield f"{path}.fallback[{number}]", fallback.spec
 
 
 def _unknown(path: str, what: str, name: str, known: set[str]) -> Problem:

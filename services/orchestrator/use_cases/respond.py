@@ -104,7 +104,8 @@ def add_messages(buffer: OutboxBuffer, effects: Effects, topics: Topics) -> None
 def _read(records: Sequence[Record], ruleset: RuleSet, handled: Handled) -> Batch:
     """Decode just enough of every record to route it; drop what stands twice in the batch."""
     batch = Batch()
-    updates, spans, listens = batch.updates, batch.spans, ruleset.listens
+    updates, spans = batch.updates, batch.spans
+    listens, watches, concerns = ruleset.listens, ruleset.watches, ruleset.concerns
     decode = routed_decoder.decode
     for record in records:
         try:
@@ -123,7 +124,7 @@ def _read(records: Sequence[Record], ruleset: RuleSet, handled: Handled) -> Batc
                 batch.missing += _lost(profile_id, span[1], seq)
             spans[profile_id] = (span[0], seq)
         updates.append((record, update))
-        if update.cause.type in listens:
+        if update.cause.type in listens or (watches and concerns(update)):
             batch.concerns_rules = True
         if update.links:
             batch.linking.append(update)
@@ -221,11 +222,11 @@ class _Answers:
 
     def _ask(self, at: datetime) -> dict[int, Asked]:
         """The updates that concern rules, by their place in the batch, with their candidates."""
-        listens = self._ruleset.listens
+        concerns = self._ruleset.concerns
         return {
             place: self._look_at(record, update, at)
             for place, (record, update) in enumerate(self._batch.updates)
-            if update.cause.type in listens
+            if concerns(update)
         }
 
     def _look_at(self, record: Record, update: Routed, at: datetime) -> Asked:
@@ -234,10 +235,10 @@ class _Answers:
             moment = read_moment(record.value or b"", update, profile_id, at)
         except (msgspec.DecodeError, ValueError) as error:
             raise _stopped(record, error) from error
-        touchpoint = moment.cause.id or ""
-        found = self._ruleset.candidates(moment.facts) if touchpoint else []
+        cause = moment.cause
+        found = self._ruleset.candidates(moment.facts, cause) if cause.id else []
         candidates = [live for live in found if live.rule.is_valid_at(at)]
-        return Asked(moment, candidates, action_ids(touchpoint))
+        return Asked(moment, candidates, action_ids(cause.id or ""))
 
     def _answer_all(self, asked: dict[int, Asked], in_flight: set[str], at: datetime) -> None:
         """In order. What goes in flight on the way makes later updates of its person matter."""

@@ -56,7 +56,7 @@ MAX_FIELDS = 2000
 MAX_AGENT = 500
 MAX_DAYS = 366 * 2
 
-PrivacyOfficer = Annotated[Principal, requires(Permission.PRIVACY)]
+PrivacyOfficer = Annotated[Principal, requires(Permission.MAKE_LINKS)]
 Token = Annotated[str, Path(max_length=MAX_TOKEN * 2)]
 _MULTIPART = re.compile(
     rb'name="?List-Unsubscribe"?[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n\s*One-Click\s*\r?\n', re.I

@@ -67,7 +67,7 @@ class Link(NamedTuple):
 
 
 @lru_cache(maxsize=10_000)
-def _name(name: str) -> bytes:
+def encoded_name(name: str) -> bytes:
     """A trait's name as it stands before its value; everybody has the same few."""
     return _encode(name) + b":"
 
@@ -85,12 +85,14 @@ def update(
     *,
     link: Link | None = None,
     look: Look = NO_LOOK,
+    changed: bytes = b"",
     limit: int = MAX_UPDATE_BYTES,
 ) -> bytes:
     """The message for a change that was just made to `profile`, whose `seq` is already taken.
 
-    Its parts are a cause, a link to the other profile of a merge or a split, and the profile as it
-    stands now (shared.contracts.profile_update.ProfileSnapshot).
+    Its parts are a cause, the traits that it `changed` (`changed_traits.py`), a link to the other
+    profile of a merge or a split, and the profile as it stands now
+    (shared.contracts.profile_update.ProfileSnapshot).
     """
     head = profile.head
     if head is None:
@@ -103,7 +105,7 @@ def update(
         tail = profile.tail = _tail(profile)
     before, behind = ("", b"") if link is None else link.parts()
     accounts = _accounts(profile)
-    middle = f',{before}"profile":{{{accounts}"computed":'.encode() + computed(profile)
+    middle = changed + f',{before}"profile":{{{accounts}"computed":'.encode() + computed(profile)
     after = len(middle) + len(head) + len(live) + len(tail)
     if len(cause) + after > limit:
         cause = cut(cause, max(limit - after, 0))
@@ -281,7 +283,7 @@ def _tail(profile: WorkingProfile) -> bytes:
     zone, traits, left_out = b"null", b"", False
     if best:
         zone = _encode(timezone_of(best))
-        named = [_name(name) + best[name] for name in shown_traits(best)]
+        named = [encoded_name(name) + best[name] for name in shown_traits(best)]
         traits, left_out = within(named, TRAIT_BYTES)
     return b'%b","timezone":%b,"traits":{%b}%b},"profile_id":"%b","seq":' % (
         profile.status.encode(),

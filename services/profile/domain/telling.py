@@ -50,10 +50,12 @@ def tell(
     link: Link | None = None,
     *,
     look: Look = NO_LOOK,
+    changed: bytes = b"",
 ) -> Told:
-    """The message for a change that was just made; the profile is one number further."""
+    """The message for a change that was just made; the profile is one number further. `changed`
+    is the part that tells which traits a touchpoint changed."""
     profile.seq += 1
-    return profile.id, update(profile, cause, rules, link=link, look=look)
+    return profile.id, update(profile, cause, rules, link=link, look=look, changed=changed)
 
 
 def tell_memberships(

@@ -1,6 +1,5 @@
 """Asks on the stage: a person as the profile service would tell of them, and a channel."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -28,9 +27,7 @@ def prompt(channel: str = "kiosk", **fields: Any) -> dict[str, Any]:
 def asked_rule(key: str, *channels: str, where: Any = None, **fields: Any) -> Rule:
     """A rule that only an ask triggers, with one prompt for each channel."""
     fields.setdefault("actions", [prompt(channel) for channel in channels])
-    trigger = {"type": "event", "event": "x", **({"where": where} if where else {})}
-    made = rule(key, trigger=trigger, **fields)
-    return replace(made, trigger=replace(made.trigger, kind="api", event=""))
+    return rule(key, trigger={"type": "api", **({"where": where} if where else {})}, **fields)
 
 
 async def ask(

@@ -23,7 +23,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/profiles/{profile_id}/consents"): "read",
     ("PUT", "/v1/profiles/{profile_id}/consents"): "privacy",
     ("GET", "/v1/profiles/{profile_id}/consents/history"): "read",
-    ("POST", "/v1/profiles/{profile_id}/preference-link"): "privacy",
+    ("POST", "/v1/profiles/{profile_id}/preference-link"): "make links",
     ("POST", "/v1/profiles/{profile_id}/consents:confirmation-link"): "privacy",
     **{
         (method, f"/v1/{kind}{path}"): demanded

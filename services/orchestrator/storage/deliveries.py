@@ -1,0 +1,111 @@
+"""What the built-in connectors have to deliver: queued and withdrawn together with the action.
+
+`queue` and `withdraw` belong into the transaction that publishes or takes back the action. They
+take no lock but those of the deliveries themselves.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_QUEUE = text(
+    """
+    INSERT INTO delivery (action_id, kind, channel, profile_id, state, test, queued_at, due_at,
+                          expires_at, body)
+    SELECT action_id, 'send', channel, profile_id, 'waiting', test, due_at, due_at, expires_at, body
+      FROM unnest(CAST(:actions AS uuid[]), CAST(:channels AS text[]), CAST(:profiles AS uuid[]),
+                  CAST(:due AS timestamptz[]), CAST(:expires AS timestamptz[]),
+                  CAST(:bodies AS bytea[]), CAST(:tests AS boolean[]))
+           AS d (action_id, channel, profile_id, due_at, expires_at, body, test)
+     ORDER BY action_id
+        ON CONFLICT (action_id, kind) DO NOTHING
+    """
+)
+# What waits and was never tried is simply not sent. What a try may have brought to the channel is
+# taken back there, once the try is over.
+_WITHDRAW = text(
+    """
+    WITH found AS MATERIALIZED (
+        SELECT action_id, state, reached FROM delivery
+         WHERE action_id = ANY (CAST(:ids AS uuid[])) AND kind = 'send' AND withdrawn_at IS NULL
+         ORDER BY action_id FOR UPDATE
+    ), taken AS (
+        UPDATE delivery AS d
+           SET withdrawn_at = (SELECT clock.now()),
+               state = CASE WHEN d.state = 'waiting' THEN 'withdrawn' ELSE d.state END,
+               finished_at = CASE WHEN d.state = 'waiting' THEN (SELECT clock.now())
+                                  ELSE d.finished_at END
+          FROM found WHERE d.action_id = found.action_id AND d.kind = 'send'
+        RETURNING d.action_id, d.channel, d.profile_id, d.body,
+                  found.state AS was, found.reached
+    ), retracts AS (
+        INSERT INTO delivery (action_id, kind, channel, profile_id, state, queued_at, due_at, body)
+        SELECT t.action_id, 'retract', t.channel, t.profile_id, 'waiting', (SELECT clock.now()),
+               (SELECT clock.now()), coalesce(m.body, t.body)
+          FROM taken AS t
+          LEFT JOIN unnest(CAST(:told AS uuid[]), CAST(:messages AS bytea[]))
+                    AS m (action_id, body) ON m.action_id = t.action_id
+         WHERE t.was IN ('claimed', 'delivered') OR t.reached
+         ORDER BY t.action_id
+            ON CONFLICT (action_id, kind) DO NOTHING
+    )
+    SELECT action_id FROM taken WHERE was = 'waiting' AND NOT reached
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """What one action asks of a connector; `body` is the action as JSON, times are the business
+    clock's. A `test` was asked for by a person and is about no decision."""
+
+    action_id: UUID
+    channel: str
+    profile_id: str
+    due_at: datetime
+    expires_at: datetime | None
+    body: bytes
+    test: bool = False
+
+
+async def queue(tx: AsyncConnection, rows: Sequence[DeliveryRow]) -> None:
+    """Let the actions be delivered; those that are queued already stay as they are."""
+    if not rows:
+        return
+    await tx.execute(
+        _QUEUE,
+        {
+            "actions": [row.action_id for row in rows],
+            "channels": [row.channel for row in rows],
+            "profiles": [row.profile_id for row in rows],
+            "due": [row.due_at for row in rows],
+            "expires": [row.expires_at for row in rows],
+            "bodies": [row.body for row in rows],
+            "tests": [row.test for row in rows],
+        },
+    )
+
+
+async def withdraw(
+    tx: AsyncConnection,
+    action_ids: Collection[UUID],
+    messages: Mapping[UUID, bytes] | None = None,
+) -> set[UUID]:
+    """Take deliveries back; returns those that nothing was tried for, so nobody has them.
+
+    For the others the channel gets a `retract` when the present try is over: the action's message
+    in `messages`, else one made of what was sent. Ids without a delivery are passed over.
+    """
+    if not action_ids:
+        return set()
+    told = {} if messages is None else messages
+    values = {
+        "ids": sorted(action_ids),
+        "told": list(told),
+        "messages": list(told.values()),
+    }
+    return set((await tx.execute(_WITHDRAW, values)).scalars())
