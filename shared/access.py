@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 
 class Role(StrEnum):
-    """What a token is given. `channel` is for a channel system, a till or a web shop, that asks for
-    decisions and sees nothing else; `service` is for Concert's own services alone."""
+    """What a token is given. `channel` is for a channel system, a till or a call centre, that
+    serves customers and configures nothing; `service` is for Concert's own services alone."""
 
     VIEWER = "viewer"
     EDITOR = "editor"
@@ -38,7 +38,8 @@ class Permission(StrEnum):
     PUBLISH = "publish"
     REGISTER = "register event leaves"
     READ_SNAPSHOTS = "read snapshots for a decision"
-    ASK = "ask for a decision"
+    READ_TASKS = "read tasks"
+    SERVE = "serve customers"
     MAKE_LINKS = "make links of preferences"
     OPERATE = "operate"
     PRIVACY = "privacy"
@@ -54,7 +55,8 @@ ALLOWED: Mapping[Permission, frozenset[Role]] = {
     Permission.PUBLISH: frozenset({Role.PUBLISHER, Role.ADMIN}),
     Permission.REGISTER: frozenset({Role.ADMIN, Role.SERVICE}),
     Permission.READ_SNAPSHOTS: frozenset({Role.SERVICE}),
-    Permission.ASK: frozenset({Role.CHANNEL, Role.OPS, Role.ADMIN}),
+    Permission.READ_TASKS: frozenset(Role),
+    Permission.SERVE: frozenset({Role.CHANNEL, Role.OPS, Role.ADMIN}),
     Permission.MAKE_LINKS: frozenset({Role.PRIVACY, Role.ADMIN, Role.SERVICE}),
     Permission.OPERATE: frozenset({Role.OPS, Role.ADMIN}),
     Permission.PRIVACY: frozenset({Role.PRIVACY, Role.ADMIN}),

@@ -8,19 +8,24 @@ from pathlib import Path
 from services.orchestrator.api.app import create_app
 from services.orchestrator.api.decide import Asking
 from services.orchestrator.api.profile_client import profile_client
+from services.orchestrator.api.send_test import Sending
+from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.connectors.preference_links import preference_links
+from services.orchestrator.connectors.profile_definitions import profile_definitions
 from services.orchestrator.domain.address_guard import AddressPolicy, read_policy
 from services.orchestrator.files import command as files
 from services.orchestrator.settings import OrchestratorSettings
-from services.orchestrator.storage import slots, timers
+from services.orchestrator.storage import schedules, slots, timers
 from services.orchestrator.use_cases.deliver import Deliver, live_channels
 from services.orchestrator.use_cases.deliver import measure as measure_deliveries
 from services.orchestrator.use_cases.deliver_channel import Means
+from services.orchestrator.use_cases.fire_schedules import fire_schedules
 from services.orchestrator.use_cases.fire_timers import fire_timers
 from services.orchestrator.use_cases.load_ruleset import live_ruleset
 from services.orchestrator.use_cases.next_best_action import NextBestAction
 from services.orchestrator.use_cases.respond import Responder
 from services.orchestrator.use_cases.senders import Senders
+from services.orchestrator.use_cases.warm_rules import keep_warming
 from shared.errors import Infrastructure, Misconfigured
 from shared.observability import metrics
 from shared.observability.health import Health
@@ -72,18 +77,32 @@ async def _poller(settings: OrchestratorSettings) -> Role:
         async with transaction(built.engine) as tx:
             await timers.postpone_first(tx)
 
+    async def fire_due_schedules(limit: int) -> int:
+        return await fire_schedules(
+            built.engine, topics=built.topics, counts=built.counts, limit=limit
+        )
+
+    async def postpone_schedule() -> None:
+        async with transaction(built.engine) as tx:
+            await schedules.postpone_first(tx)
+
+    definitions = profile_definitions(settings.profile_url, _service_token(settings))
     return Role(
         health=Health(built.name, built.checks()),
         stages=[
-            {"timers": partial(poll, fire, postpone)},
             {
+                "timers": partial(poll, fire, postpone),
+                "schedules": partial(poll, fire_due_schedules, postpone_schedule, what="schedules"),
+            },
+            {
+                "warming": partial(keep_warming, built.engine, definitions.register_leaves),
                 "ruleset": ruleset.run,
                 "catalogue": built.catalogue.run,
                 "measure": partial(_measure, built),
                 "slots": partial(_drop_expired_answers, built),
             },
         ],
-        closing=[built.engine.dispose],
+        closing=[built.engine.dispose, definitions.close],
     )
 
 
@@ -159,6 +178,7 @@ async def _api(settings: OrchestratorSettings) -> Role:
     token = _service_token(settings)
     profiles = profile_client(settings.profile_url, token)
     ruleset = live_ruleset(built.engine)
+    definitions = profile_definitions(settings.profile_url, token)
     app = create_app(
         built.engine,
         health=health,
@@ -169,9 +189,13 @@ async def _api(settings: OrchestratorSettings) -> Role:
             secret=hashlib.sha256(b"slots of unknown people\0" + token.encode()).digest(),
         ),
         shiftable_clock=settings.mode == "test",
+        topics=built.topics,
+        counts=built.counts,
+        definitions=definitions,
+        sending=Sending(built.topics, built.counts, Outgoing(_outgoing(settings))),
     )
     role = api_role(built, health=health, app=app, also={"ruleset": ruleset.run})
-    role.closing.append(profiles.close)
+    role.closing += [profiles.close, definitions.close]
     return role
 
 

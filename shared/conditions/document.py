@@ -180,17 +180,21 @@ class Fields:
             return None
         return instant
 
-    def condition(self, name: str) -> Condition | None:
-        """A condition without event leaves and without `changed_to`."""
+    def condition(self, name: str, *, event_leaves: bool = False) -> Condition | None:
+        """A condition without `changed_to`; with event leaves only where `event_leaves` says so."""
         value = self.value(name)
         if value is None:
             return None
-        return self.condition_of(value, self.place(name))
+        return self.condition_of(value, self.place(name), event_leaves=event_leaves)
 
-    def condition_of(self, value: object, path: str, *, changes: bool = False) -> Condition | None:
+    def condition_of(
+        self, value: object, path: str, *, changes: bool = False, event_leaves: bool = False
+    ) -> Condition | None:
         """The condition in a value that stands at `path`; `changes`: it may ask what a trait has
-        just changed to."""
-        condition = read_condition(value, self.mistakes.problems, path=path)
+        just changed to; `event_leaves`: it may count past touchpoints."""
+        condition = read_condition(
+            value, self.mistakes.problems, path=path, allow_event_leaves=event_leaves
+        )
         if (
             not changes
             and condition is not None

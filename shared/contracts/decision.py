@@ -34,6 +34,18 @@ class CandidateAction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True
     detail: CandidateDetail | None = None
     action_id: str | None = None
     due_at: str | None = None
+    waits_for: str | None = None
+
+
+class HoldoutExposure(msgspec.Struct, gc=False, kw_only=True):
+    """On which side of a holdout the person is, whichever it is: the buckets below `percent` of
+    10,000 are held out. The `layer` is `rule` or `universal`."""
+
+    layer: str
+    salt: str
+    percent: float
+    bucket: int
+    held_out: bool
 
 
 class Candidate(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
@@ -47,6 +59,7 @@ class Candidate(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     detail: CandidateDetail | None = None
     score: CandidateScore | None = None
     actions: list[CandidateAction] = []
+    holdouts: list[HoldoutExposure] = []
 
 
 class Retraction(msgspec.Struct, gc=False, kw_only=True):
@@ -54,6 +67,14 @@ class Retraction(msgspec.Struct, gc=False, kw_only=True):
 
     action_id: str
     reason: str
+
+
+class DecisionZone(msgspec.Struct, gc=False, kw_only=True):
+    """The time zone that quiet hours and calendar caps went by, and where it was found: `profile`,
+    `country` or `default`."""
+
+    name: str
+    source: str
 
 
 class Decision(msgspec.Struct, gc=False, kw_only=True):
@@ -70,6 +91,7 @@ class Decision(msgspec.Struct, gc=False, kw_only=True):
     retracts: list[Retraction]
     versions: dict[str, int]
     sentence: str
+    zone: DecisionZone | None = None
 
 
 decision_encoder = msgspec.json.Encoder()

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Final
 
 from shared.contracts.dead_letter import REASONS
+from shared.contracts.delivery import OUTCOMES
 from shared.contracts.topics import (
     DEAD_LETTERS as DEAD_LETTER_TAIL,
 )
@@ -50,6 +51,7 @@ STAGES: Final = (
 LINK_OUTCOMES: Final = ("completed", "failed")
 VERDICTS: Final = ("accepted", "rejected")
 ACTION_KINDS: Final = ("send", "retract", "task", "prompt")
+NOTING_RESULTS: Final = ("noted", "repeated", "unknown_action", "other_person", "not_published")
 DELIVERY_RESULTS: Final = (
     "delivered", "bounced", "failed", "expired", "again", "later", "withdrawn", "lost",
 )  # fmt: skip
@@ -428,6 +430,20 @@ RULE_INDEX_VERSION = gauge(
     "Version of the rule index in use; it grows with every publication.",
     moves="The rule index was loaded.",
     act="As for the active rules.",
+)
+DELIVERY_EVENTS = counter(
+    "delivery_events_total",
+    "What was said of actions, by outcome and by what it changed.",
+    labels={"outcome": OUTCOMES, "result": NOTING_RESULTS},
+    moves="A touchpoint that names an action was answered.",
+    act="Many `other_person` or `unknown_action`: a channel system echoes the wrong ids.",
+)
+TASKS_ENDED = counter(
+    "tasks_ended_total",
+    "Tasks that people completed, by whether they still had them.",
+    labels={"result": ("completed", "too_late")},
+    moves="A task was completed.",
+    act="Many `too_late`: leases or expiries are too short for the work.",
 )
 
 DELIVERIES = counter(

@@ -17,6 +17,8 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (views.DetailView, contract.CandidateDetail),
     (views.ScoreView, contract.CandidateScore),
     (views.RetractionView, contract.Retraction),
+    (views.HoldoutExposureView, contract.HoldoutExposure),
+    (views.ZoneView, contract.DecisionZone),
 ]
 
 

@@ -101,7 +101,7 @@ def decide_router(profiles: ProfileClient, asking: Asking) -> APIRouter:
     async def decide(
         body: AskRequest,
         request: Request,
-        _: Annotated[Principal, requires(Permission.ASK)],
+        _: Annotated[Principal, requires(Permission.SERVE)],
     ) -> Response:
         """The next best action for a slot: one answer, whichever channel asks for it."""
         if body.channel not in asking.ruleset().channels:

@@ -55,6 +55,19 @@ class CandidateActionView(BaseModel):
     detail: DetailView | None = None
     action_id: str | None = None
     due_at: str | None = None
+    waits_for: str | None = None
+
+
+class HoldoutExposureView(BaseModel):
+    """On which side of a holdout the person is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    layer: str
+    salt: str
+    percent: float
+    bucket: int
+    held_out: bool
 
 
 class CandidateView(BaseModel):
@@ -70,6 +83,7 @@ class CandidateView(BaseModel):
     detail: DetailView | None = None
     score: ScoreView | None = None
     actions: list[CandidateActionView] = []
+    holdouts: list[HoldoutExposureView] = []
 
 
 class RetractionView(BaseModel):
@@ -79,6 +93,15 @@ class RetractionView(BaseModel):
 
     action_id: str
     reason: str
+
+
+class ZoneView(BaseModel):
+    """The time zone of the person, and where it was found."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    source: str
 
 
 class DecisionView(BaseModel):
@@ -97,6 +120,7 @@ class DecisionView(BaseModel):
     retracts: list[RetractionView]
     versions: dict[str, int]
     sentence: str
+    zone: ZoneView | None = None
 
 
 @router.get("/v1/decisions/{decision_id}", response_model_exclude_unset=True)

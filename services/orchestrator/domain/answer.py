@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.orchestrator.domain.decide import Considered, decide
-from services.orchestrator.domain.effects import Effects, enact, mark_exit, record, retract
+from services.orchestrator.domain.effects import Effects, mark_exit, record, retract
+from services.orchestrator.domain.enact import enact
 from services.orchestrator.domain.exit import ended
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import InFlight
@@ -56,6 +57,7 @@ def answer(
         considered=considered,
         retracts=retracts,
         ruleset=ruleset,
+        zone=ruleset.joint.zone_for_record(moment.profile),
     )
     record(effects, decision, decision_id, situation.at)
     for one in considered:

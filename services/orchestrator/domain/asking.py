@@ -18,7 +18,7 @@ import msgspec
 from services.orchestrator.domain.decide import Considered
 from services.orchestrator.domain.effects import Effects
 from services.orchestrator.domain.gates import Drop
-from services.orchestrator.domain.rule import ActionSpec, Rule
+from services.orchestrator.domain.rule import TASK, ActionSpec, Rule
 from services.orchestrator.domain.trigger_index import ASK, LiveRule
 from services.orchestrator.domain.update import ASKED, Cause, Moment, facts_of
 from shared.contracts.profile_update import ProfileSnapshot
@@ -139,6 +139,11 @@ def choose(considered: Sequence[Considered], channel: str, at: datetime) -> Cons
 OTHER_CHANNEL = "other_channel"
 
 
+def later(at: datetime, due: datetime) -> Drop:
+    """What may only be done later is no answer now."""
+    return Drop("quiet_hours", "later", "it may be done now", rfc3339(at), rfc3339(due))
+
+
 def _drop(one: Considered, drop: Drop) -> None:
     one.drop = drop
     one.planned = []
@@ -150,9 +155,24 @@ def _total(one: Considered) -> float | None:
 
 def as_answered(effects: Effects, *, known: bool) -> None:
     """The actions among the effects are delivered by the answer: the channel that asked gets no
-    second copy by its topic. Of somebody unknown nobody will hear again, so nothing is watched."""
-    effects.messages = [message for message in effects.messages if message.channel is None]
-    effects.actions = [replace(row, answered=True) for row in effects.actions]
+    second copy, neither by its topic nor by a connector. A task is work that somebody still has to
+    do: it goes to its queue as well.
+
+    Of somebody unknown nobody will hear again: nothing of theirs is queued or watched.
+    """
+    answered = {
+        row.planned.action_id
+        for row in effects.actions
+        if not known or row.planned.spec.kind != TASK
+    }
+    effects.messages = [
+        message for message in effects.messages if message.channel is None or not answered
+    ]
+    effects.deliveries = [one for one in effects.deliveries if one.action_id not in answered]
+    effects.tasks = [one for one in effects.tasks if one.action_id not in answered]
+    effects.actions = [
+        replace(row, answered=row.planned.action_id in answered) for row in effects.actions
+    ]
     if not known:
         effects.timers = []
         effects.actions = [replace(row, in_flight=False, cause=None) for row in effects.actions]

@@ -6,15 +6,22 @@ the contact policy or the rule itself allows.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
+from services.orchestrator.domain.channel_content import check_content
+from services.orchestrator.domain.contact_gates import (
+    awaited,
+    capped,
+    exposures,
+    held_out,
+    suppressed,
+)
 from services.orchestrator.domain.content import Content, ContentFailed, locale_of
 from services.orchestrator.domain.gates import (
     Drop,
     Situation,
-    capped,
     consented,
     engagement,
     entry_key,
@@ -23,6 +30,7 @@ from services.orchestrator.domain.gates import (
     stale,
 )
 from services.orchestrator.domain.history import Contact
+from services.orchestrator.domain.holdout import Exposure
 from services.orchestrator.domain.rule import QUEUE, ActionSpec
 from services.orchestrator.domain.score import rank, score
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
@@ -47,6 +55,8 @@ class Planned:
     contact: Contact
     due_at: datetime
     expires_at: datetime
+    waits_for: str | None = None
+    """What it waits for beyond its own delay: quiet hours, in words."""
 
     @property
     def action_id(self) -> UUID:
@@ -63,6 +73,11 @@ class Considered:
     open: list[tuple[int, Identifier | None]] = field(default_factory=list)
     dropped: dict[int, Drop] = field(default_factory=dict)
     planned: list[Planned] = field(default_factory=list)
+    exposures: list[Exposure] = field(default_factory=list)
+    """On which side of each holdout the person is; empty where the gate was not reached."""
+    contacts: dict[int, Contact] = field(default_factory=dict)
+    """Of each action that passed the quiet hours: when it would happen."""
+    waits: dict[int, str | None] = field(default_factory=dict)
 
 
 def decide(
@@ -82,6 +97,11 @@ def _consider(live: LiveRule, situation: Situation, ruleset: RuleSet) -> Conside
     if one.drop is None:
         one.drop = engagement(live, situation.moment, situation.history)
     if one.drop is None:
+        one.exposures = exposures(ruleset, live.rule, situation.moment.profile_id)
+        one.drop = held_out(one.exposures)
+    if one.drop is None:
+        _keep_open(one, lambda index: _quiet(one, index, situation, ruleset))
+    if one.drop is None:
         _keep_open(one, lambda index: _cap(one, index, situation, ruleset, []))
     if one.drop is None:
         one.score = _score(live, situation)
@@ -92,14 +112,17 @@ def _consider(live: LiveRule, situation: Situation, ruleset: RuleSet) -> Conside
 
 
 def _reach(one: Considered, situation: Situation, ruleset: RuleSet) -> None:
-    """Keep the actions whose channel reaches the profile and whose consent is there."""
+    """Keep the actions whose channel reaches the profile, whose consent is there, and which
+    nothing that the customer did with earlier ones silences."""
     actions = one.live.rule.actions
     for index, spec in enumerate(actions):
         to = recipient(ruleset.channels, spec.channel, situation.moment)
         if isinstance(to, Drop):
             one.dropped[index] = to
             continue
-        refused = consented(one.live, spec, situation)
+        refused = consented(one.live, spec, situation, ruleset) or suppressed(
+            ruleset, _contact(one.live, index, situation), situation
+        )
         if refused is not None:
             one.dropped[index] = refused
         else:
@@ -119,7 +142,7 @@ def _keep_open(one: Considered, gate: Gate) -> None:
     _fall_with_actions(one)
 
 
-_STAGES = ("channel", "consent", "cap")
+_STAGES = ("channel", "consent", "suppression", "quiet_hours", "cap")
 
 
 def _fall_with_actions(one: Considered) -> None:
@@ -131,9 +154,26 @@ def _fall_with_actions(one: Considered) -> None:
 def _cap(
     one: Considered, index: int, situation: Situation, ruleset: RuleSet, more: list[Contact]
 ) -> Drop | None:
+    contact, history = one.contacts[index], situation.history
+    kin = history.kin(contact.household)
+    return capped(ruleset, situation.moment, contact, history.contacts + more, kin)
+
+
+def _quiet(one: Considered, index: int, situation: Situation, ruleset: RuleSet) -> Drop | None:
+    """Whether quiet hours drop the action; else its contact stands at the instant after them."""
     contact = _contact(one.live, index, situation)
-    history = situation.history
-    return capped(ruleset, contact, history.contacts + more, history.kin(contact.household))
+    instant = awaited(
+        ruleset,
+        situation.moment,
+        channel=contact.channel,
+        category=contact.category,
+        at=contact.at,
+    )
+    if isinstance(instant, Drop):
+        return instant
+    one.contacts[index] = replace(contact, at=instant.at)
+    one.waits[index] = instant.waits_for
+    return None
 
 
 def _contact(live: LiveRule, index: int, situation: Situation) -> Contact:
@@ -204,10 +244,11 @@ def _render(
     wanted = "profile.locale" if spec.locale is None else spec.locale
     try:
         rendered = content.render(facts, locale_of(wanted, facts))
+        check_content(ruleset.channels[spec.channel], rendered)
         queue = None if spec.queue is None else str(spec.queue.render(facts, None)[QUEUE])
     except ContentFailed as error:
         return Drop("channel", "content_failed", "the content can be rendered", None, str(error))
-    contact = _contact(one.live, index, situation)
+    contact = one.contacts[index]
     return Planned(
         live=one.live,
         spec=spec,
@@ -219,6 +260,7 @@ def _render(
         contact=contact,
         due_at=contact.at,
         expires_at=contact.at + spec.expires_in,
+        waits_for=one.waits[index],
     )
 
 

@@ -12,29 +12,14 @@ from uuid import UUID
 
 from services.orchestrator.domain import consent
 from services.orchestrator.domain.channel import Channel
-from services.orchestrator.domain.history import Contact, History
+from services.orchestrator.domain.drop import Drop as Drop
+from services.orchestrator.domain.history import History
 from services.orchestrator.domain.rule import ActionSpec
 from services.orchestrator.domain.trigger_index import Clause, LiveRule, RuleSet
 from services.orchestrator.domain.update import Moment
 from shared.conditions.duration import duration_in_words
-from shared.contracts.decision import CandidateDetail
 from shared.contracts.times import rfc3339
 from shared.contracts.touchpoint import Identifier
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """Where a candidate stopped, the reason code, and what was asked for and seen."""
-
-    stage: str
-    reason: str
-    condition: str
-    expected: object = None
-    actual: object = None
-
-    def detail(self) -> CandidateDetail:
-        """The same on the record."""
-        return CandidateDetail(condition=self.condition, expected=self.expected, actual=self.actual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +97,9 @@ def recipient(
     return found
 
 
-def consented(live: LiveRule, spec: ActionSpec, situation: Situation) -> Drop | None:
+def consented(
+    live: LiveRule, spec: ActionSpec, situation: Situation, ruleset: RuleSet
+) -> Drop | None:
     """Whether the profile's consents permit the rule's category and topic on the channel now."""
     rule = live.rule
     refused = consent.refusal(
@@ -120,6 +107,7 @@ def consented(live: LiveRule, spec: ActionSpec, situation: Situation) -> Drop | 
         category=rule.category,
         topic=rule.topic,
         channel=spec.channel,
+        need=ruleset.joint.consent[rule.category],
         at=situation.at,
     )
     if refused is None:
@@ -159,17 +147,4 @@ def exited(live: LiveRule, moment: Moment, history: History) -> Drop | None:
     for clause in live.exit_conditions:
         if clause.holds(moment.facts):
             return Drop("applicability", "exit_met", f"not ({clause.words})", False, True)
-    return None
-
-
-def capped(
-    ruleset: RuleSet, contact: Contact, others: list[Contact], kin: list[Contact]
-) -> Drop | None:
-    """Whether one more contact would break a cap of any policy; `kin` are the contacts with the
-    rest of the household."""
-    for policy in ruleset.policies:
-        broken = policy.exceeded(contact, others, kin)
-        if broken is not None:
-            cap, count = broken
-            return Drop("cap", "cap", cap.words(), cap.limit, count)
     return None

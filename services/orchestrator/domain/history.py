@@ -26,7 +26,8 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """An action that can still be taken back.
+    """An action that can still be taken back, or be followed by a fallback; `instead_of` is the one
+    that it is a fallback of.
 
     `cause` is the JSON of the touchpoint that asked for it, `occurred_at` its instant. `sent_for`
     is the profile id its message was published under, None while it waits; a merge does not change
@@ -43,6 +44,9 @@ class InFlight:
     occurred_at: datetime
     cause: bytes
     gen: int
+    kind: str = "send"
+    score: float = 0.0
+    instead_of: UUID | None = None
 
     @property
     def published(self) -> bool:

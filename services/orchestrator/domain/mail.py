@@ -122,6 +122,8 @@ class _Reader(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag in self._SILENT:
             self._silent = max(0, self._silent - 1)
+        elif tag in self._BREAKS:
+            self.parts.append("\n")
         elif tag == "a" and self._links:
             link = self._links.pop()
             if link.startswith(("http://", "https://")):

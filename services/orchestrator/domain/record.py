@@ -9,11 +9,15 @@ from uuid import UUID
 
 from services.orchestrator.domain.decide import Considered, Planned
 from services.orchestrator.domain.gates import Drop
+from services.orchestrator.domain.holdout import Exposure
 from services.orchestrator.domain.trigger_index import RuleSet
+from services.orchestrator.domain.zone import Zone
 from shared.contracts.decision import (
     Candidate,
     CandidateAction,
     Decision,
+    DecisionZone,
+    HoldoutExposure,
     Retraction,
 )
 from shared.contracts.times import rfc3339
@@ -23,6 +27,8 @@ MAX_CANDIDATES = 1_000
 MAX_IN_SENTENCE = 5
 MAX_RETRACTS = 1_000
 MAX_REASON = 200
+HELD_OUT = "held_out"
+BY_CLOCK = frozenset({"cap", "quiet_hours"})
 SUPPRESSING = frozenset({"channel", "consent", "suppression", "holdout", "cap", "quiet_hours"})
 """Stages at which something that fitted was held back; the others say that it did not fit."""
 
@@ -37,8 +43,10 @@ def decision_record(
     considered: Sequence[Considered],
     retracts: Sequence[tuple[UUID, str]],
     ruleset: RuleSet,
+    zone: Zone | None = None,
 ) -> Decision:
-    """The record. `considered` come in reading order, `retracts` with their reasons."""
+    """The record. `considered` come in reading order, `retracts` with their reasons; `zone` is the
+    person's where anything goes by their clock."""
     shown = considered[:MAX_CANDIDATES]
     planned = [action for one in considered for action in one.planned]
     versions = {f"rule:{one.live.key}": one.live.rule.version for one in shown}
@@ -60,12 +68,13 @@ def decision_record(
             for action, why in retracts[:MAX_RETRACTS]
         ],
         versions=versions,
-        sentence=_sentence(considered, retracts, at),
+        sentence=_sentence(considered, retracts, at, zone),
+        zone=None if zone is None else DecisionZone(name=zone.name, source=zone.source),
     )
 
 
 def outcome(considered: Sequence[Considered], at: datetime) -> str:
-    """sent, task_created, deferred, suppressed or none: the strongest of what happened."""
+    """sent, task_created, deferred, held_out, suppressed or none: the first that is true."""
     planned = [action for one in considered for action in one.planned]
     now = [action for action in planned if action.due_at <= at]
     if any(action.spec.kind == "send" for action in now):
@@ -74,6 +83,8 @@ def outcome(considered: Sequence[Considered], at: datetime) -> str:
         return "task_created"
     if planned:
         return "deferred"
+    if any(one.drop is not None and one.drop.reason == HELD_OUT for one in considered):
+        return HELD_OUT
     held = any(one.drop is not None and one.drop.stage in SUPPRESSING for one in considered)
     return "suppressed" if held else "none"
 
@@ -97,6 +108,17 @@ def _candidate(one: Considered, *, detailed: bool) -> Candidate:
         detail=drop.detail() if detailed and drop is not None else None,
         score=one.score,
         actions=_actions(one) if show_actions else [],
+        holdouts=[_exposure(exposure) for exposure in one.exposures],
+    )
+
+
+def _exposure(one: Exposure) -> HoldoutExposure:
+    return HoldoutExposure(
+        layer=one.layer,
+        salt=one.holdout.salt,
+        percent=one.holdout.percent,
+        bucket=one.bucket,
+        held_out=one.held_out,
     )
 
 
@@ -114,6 +136,7 @@ def _planned(action: Planned) -> CandidateAction:
         reason="chosen",
         action_id=str(action.action_id),
         due_at=rfc3339(action.due_at),
+        waits_for=action.waits_for,
     )
 
 
@@ -128,7 +151,10 @@ def _dropped(one: Considered, index: int, drop: Drop) -> CandidateAction:
 
 
 def _sentence(
-    considered: Sequence[Considered], retracts: Sequence[tuple[UUID, str]], at: datetime
+    considered: Sequence[Considered],
+    retracts: Sequence[tuple[UUID, str]],
+    at: datetime,
+    zone: Zone | None,
 ) -> str:
     parts: list[str] = []
     for one in considered:
@@ -145,12 +171,20 @@ def _sentence(
         reasons = ", ".join(sorted({why for _, why in retracts})[:MAX_IN_SENTENCE])
         count = f"{len(retracts)} action{'' if len(retracts) == 1 else 's'}"
         parts.append(f"{count} taken back ({reasons}).")
+    if zone is not None and zone.source == "default" and any(_by_clock(one) for one in considered):
+        parts.append(f"The time zone is not known: {zone.name} was assumed.")
     return " ".join(parts)
+
+
+def _by_clock(one: Considered) -> bool:
+    """Whether the candidate came as far as the gates that go by the person's clock."""
+    return bool(one.planned) or (one.drop is not None and one.drop.stage in BY_CLOCK)
 
 
 def _done(action: Planned, at: datetime) -> str:
     when = "now" if action.due_at <= at else f"at {rfc3339(action.due_at)}"
-    return f"{action.spec.type} on {action.spec.channel} {when}"
+    waits = "" if action.waits_for is None else f" (after {action.waits_for})"
+    return f"{action.spec.type} on {action.spec.channel} {when}{waits}"
 
 
 def _why(drop: Drop) -> str:

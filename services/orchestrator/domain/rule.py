@@ -32,6 +32,8 @@ ACTION_KINDS: Mapping[str, str] = {
 }  # fmt: skip
 """From the type of an action in a rule to the kind of the message on the channel's topic."""
 
+TASK = "task"
+"""The kind of an action that a person does."""
 QUEUE = "queue"
 """The one field of the content that names a task's queue."""
 
@@ -123,9 +125,10 @@ class ActionSpec:
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """A validated rule. `exit_criteria` None means the default: the engagement policy no longer
-    holds. Event criteria are `EventCount` leaves and mean a later touchpoint. `window` None leaves
-    the time for which candidates are collected to the contact policy; `costs` are amounts of scarce
-    resources; `customer` is what the customer gains, in money, None when nobody said."""
+    holds. An `EventCount` criterion without count and window means a later touchpoint. `window`
+    None leaves the time for which candidates are collected to the contact policy; `costs` are
+    amounts of scarce resources; `customer` is what the customer gains, in money, None when nobody
+    said."""
 
     key: str
     version: int

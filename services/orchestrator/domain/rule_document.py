@@ -19,11 +19,9 @@ from services.orchestrator.domain.rule import (
 from services.orchestrator.domain.score import MAX_WEIGHT, MIN_WEIGHT
 from services.orchestrator.domain.trigger_document import MAX_AGE, TRIGGER_FIELDS, read_trigger
 from shared.conditions.document import KEY, Fields
-from shared.conditions.leaves import of_this_event
 from shared.conditions.mistakes import Mistakes, shown
 from shared.conditions.operands import read_attribute
-from shared.conditions.parse import read_condition
-from shared.conditions.tree import Condition, EventCount
+from shared.conditions.tree import Condition
 from shared.errors import Unprocessable
 
 MAX_WINDOW = timedelta(hours=1)
@@ -100,9 +98,9 @@ def parse_rule(document: object, *, key: str, version: int) -> Rule:
 
 def _engagement(fields: Fields) -> EngagementPolicy:
     return EngagementPolicy(
-        eligibility=fields.condition("eligibility"),
-        applicability=fields.condition("applicability"),
-        suitability=fields.condition("suitability"),
+        eligibility=fields.condition("eligibility", event_leaves=True),
+        applicability=fields.condition("applicability", event_leaves=True),
+        suitability=fields.condition("suitability", event_leaves=True),
     )
 
 
@@ -129,7 +127,7 @@ def _worth(fields: Fields) -> Worth:
         part = Fields(fields.mistakes, value, path, ("when", "weight"))
         part.required("weight")
         weight = part.number("weight", 0.0, MIN_WEIGHT, MAX_WEIGHT)
-        condition = part.condition("when") if part.required("when") else None
+        condition = part.condition("when", event_leaves=True) if part.required("when") else None
         if condition is not None:
             context.append((condition, weight))
     return Worth(
@@ -205,14 +203,5 @@ def _exits(fields: Fields) -> tuple[Condition, ...] | None:
 
 
 def _exit(fields: Fields, value: object, path: str) -> Condition | None:
-    """A later touchpoint (`{event, where}`), or a condition without event leaves."""
-    if not isinstance(value, dict) or "event" not in value:
-        return fields.condition_of(value, path)
-    leaf = read_condition(value, fields.mistakes.problems, path=path, allow_event_leaves=True)
-    if isinstance(leaf, EventCount):
-        try:
-            of_this_event(leaf)
-        except ValueError:
-            single = 'one later touchpoint ends the reason: leave out "count" and "within"'
-            fields.mistakes.add(path, "exit_event", single)
-    return leaf
+    """A later touchpoint (`{event, where}` alone), or a condition."""
+    return fields.condition_of(value, path, event_leaves=True)

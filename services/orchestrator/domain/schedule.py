@@ -53,8 +53,7 @@ _STEPS = {
     "FREQ=DAILY": timedelta(days=1),
     "FREQ=WEEKLY": timedelta(weeks=1),
 }
-_LOOKS_BACK = (timedelta(days=2), timedelta(days=60), timedelta(days=40_000))
-_MOMENT = timedelta(microseconds=1)
+_LOOKS_BACK = (timedelta(days=2), timedelta(days=60), timedelta(days=3_700))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +79,16 @@ def next_occurrence(schedule: Schedule, after: datetime) -> datetime | None:
     return None
 
 
-def last_occurrence(schedule: Schedule, *, due: datetime, now: datetime) -> datetime:
-    """Of the instants from `due`, which is one, to `now`, the latest."""
+def last_occurrence(schedule: Schedule, now: datetime) -> datetime | None:
+    """The latest instant of the schedule that is not later than `now`; None when there is none."""
+    last = None
     for back in _LOOKS_BACK:
-        found = next_occurrence(schedule, max(due, now - back) - _MOMENT)
+        found = next_occurrence(schedule, now - back)
         while found is not None and found <= now:
-            due = max(due, found)
-            found = next_occurrence(schedule, found)
-        if now - due <= back:
+            last, found = found, next_occurrence(schedule, found)
+        if last is not None:
             break
-    return due
+    return last
 
 
 def _near(schedule: Schedule, wall: datetime) -> datetime:

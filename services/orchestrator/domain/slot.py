@@ -11,10 +11,12 @@ from uuid import UUID
 
 import msgspec
 
-from services.orchestrator.domain.asking import spec_on
+from services.orchestrator.domain.asking import later, spec_on
+from services.orchestrator.domain.contact_gates import awaited, suppressed
 from services.orchestrator.domain.content import ContentFailed, locale_of
 from services.orchestrator.domain.decide import Considered
 from services.orchestrator.domain.gates import Drop, Situation, consented, engagement, recipient
+from services.orchestrator.domain.history import Contact
 from services.orchestrator.domain.rule import ActionSpec
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
 from services.orchestrator.domain.update import Cause
@@ -126,7 +128,34 @@ def _stopped(
 ) -> Drop | None:
     """Why an action may not be shown on its channel now."""
     to = recipient(ruleset.channels, spec.channel, situation.moment)
-    return to if isinstance(to, Drop) else consented(live, spec, situation)
+    if isinstance(to, Drop):
+        return to
+    return (
+        consented(live, spec, situation, ruleset)
+        or suppressed(ruleset, _contact(live, spec, situation), situation)
+        or _quiet(live, spec, situation, ruleset)
+    )
+
+
+def _contact(live: LiveRule, spec: ActionSpec, situation: Situation) -> Contact:
+    rule = live.rule
+    return Contact(
+        action_id=situation.action_id(rule.key, 0),
+        at=situation.at,
+        channel=spec.channel,
+        category=rule.category,
+        topic=rule.topic,
+        group=rule.group,
+        rule=rule.key,
+    )
+
+
+def _quiet(live: LiveRule, spec: ActionSpec, situation: Situation, ruleset: RuleSet) -> Drop | None:
+    at, category = situation.at, live.rule.category
+    instant = awaited(ruleset, situation.moment, channel=spec.channel, category=category, at=at)
+    if isinstance(instant, Drop):
+        return instant
+    return later(at, instant.at) if instant.at > at else None
 
 
 def _content(spec: ActionSpec, situation: Situation, ruleset: RuleSet) -> dict[str, Any] | None:

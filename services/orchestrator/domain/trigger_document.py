@@ -60,8 +60,12 @@ def _kind(fields: Fields) -> TriggerKind | None:
 def _where(fields: Fields, kind: TriggerKind) -> Condition | None:
     if not fields.has("where"):
         return None
-    changes = kind == "trait_changed"
-    return fields.condition_of(fields.value("where"), fields.place("where"), changes=changes)
+    return fields.condition_of(
+        fields.value("where"),
+        fields.place("where"),
+        changes=kind == "trait_changed",
+        event_leaves=True,
+    )
 
 
 def _subject(fields: Fields, kind: TriggerKind) -> str | None:

@@ -9,17 +9,23 @@ from dataclasses import dataclass
 
 from services.orchestrator.domain.change_index import ChangeIndex
 from services.orchestrator.domain.channel import Channel, default_channels
-from services.orchestrator.domain.contact_policy import DEFAULT_POLICY, ContactPolicy
+from services.orchestrator.domain.contact_policy import ContactPolicy
 from services.orchestrator.domain.content import Template
+from services.orchestrator.domain.joint_policy import JointPolicy
 from services.orchestrator.domain.rule import Rule
 from services.orchestrator.domain.update import Cause, Routed
 from shared.conditions.closure import Holds, compile_condition
 from shared.conditions.explain import Explained, Failure
 from shared.conditions.facts import Facts, Read, reader
 from shared.conditions.index import ConditionIndex, Entry
-from shared.conditions.leaves import leaf_hash, of_this_event
+from shared.conditions.leaves import is_of_one_event, leaf_hash, of_this_event
 from shared.conditions.sentence import sentence
-from shared.conditions.tree import Condition, EventCount
+from shared.conditions.tree import All, Compare, Condition, EventCount
+from shared.contracts.delivery import OUTCOMES, event_type
+from shared.contracts.topics import OWN_SOURCE
+
+SCHEDULE_EVENT = "concert.schedule"
+"""The type of the event that goes to a scheduled rule's audience; `properties.rule` names it."""
 
 ASK = "decide"
 """The type of the event that conditions see when somebody asks what to do now."""
@@ -92,21 +98,24 @@ class RuleSet:
     ) -> None:
         self.epoch = epoch
         self.rules: Mapping[str, LiveRule] = {rule.key: _compile(rule) for rule in rules}
-        published = {policy.key: policy for policy in policies}
-        published.setdefault(DEFAULT_POLICY.key, DEFAULT_POLICY)
-        self.policies = tuple(published.values())
-        self.max_actions = min(policy.max_actions for policy in self.policies)
-        self.unarbitrated = frozenset.intersection(*(policy.bypass for policy in self.policies))
-        self.longest_window = max(policy.longest_window for policy in self.policies)
-        self.household_window = max(policy.household_window for policy in self.policies)
+        self.joint = JointPolicy(policies)
+        self.policies = self.joint.policies
+        self.max_actions = self.joint.max_actions
+        self.window = self.joint.window
+        self.customer_weight = self.joint.customer_weight
+        self.unarbitrated = self.joint.unarbitrated
+        self.longest_window = self.joint.longest_window
+        self.household_window = self.joint.household_window
         self.channels = default_channels() | {channel.key: channel for channel in channels}
+        self.connected = frozenset(
+            channel.key for channel in self.channels.values() if channel.is_built_in
+        )
+        """Channels whose messages Concert brings there itself."""
         self.templates = {template.key: template for template in templates}
         self.asked = tuple(live for live in self.rules.values() if live.rule.trigger.kind == "api")
         """The rules that only a question for the next best action triggers."""
-        on_events = [live for live in self.rules.values() if live.rule.trigger.kind == "event"]
-        self._index = ConditionIndex(
-            Entry(live, live.rule.trigger.event, live.rule.trigger.where) for live in on_events
-        )
+        entries = [entry for live in self.rules.values() if (entry := _entry(live)) is not None]
+        self._index = ConditionIndex(entries)
         self._asked = ConditionIndex(
             Entry(live, ASK, live.rule.trigger.where) for live in self.asked
         )
@@ -114,9 +123,10 @@ class RuleSet:
         self.watches = not self._changes.is_empty
         """Whether a change of a profile triggers any rule."""
         self._exits = _exits_by_event(self.rules.values())
-        self._triggers = frozenset(live.rule.trigger.event for live in on_events)
-        self.listens = self._triggers | self._exits.keys()
-        """Event types that concern any rule; everything else needs no decoding at all."""
+        self._triggers = frozenset(entry.event_type for entry in entries if entry.event_type)
+        self.listens = self._triggers | self._exits.keys() | _outcome_types(self.channels)
+        """Event types that concern any rule, or say what became of an action; everything else
+        needs no decoding at all."""
 
     def concerns(self, update: Routed) -> bool:
         """Whether an update may be of consequence to a rule, as far as routing can tell."""
@@ -142,6 +152,23 @@ class RuleSet:
         return [event for event in known if event.holds(facts)]
 
 
+def _outcome_types(channels: Iterable[str]) -> frozenset[str]:
+    """The types of the delivery events of these channels, and those without a channel."""
+    named = (event_type(channel, outcome) for channel in channels for outcome in OUTCOMES)
+    return frozenset([*named, *OUTCOMES])
+
+
+def _entry(live: LiveRule) -> Entry[LiveRule] | None:
+    """What the index asks of an event; None for rules that no event triggers."""
+    trigger = live.rule.trigger
+    if trigger.kind == "event":
+        return Entry(live, trigger.event, trigger.where)
+    if trigger.kind == "schedule":
+        own = Compare("event.source", "eq", OWN_SOURCE), Compare("event.rule", "eq", live.key)
+        return Entry(live, SCHEDULE_EVENT, All(own))
+    return None
+
+
 def _exits_by_event(rules: Iterable[LiveRule]) -> dict[str, tuple[ExitEvent, ...]]:
     found: dict[str, dict[str, ExitEvent]] = {}
     for live in rules:
@@ -153,6 +180,7 @@ def _exits_by_event(rules: Iterable[LiveRule]) -> dict[str, tuple[ExitEvent, ...
 def _compile(rule: Rule) -> LiveRule:
     policy = rule.engagement_policy
     criteria = rule.exit_criteria or ()
+    events = [one for one in criteria if isinstance(one, EventCount) and is_of_one_event(one)]
     key = rule.re_entry.key
     return LiveRule(
         rule=rule,
@@ -160,8 +188,8 @@ def _compile(rule: Rule) -> LiveRule:
         applicability=_clause(policy.applicability),
         suitability=_clause(policy.suitability),
         contexts=tuple((compile_condition(when), weight) for when, weight in rule.worth.context),
-        exit_events=tuple(_exit_event(one) for one in criteria if isinstance(one, EventCount)),
-        exit_conditions=tuple(Clause(one) for one in criteria if not isinstance(one, EventCount)),
+        exit_events=tuple(_exit_event(one) for one in events),
+        exit_conditions=tuple(Clause(one) for one in criteria if one not in events),
         entry_key=None if key is None else reader(key),
     )
 

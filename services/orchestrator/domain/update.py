@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from services.orchestrator.domain.leaves_at import leaves_at
 from shared.conditions.facts import Facts
 from shared.contracts.consents import consents_at
 from shared.contracts.profile_update import ProfileSnapshot, group_facts, snapshot_decoder
@@ -215,7 +216,7 @@ def facts_of(profile: ProfileSnapshot, cause: Cause, at: datetime) -> Facts:
         segments=frozenset(profile.segments),
         persona=None if persona is None else persona.get("key"),
         consents=consents_at(profile.consents, rfc3339(at)) if profile.consents else {},
-        leaves=profile.leaves,
+        leaves=leaves_at(profile.leaves, at),
         changed=cause.changed,
         household=group_facts(profile, "household"),
         account=group_facts(profile, "account"),

@@ -6,7 +6,7 @@ take no lock but those of the deliveries themselves.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import text
@@ -56,6 +56,46 @@ _WITHDRAW = text(
     SELECT action_id FROM taken WHERE was = 'waiting' AND NOT reached
     """
 )
+
+_TESTS = text(
+    """
+    SELECT count(*) FROM delivery
+     WHERE test AND queued_at > (SELECT clock.now()) - CAST(:within AS interval)
+    """
+)
+_HANDED_OVER = text(
+    """
+    UPDATE delivery SET state = 'delivered', finished_at = (SELECT clock.now())
+     WHERE action_id = :action_id AND kind = 'send'
+    """
+)
+_FIND = text(
+    """
+    SELECT action_id, kind, channel, profile_id, state, test, queued_at, due_at, expires_at, tries,
+           reached, finished_at, reason, batch
+      FROM delivery WHERE action_id = :action_id ORDER BY queued_at, kind DESC
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDelivery:
+    """How far a delivery, or the retraction of one, came on its channel."""
+
+    action_id: UUID
+    kind: str
+    channel: str
+    profile_id: UUID
+    state: str
+    test: bool
+    queued_at: datetime
+    due_at: datetime
+    expires_at: datetime | None
+    tries: int
+    reached: bool
+    finished_at: datetime | None
+    reason: str | None
+    batch: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +149,20 @@ async def withdraw(
         "messages": list(told.values()),
     }
     return set((await tx.execute(_WITHDRAW, values)).scalars())
+
+
+async def tests_within(tx: AsyncConnection, within: timedelta) -> int:
+    """How many tests were sent lately."""
+    count: int = (await tx.execute(_TESTS, {"within": within})).scalar_one()
+    return count
+
+
+async def handed_over(tx: AsyncConnection, action_id: UUID) -> None:
+    """The action is on its channel's topic, and nobody here delivers it."""
+    await tx.execute(_HANDED_OVER, {"action_id": action_id})
+
+
+async def find(tx: AsyncConnection, action_id: UUID) -> list[StoredDelivery]:
+    """The delivery of an action, then its retraction if there is one."""
+    rows = await tx.execute(_FIND, {"action_id": action_id})
+    return [StoredDelivery(*row) for row in rows]

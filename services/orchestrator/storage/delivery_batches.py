@@ -125,12 +125,10 @@ async def take(tx: AsyncConnection, channel: str, *, day: date, cut_off: datetim
     unfinished = (await tx.execute(_UNFINISHED, values)).scalar_one_or_none()
     if unfinished is not None:
         values["day"] = unfinished
-    elif (
-        not (await tx.execute(_OPEN, values)).scalar_one()
-        or (await tx.execute(_CREATE, values)).scalar_one_or_none() is None
-    ):
-        return None
     else:
+        waits = (await tx.execute(_OPEN, values)).scalar_one()
+        if not waits or (await tx.execute(_CREATE, values)).scalar_one_or_none() is None:
+            return None
         await tx.execute(_CHOOSE, values)
     epoch = (await tx.execute(_TAKE, values)).scalar_one()
     return Batch(channel, unfinished or day, epoch)

@@ -12,14 +12,20 @@ from sqlalchemy import text
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.history import Contact, History, Households, InFlight
+from services.orchestrator.domain.history import (
+    Contact,
+    History,
+    Households,
+    InFlight,
+    Outcome,
+)
 
 _IN_FLIGHT = text(
     """
     SELECT profile_id::text, action_id, rule, entry_key, channel, category, topic,
            CASE WHEN status = 'published'
                 THEN convert_from(body, 'UTF8')::json ->> 'profile_id' END AS sent_for,
-           occurred_at, cause, gen
+           occurred_at, cause, gen, kind, score, instead_of
       FROM action WHERE in_flight AND profile_id = ANY(CAST(:ids AS uuid[]))
      ORDER BY created_at, action_id
     """
@@ -48,6 +54,13 @@ _OF_HOUSEHOLDS = text(
     SELECT action_id, at, channel, category, topic, grp, rule, household::text
       FROM contact_ledger
      WHERE household = ANY(CAST(:ids AS uuid[])) AND at > :since AND status <> 'released'
+    """
+)
+_OUTCOMES = text(
+    """
+    SELECT profile_id::text, action_id, outcome, at, channel, category, topic, grp, rule
+      FROM outcome
+     WHERE profile_id = ANY(CAST(:ids AS uuid[])) AND at > :since ORDER BY at, touchpoint_id
     """
 )
 _ENTRIES = text(
@@ -82,6 +95,9 @@ async def read_in_flight(tx: AsyncConnection, histories: Histories, ids: Collect
             occurred_at=row.occurred_at,
             cause=row.cause,
             gen=row.gen,
+            kind=row.kind,
+            score=row.score,
+            instead_of=row.instead_of,
         )
 
 
@@ -132,6 +148,30 @@ def _contact(row: Row[Any]) -> Contact:
         rule=row.rule,
         household=row.household,
     )
+
+
+async def read_outcomes(
+    tx: AsyncConnection,
+    histories: Histories,
+    ids: Collection[str],
+    *,
+    at: datetime,
+    window: timedelta,
+) -> None:
+    """What became of actions within `window` before `at`, the newest last."""
+    for row in await tx.execute(_OUTCOMES, {"ids": list(ids), "since": at - window}):
+        histories[row.profile_id].outcomes.append(
+            Outcome(
+                action_id=row.action_id,
+                outcome=row.outcome,
+                at=row.at,
+                channel=row.channel,
+                category=row.category,
+                topic=row.topic,
+                group=row.grp,
+                rule=row.rule,
+            )
+        )
 
 
 async def read_entries(

@@ -38,7 +38,7 @@ _MOVES = tuple(
         f"UPDATE {table} AS t SET profile_id = m.winner "  # noqa: S608 - constants
         f"FROM {_PAIRS} WHERE t.profile_id = m.loser"
     )
-    for table in ("action", "contact_ledger", "timer", "outcome", "delivery")
+    for table in ("action", "contact_ledger", "timer", "outcome", "task", "delivery")
 )
 _ENTRIES = text(
     f"""
@@ -138,6 +138,12 @@ _GIVE_BACK = text(
     ), contacts AS (
         UPDATE contact_ledger SET profile_id = CAST(:back AS uuid)
          WHERE action_id IN (SELECT action_id FROM theirs)
+    ), told AS (
+        UPDATE outcome SET profile_id = CAST(:back AS uuid)
+         WHERE action_id IN (SELECT action_id FROM theirs)
+    ), tasks AS (
+        UPDATE task SET profile_id = CAST(:back AS uuid)
+         WHERE action_id IN (SELECT action_id FROM theirs)
     ), sent AS (
         UPDATE delivery SET profile_id = CAST(:back AS uuid)
          WHERE profile_id = CAST(:root AS uuid)
@@ -184,8 +190,8 @@ _COUNT = text(
 
 
 async def part(tx: AsyncConnection, back: str, root: str) -> None:
-    """Let a profile stand for itself again, with the actions, contacts and timers that were its
-    own before `root` stood for it.
+    """Let a profile stand for itself again, with the actions, contacts, tasks, outcomes and
+    timers that were its own before `root` stood for it.
 
     Whose an entry or an exit was cannot be told any more: both sides remember it, so that nothing
     happens a second time. Until its next update it has the snapshot of `root`.

@@ -1,7 +1,7 @@
 """The answers that are kept for slots: one row for each slot of a person, or of a keyed hash.
 
-Read without a lock to give an answer again; changed only with the profile's row locked, or the row
-itself where there is no profile.
+Read without a lock; who keeps another answer names the one that it replaces, so that of those who
+ask at once one is first and the others are given the same.
 """
 
 from collections.abc import Collection, Sequence
@@ -35,9 +35,10 @@ _PUT = text(
        SET decision_id = excluded.decision_id, action_id = excluded.action_id,
            rule = excluded.rule, version = excluded.version, epoch = excluded.epoch,
            at = excluded.at, expires_at = excluded.expires_at, body = excluded.body
+     WHERE s.decision_id = CAST(:before AS uuid)
+    RETURNING s.decision_id
     """
 )
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:owner || ' ' || :slot, 0))")
 _FORGET = text("DELETE FROM slot_answer WHERE profile_id = ANY(CAST(:ids AS uuid[]))")
 _FORGET_ACTIONS = text("DELETE FROM slot_answer WHERE action_id = ANY(CAST(:ids AS uuid[]))")
 _MAKE_ROOM = text(
@@ -91,14 +92,9 @@ async def read(tx: AsyncConnection, ids: Sequence[str], slot: str) -> Found:
     return Found(rows[0].now, {one.profile_id: one for one in kept})
 
 
-async def lock(tx: AsyncConnection, owner: str, slot: str) -> None:
-    """Keep everybody else from answering for a slot of somebody without a profile, until the
-    transaction ends."""
-    await tx.execute(_LOCK, {"owner": owner, "slot": slot})
-
-
-async def put(tx: AsyncConnection, slot: str, kept: Kept) -> None:
-    """Keep an answer, in place of the one before."""
+async def put(tx: AsyncConnection, slot: str, kept: Kept, before: Kept | None) -> bool:
+    """Keep an answer in place of the one before; False if there is another one by now, which
+    somebody who asked at the same time was given."""
     values = {
         "profile_id": kept.profile_id,
         "slot": slot,
@@ -110,8 +106,9 @@ async def put(tx: AsyncConnection, slot: str, kept: Kept) -> None:
         "at": kept.at,
         "expires_at": kept.expires_at,
         "body": said_encoder.encode(kept.said),
+        "before": None if before is None else before.decision_id,
     }
-    await tx.execute(_PUT, values)
+    return (await tx.execute(_PUT, values)).first() is not None
 
 
 async def adopt(tx: AsyncConnection, owner: str, slot: str, profile_id: str) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.channel import default_channels, parse_channel
-from services.orchestrator.domain.contact_policy import parse_policy
+from services.orchestrator.domain.channel_content import template_problems
 from services.orchestrator.domain.content import parse_template
+from services.orchestrator.domain.policy_document import parse_policy
 from services.orchestrator.domain.rule import ActionSpec, Rule
 from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.storage import saved
@@ -23,11 +24,16 @@ UNPUBLISHED = 0
 """The version under which a body is parsed that is only checked."""
 
 
+def parsed_rule(key: str, body: Body, version: int = UNPUBLISHED) -> Rule:
+    """The rule in a body. Raises Unprocessable with every mistake."""
+    return parse_rule(body, key=key, version=version)
+
+
 def check_draft(kind: Kind, key: str, body: Body) -> None:
     """Raises Unprocessable with every mistake of a rule or a contact policy."""
     match kind:
         case Kind.RULE:
-            parse_rule(body, key=key, version=UNPUBLISHED)
+            parsed_rule(key, body)
         case Kind.CONTACT_POLICY:
             parse_policy(body, key=key, version=UNPUBLISHED)
 
@@ -36,7 +42,11 @@ def check_saved(kind: saved.Kind, key: str, body: Body) -> None:
     """Raises Unprocessable with every mistake of a template or a channel."""
     match kind:
         case saved.Kind.TEMPLATE:
-            parse_template(body, key=key, version=UNPUBLISHED)
+            template = parse_template(body, key=key, version=UNPUBLISHED)
+            channel = default_channels().get(template.channel or "")
+            problems = [] if channel is None else list(template_problems(channel, template.content))
+            if problems:
+                raise Unprocessable(f"{template.channel} cannot carry the template", problems)
         case saved.Kind.CHANNEL:
             parse_channel(body, key=key, version=UNPUBLISHED)
 
@@ -50,14 +60,15 @@ async def check_references(tx: AsyncConnection, kind: Kind, key: str, body: Body
     channels |= default_channels().keys()
     match kind:
         case Kind.RULE:
-            rule = parse_rule(body, key=key, version=UNPUBLISHED)
+            rule = parsed_rule(key, body)
             problems = await _rule_references(tx, rule, channels)
+            problems += await _unfit_content(tx, rule)
         case Kind.CONTACT_POLICY:
             policy = parse_policy(body, key=key, version=UNPUBLISHED)
             problems = [
-                _unknown(f"caps[{place}].scope.channel", "channel", cap.channel, channels)
-                for place, cap in enumerate(policy.caps)
-                if cap.channel is not None and cap.channel not in channels
+                _unknown(path, "channel", channel, channels)
+                for path, channel in policy.channels_named()
+                if channel not in channels
             ]
     if problems:
         raise Unprocessable(f"{kind.words} {key} names what is not there", problems)
@@ -79,6 +90,29 @@ async def _rule_references(tx: AsyncConnection, rule: Rule, channels: set[str]) 
         elif templates[action.template] not in (None, action.channel):
             message = f"{shown(action.template)} is for {templates[action.template]}"
             problems.append(Problem(f"{path}.template", "template_channel", message))
+    return problems
+
+
+async def _unfit_content(tx: AsyncConnection, rule: Rule) -> list[Problem]:
+    """What the channels cannot carry of the rule's contents and templates."""
+    channels = default_channels() | {
+        row.key: parse_channel(row.body, key=row.key, version=row.version)
+        for row in await saved.everything(tx, saved.Kind.CHANNEL)
+    }
+    problems = []
+    for path, action in specs_of(rule):
+        channel, content = channels.get(action.channel), action.content
+        row = None
+        if action.template is not None:
+            row = await saved.find(tx, saved.Kind.TEMPLATE, action.template)
+        if row is not None:
+            template = parse_template(row.body, key=row.key, version=row.version)
+            content, path = template.content, f"{path}.template"
+        if channel is not None and content is not None:
+            problems += [
+                Problem(f"{path}.{one.path}", one.rule, one.message)
+                for one in template_problems(channel, content)
+            ]
     return problems
 
 

@@ -18,7 +18,8 @@ from services.orchestrator.domain.asking import (
     place_on,
 )
 from services.orchestrator.domain.decide import Considered, decide
-from services.orchestrator.domain.effects import Effects, enact, record
+from services.orchestrator.domain.effects import Effects, record
+from services.orchestrator.domain.enact import enact
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import History
 from services.orchestrator.domain.record import deciding_stage, decision_record
@@ -78,6 +79,7 @@ async def decide_ask(
         merged=False,
         ruleset=ruleset,
         at=at,
+        again=False,
     )
     situation = Situation(moment, past.get(stands_for) or History(), at, action_id)
     considered = _considered(candidates, before, situation, ruleset)
@@ -91,6 +93,7 @@ async def decide_ask(
         considered=considered,
         retracts=[],
         ruleset=ruleset,
+        zone=ruleset.joint.zone_for_record(moment.profile),
     )
     record(effects, decision, decision_id, at)
     if best is not None and best.planned:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.orchestrator.domain.effects import CLOSE, RELEASE, Effects
+from services.orchestrator.domain.effects import CLOSE, EXPIRE, RELEASE, Effects
 from services.orchestrator.domain.history import History
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import effects as effect_rows
@@ -17,7 +17,8 @@ from services.orchestrator.storage import histories, profile_states, timers
 from services.orchestrator.storage.histories import Histories
 from services.orchestrator.storage.profile_states import Locked, Saved
 from services.orchestrator.storage.timers import Fired
-from services.orchestrator.use_cases.recall import recall_exits, recall_households
+from services.orchestrator.use_cases.expire_tasks import expire_tasks
+from services.orchestrator.use_cases.recall import recall_contacts, recall_exits, recall_households
 from services.orchestrator.use_cases.release_due import close_due, release_due
 from services.orchestrator.use_cases.report import Report
 from services.orchestrator.use_cases.respond import add_messages
@@ -31,7 +32,11 @@ from shared.runtime.crash import crash_point
 
 CRASH_POINTS = ("orchestrator.timer_deleted", "orchestrator.timer_fired")
 LIMIT = 200
-HANDLERS: Mapping[str, Handler] = {RELEASE: release_due, CLOSE: close_due}
+HANDLERS: Mapping[str, Handler] = {
+    RELEASE: release_due,
+    CLOSE: close_due,
+    EXPIRE: expire_tasks,
+}
 """What to do for each kind of timer."""
 
 
@@ -44,7 +49,8 @@ async def fire_timers(
     limit: int = LIMIT,
 ) -> int:
     """Fire what is due, at most `limit` timers; how many fired."""
-    rules, report, effects = ruleset(), Report(), Effects()
+    rules, report = ruleset(), Report()
+    effects = Effects(connected=rules.connected)
     async with transaction(engine) as tx:
         due = await timers.due(tx, limit)
         if not due:
@@ -90,8 +96,7 @@ async def _recall(
     found: Histories = {profile_id: History() for profile_id in persons}
     await histories.read_in_flight(tx, found, persons)
     await recall_exits(tx, found, persons, ruleset)
-    if ruleset.longest_window:
-        await histories.read_contacts(tx, found, persons, at=at, window=ruleset.longest_window)
+    await recall_contacts(tx, found, persons, ruleset, at)
     if ruleset.household_window:
         households = {_household(locked[profile_id]) for profile_id in persons}
         await recall_households(tx, found, households, ruleset, at)

@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.orchestrator.domain.channel import parse_channel
-from services.orchestrator.domain.contact_policy import parse_policy
 from services.orchestrator.domain.content import parse_template
+from services.orchestrator.domain.policy_document import parse_policy
 from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import configuration

@@ -21,6 +21,12 @@ def timer_decision_id(action_id: UUID, gen: int) -> UUID:
     return ids.derived_id(DECISION_NAMESPACE, str(action_id), str(gen))
 
 
+def erasure_id(action_id: UUID) -> UUID:
+    """What the retraction of an erased person's action names as its decision: there is no record
+    of it."""
+    return ids.derived_id(DECISION_NAMESPACE, str(action_id), "erased")
+
+
 def action_ids(touchpoint_id: str) -> Callable[[str, int], UUID]:
     """From the key of a rule and the index of its action to the action's id."""
     made: dict[tuple[str, int], UUID] = {}

@@ -24,16 +24,20 @@ from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import effects as effect_rows
 from services.orchestrator.storage import histories, profile_states, slots
 from services.orchestrator.storage.profile_states import Locked, Saved
+from services.orchestrator.storage.slots import Found
 from services.orchestrator.use_cases.decide_ask import Decided, decide_ask
 from services.orchestrator.use_cases.naming import action_ids
 from services.orchestrator.use_cases.report import Report
 from services.orchestrator.use_cases.respond import add_messages
 from shared import ids
 from shared.contracts.topics import Topics
+from shared.errors import Infrastructure
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.observability import metrics
 from shared.postgres import outbox
 from shared.postgres.transaction import autocommit, statement, transaction
+
+TRIES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,11 @@ class Whom:
     owner: str
     person: Person | None
     known: Known
+
+    @property
+    def ids(self) -> list[str]:
+        """What an answer may be kept under, the first one first."""
+        return [self.owner] if self.person is None else [self.person.profile_id, self.owner]
 
 
 def owner_of(secret: bytes, type_: str, value: str) -> str:
@@ -72,34 +81,49 @@ class NextBestAction:
     async def __call__(self, whom: Whom, ask: Ask) -> Answer:
         """What is said in the slot. Raises Infrastructure without a database, or before the
         configuration was read."""
-        answer = await self._kept(whom, ask)
-        if answer is None:
-            answer = await self._decided(whom, ask)
-        given = "action" if answer.action is not None else "none"
-        kept = "kept" if answer.kept else "new"
-        metrics.ASKS.labels(person=whom.known, answer=given, kept=kept).inc()
-        return answer
+        for _ in range(TRIES):
+            ruleset = self._ruleset()
+            async with statement(self._reading) as tx:
+                found = await slots.read(tx, whom.ids, ask.slot)
+                answer = await _again(tx, whom.ids[0], found, whom, ask, ruleset)
+            if answer is None:
+                answer = await self._decided(whom, ask, ruleset, found)
+            if answer is not None:
+                return _counted(answer)
+        raise Infrastructure("postgres", f"more than {TRIES} asked for {ask.slot} at once")
 
-    async def _kept(self, whom: Whom, ask: Ask) -> Answer | None:
-        """The answer that is kept, if it still holds; without a lock, which is no less right: it
-        held when it was read."""
-        id_ = whom.owner if whom.person is None else whom.person.profile_id
-        async with statement(self._reading) as tx:
-            found = await slots.read(tx, [id_], ask.slot)
-            kept = found.kept.get(id_)
-            if kept is None:
-                return None
-            return await _given_again(tx, kept, whom, ask, self._ruleset(), found.at)
-
-    async def _decided(self, whom: Whom, ask: Ask) -> Answer:
-        ruleset, effects, report = self._ruleset(), Effects(), Report()
-        async with transaction(self._engine) as tx:
-            answer = await _Turn(tx, whom, ask, ruleset, effects, report).take()
-            buffer = OutboxBuffer(self._counts)
-            add_messages(buffer, effects, self._topics)
-            await outbox.append(tx, buffer)
+    async def _decided(self, whom: Whom, ask: Ask, ruleset: RuleSet, found: Found) -> Answer | None:
+        """None when somebody else who asked at the same time was answered first."""
+        effects, report = Effects(connected=ruleset.connected), Report()
+        try:
+            async with transaction(self._engine) as tx:
+                answer = await _Turn(tx, whom, ask, ruleset, effects, report).take(found)
+                buffer = OutboxBuffer(self._counts)
+                add_messages(buffer, effects, self._topics)
+                await outbox.append(tx, buffer)
+        except _Overtaken:
+            return None
         report.count(effects)
         return answer
+
+
+class _Overtaken(Exception):  # noqa: N818 - says what happened, as everywhere
+    """Somebody else was answered for the slot since it was read: the transaction is undone."""
+
+
+def _counted(answer: Answer) -> Answer:
+    given = "action" if answer.action is not None else "none"
+    kept = "kept" if answer.kept else "new"
+    metrics.ASKS.labels(person=answer.person, answer=given, kept=kept).inc()
+    return answer
+
+
+async def _again(
+    tx: AsyncConnection, id_: str, found: Found, whom: Whom, ask: Ask, ruleset: RuleSet
+) -> Answer | None:
+    """What is kept under an id, if it still holds."""
+    kept = found.kept.get(id_)
+    return None if kept is None else await _given_again(tx, kept, whom, ask, ruleset, found.at)
 
 
 async def _given_again(
@@ -111,6 +135,9 @@ async def _given_again(
     if live is not None and live.exit_events:
         criteria = {event.criterion for event in live.exit_events}
         await histories.read_exits(tx, {kept.profile_id: history}, [kept.profile_id], criteria)
+    if live is not None and ruleset.joint.outcome_window:
+        found, window = {kept.profile_id: history}, ruleset.joint.outcome_window
+        await histories.read_outcomes(tx, found, [kept.profile_id], at=at, window=window)
     moment = moment_of(person, kept.profile_id, kept.said.cause, at)
     situation = Situation(moment, history, at, action_ids(str(kept.decision_id)))
     holds = again(kept, ask.channel, situation, ruleset)
@@ -138,50 +165,47 @@ class _Turn:
         self._effects = effects
         self._report = report
 
-    async def take(self) -> Answer:
-        """Lock whom it is about, look once more at what is kept, and decide."""
+    async def take(self, found: Found) -> Answer:
+        """Lock whom it is about and decide; `found` is what was kept just before."""
         person = self._whom.person
         locked = None if person is None else await _lock(self._tx, person.profile_id)
         if person is None or locked is None:
             if person is not None:  # who was erased since they were read is nobody we know
                 self._whom = Whom(self._whom.owner, None, "unknown")
-            return await self._for_nobody()
+            return await self._for_nobody(found)
         stands_for, row = locked
-        owner, slot = self._whom.owner, self._ask.slot
-        found = await slots.read(self._tx, [stands_for, owner], slot)
-        kept = found.kept.get(stands_for)
-        answer = await self._again(kept, found.at)
-        if answer is None and owner in found.kept:
-            answer = await self._again(found.kept[owner], found.at)
+        if stands_for != person.profile_id or self._whom.owner in found.kept:
+            found = await slots.read(self._tx, [stands_for, self._whom.owner], self._ask.slot)
+            answer = await self._theirs(stands_for, found)
             if answer is not None:
-                await slots.adopt(self._tx, owner, slot, stands_for)
-        if answer is not None:
-            return answer
-        made = await self._decide(person, stands_for, stands_for, kept, row, found.at)
+                return answer
+        before = found.kept.get(stands_for)
+        made = await self._decide(person, stands_for, stands_for, before, row, found.at)
         flying = len(made.history.in_flight)
         if flying != row.in_flight:
             saved = Saved(in_flight=flying, fresh=person.profile_json, spare=None)
             await profile_states.save(self._tx, {stands_for: saved})
         return self._answer(made)
 
-    async def _for_nobody(self) -> Answer:
+    async def _theirs(self, stands_for: str, found: Found) -> Answer | None:
+        """What is kept for the profile, or was for the identifier before anybody was known by
+        it: that is the profile's from now on."""
+        whom, ask = self._whom, self._ask
+        answer = await _again(self._tx, stands_for, found, whom, ask, self._ruleset)
+        if answer is None:
+            answer = await _again(self._tx, whom.owner, found, whom, ask, self._ruleset)
+            if answer is not None:
+                await slots.adopt(self._tx, whom.owner, ask.slot, stands_for)
+        return answer
+
+    async def _for_nobody(self, found: Found) -> Answer:
         """Somebody without a profile. Of them only the keyed hash is kept, as long as the answer
         is; decision and action are in the name of nobody in particular."""
-        owner, slot = self._whom.owner, self._ask.slot
-        await slots.lock(self._tx, owner, slot)
-        found = await slots.read(self._tx, [owner], slot)
-        kept = found.kept.get(owner)
-        answer = await self._again(kept, found.at)
-        if answer is not None:
-            return answer
+        owner = self._whom.owner
         stranger = nobody(str(ids.random_id()), found.at)
-        made = await self._decide(stranger, stranger.profile_id, owner, kept, None, found.at)
+        before = found.kept.get(owner)
+        made = await self._decide(stranger, stranger.profile_id, owner, before, None, found.at)
         return self._answer(made)
-
-    async def _again(self, kept: Kept | None, at: datetime) -> Answer | None:
-        if kept is None:
-            return None
-        return await _given_again(self._tx, kept, self._whom, self._ask, self._ruleset, at)
 
     async def _decide(
         self,
@@ -207,7 +231,8 @@ class _Turn:
         )
         self._report.decided(None, made.outcome, made.stage)
         await effect_rows.write(self._tx, self._effects)
-        await slots.put(self._tx, self._ask.slot, made.kept)
+        if not await slots.put(self._tx, self._ask.slot, made.kept, before):
+            raise _Overtaken
         return made
 
     def _answer(self, made: Decided) -> Answer:

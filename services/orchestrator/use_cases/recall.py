@@ -31,11 +31,12 @@ async def recall(
     merged: bool,
     ruleset: RuleSet,
     at: datetime,
+    again: bool = True,
 ) -> Histories:
     """The histories of all persons that have something in flight or a candidate, locked before.
 
     `merged` says that persons became one in this batch: what ended a reason for one of them ends
-    it for both.
+    it for both. `again`: the same may have been answered before, so its actions may exist.
     """
     triggered = [one for one in asked if one.candidates]
     persons = {one.moment.profile_id for one in triggered}
@@ -48,10 +49,11 @@ async def recall(
         return found
     rules = {live.key: live for one in triggered for live in one.candidates}
     await _recall_rules(tx, found, persons, rules.values())
-    if ruleset.longest_window:
-        await histories.read_contacts(tx, found, persons, at=at, window=ruleset.longest_window)
+    await recall_contacts(tx, found, persons, ruleset, at)
     households = {one.moment.profile.household for one in triggered} - {None}
     await recall_households(tx, found, households, ruleset, at)
+    if not again:
+        return found
     names = {
         one.action_id(live.key, index): one.moment.profile_id
         for one in triggered
@@ -61,6 +63,22 @@ async def recall(
     for action_id in await histories.acted(tx, names):
         found[names[action_id]].acted.add(action_id)
     return found
+
+
+async def recall_contacts(
+    tx: AsyncConnection,
+    found: Histories,
+    persons: Collection[str],
+    ruleset: RuleSet,
+    at: datetime,
+) -> None:
+    """The contacts of the persons and what became of them, as far as the policies look back."""
+    if ruleset.longest_window:
+        await histories.read_contacts(tx, found, persons, at=at, window=ruleset.longest_window)
+    if ruleset.joint.outcome_window:
+        await histories.read_outcomes(
+            tx, found, persons, at=at, window=ruleset.joint.outcome_window
+        )
 
 
 async def recall_households(

@@ -31,6 +31,8 @@ MAX_UPDATE_BYTES = 700_000
 CONSENT_BYTES, IDENTIFIER_BYTES, TRAIT_BYTES = 100_000, 150_000, 250_000
 """What each list of a snapshot may take, as encoded; what is beyond is left out and said."""
 MAX_CURRENCIES = 100
+MAX_LEAVING = 10
+"""Of how many touchpoints in a window a snapshot says when they leave it, beside the first."""
 
 _CUT_IN_ORDER = ("properties", "context", "traits", "changed", "joined_on", "moved", "identifiers")
 _EMPTY: dict[str, bytes] = {
@@ -245,14 +247,14 @@ def _live(profile: WorkingProfile, look: Look) -> bytes:
     """From the end of `last_seen_at` to the status: what they count as, and how often they did.
 
     The count of a window is what it was when it last grew, or when the profile was last looked at;
-    `until` says until when it holds.
+    `until` says until when it holds, `leaving` when each of the next ones leaves the window.
     """
     standing = profile.state.standing
     if standing is None:
         return b'","leaves":{},"persona":null,"segments":[],"status":"'
     leaves = b",".join(
-        b'"%b":{"count":%d,"until":%b}' % (name.encode(), count, _encode(until))
-        for name, count, until in shown_leaves(profile, look)
+        b'"%b":{"count":%d%b,"until":%b}' % (name.encode(), count, _leaving(later), _encode(until))
+        for name, count, until, later in shown_leaves(profile, look)
     )
     persona: dict[str, str | None] | None = None
     if standing.persona is not None:
@@ -264,17 +266,24 @@ def _live(profile: WorkingProfile, look: Look) -> bytes:
     )
 
 
-def shown_leaves(profile: WorkingProfile, look: Look) -> Iterator[tuple[str, int, str | None]]:
-    """The registered event leaves: hash, count, and when it changes by time alone."""
+def shown_leaves(
+    profile: WorkingProfile, look: Look
+) -> Iterator[tuple[str, int, str | None, list[str]]]:
+    """The registered event leaves: hash, count, when it changes by time alone, and then again."""
     for name, stream, within, shown in look.definitions.counted:
         if shown:
             tally = profile.tallies.of(stream, look.definitions.streams[stream].keep)
             if tally is None or within is None:
-                yield name, 0 if tally is None else tally.count, None
+                yield name, 0 if tally is None else tally.count, None, []
             else:
                 count = count_in(tally.recent, within, look.now)
-                until = instant_text(tally.recent[count - 1] + within) if count else None
-                yield name, count, until
+                first = max(count - 1 - MAX_LEAVING, 0)
+                leaving = [instant_text(one + within) for one in tally.recent[first:count]]
+                yield name, count, leaving.pop() if leaving else None, leaving[::-1]
+
+
+def _leaving(instants: list[str]) -> bytes:
+    return b',"leaving":%b' % _encode(instants) if instants else b""
 
 
 def _tail(profile: WorkingProfile) -> bytes:

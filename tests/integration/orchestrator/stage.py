@@ -25,7 +25,8 @@ COUNTS = PartitionCounts({spec.name: 8 for spec in default_topics()})
 
 STATE = (
     *("profile_state", "decision", "action", "contact_ledger", "rule_entry", "exit_mark"),
-    *("timer", "household_turn", "outbox", "erased_profile", "outcome", "slot_answer"),
+    *("timer", "household_turn", "outbox", "erased_profile", "outcome", "task", "erased_action"),
+    *("rule_leaf", "rule_warming", "rule_schedule", "slot_answer"),
     *("delivery", "delivery_channel", "delivery_batch"),
 )
 

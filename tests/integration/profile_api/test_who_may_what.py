@@ -24,7 +24,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("PUT", "/v1/profiles/{profile_id}/consents"): "privacy",
     ("GET", "/v1/profiles/{profile_id}/consents/history"): "read",
     ("POST", "/v1/profiles/{profile_id}/preference-link"): "make links",
-    ("POST", "/v1/profiles/{profile_id}/consents:confirmation-link"): "privacy",
+    ("POST", "/v1/profiles/{profile_id}/consents:confirmation-link"): "make links",
     **{
         (method, f"/v1/{kind}{path}"): demanded
         for kind in ("consent-purposes", "opt-out-rules")

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.orchestrator.domain.channel import parse_channel
-from services.orchestrator.domain.contact_policy import parse_policy
 from services.orchestrator.domain.content import parse_template
+from services.orchestrator.domain.policy_document import parse_policy
 from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.domain.trigger_document import TRIGGER_FIELDS
 from shared.errors import Problem, Unprocessable

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from services.orchestrator.domain.channel import default_channels, parse_channel
-from services.orchestrator.domain.contact_policy import Cap, parse_policy
 from services.orchestrator.domain.content import parse_template
 from services.orchestrator.domain.rule import Holdout
 from services.orchestrator.domain.rule_document import parse_rule
@@ -256,13 +255,23 @@ def test_what_a_rule_does_not_do_is_refused_with_a_sentence(
     assert "not available" in message(parse_rule, document).lower()
 
 
-def test_event_leaves_count_nothing_in_a_rule() -> None:
-    past = {"applicability": {"not": {"event": "order.placed", "within": "PT2H"}}}
-    found = problems(parse_rule, rule_json(engagement_policy=past))
-    assert found == {"engagement_policy.applicability.not.event": "event_leaf"}
-    exits = [{"event": "x", "count": {"gte": 2}}, {"event": "x", "within": "P1D"}]
-    found = problems(parse_rule, rule_json(exit_criteria=exits))
-    assert found == {"exit_criteria[0]": "exit_event", "exit_criteria[1]": "exit_event"}
+def test_past_touchpoints_are_counted_wherever_a_rule_asks() -> None:
+    past = {"event": "order.placed", "within": "PT2H", "count": {"gte": 2}}
+    rule = parse_rule(
+        rule_json(
+            trigger={"event": "x", "where": past},
+            engagement_policy={"applicability": {"not": past}},
+            exit_criteria=[past, {"event": "y"}],
+        ),
+        key="r",
+        version=1,
+    )
+    assert rule.exit_criteria is not None
+    assert rule.trigger.where == rule.exit_criteria[0] != rule.exit_criteria[1]
+    wrong = {"applicability": {"event": "x", "within": "2 hours"}}
+    assert problems(parse_rule, rule_json(engagement_policy=wrong)) == {
+        "engagement_policy.applicability.within": "duration"
+    }
 
 
 @pytest.mark.parametrize("document", [None, [], "rule", 7, {"actions": 1, "trigger": []}])
@@ -272,42 +281,6 @@ def test_any_json_is_refused_politely(document: object) -> None:
 
 def test_another_key_in_the_body_is_a_mistake() -> None:
     assert problems(parse_rule, rule_json(key="other")) == {"key": "same_key"}
-
-
-def test_reads_a_contact_policy() -> None:
-    document = {
-        "caps": [
-            {"scope": {"channel": "email", "category": "marketing"}, "limit": 2, "window": "P7D"}
-        ],
-        "arbitration": {"window": "PT0S", "max_actions": 3, "tie": ["priority", "value", "key"]},
-        "consent": {"require": {"marketing": "opt_in"}},
-        "bypass": {"categories": ["legal"], "counts_toward_caps": True},
-    }
-    policy = parse_policy(document, key="default", version=4)
-    assert policy.caps == (Cap(2, timedelta(days=7), channel="email", category="marketing"),)
-    assert (policy.max_actions, sorted(policy.bypass), policy.bypass_counts) == (3, ["legal"], True)
-
-
-def test_refuses_what_a_contact_policy_cannot_do_yet() -> None:
-    document = {
-        "caps": [
-            {"scope": {"chanel": "email"}, "limit": -1, "window": "P7D"},
-            {"limit": 1, "window": "P1D", "kind": "calendar"},
-        ],
-        "quiet_hours": [],
-        "bypass": {"categories": ["marketing"]},
-        "consent": {"require": {"marketing": "none"}},
-        "arbitration": {"window": "PT5S"},
-    }
-    assert problems(parse_policy, document, "default") == {
-        "caps[0].scope.chanel": "unknown_field",
-        "caps[0].limit": "number_range",
-        "caps[1].kind": "not_available",
-        "quiet_hours": "not_available",
-        "bypass.categories[0]": "choice",
-        "consent.require.marketing": "not_available",
-        "arbitration.window": "not_available",
-    }
 
 
 def test_channels_have_defaults_and_can_be_changed() -> None:

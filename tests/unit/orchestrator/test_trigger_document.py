@@ -131,11 +131,13 @@ def test_of_what_was_missed_the_last_is_found() -> None:
     yearly = schedule("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29").schedule
     assert hourly is not None
     assert yearly is not None
-    due = datetime(2024, 2, 29, tzinfo=UTC)
-    now = datetime(2036, 3, 1, 0, 30, tzinfo=UTC)
-    assert last_occurrence(hourly, due=due, now=now) == datetime(2036, 3, 1, tzinfo=UTC)
-    assert last_occurrence(yearly, due=due, now=now) == datetime(2036, 2, 29, tzinfo=UTC)
-    assert last_occurrence(yearly, due=due, now=due) == due
+    now = datetime(2031, 3, 1, 0, 30, tzinfo=UTC)
+    assert last_occurrence(hourly, now) == datetime(2031, 3, 1, tzinfo=UTC)
+    assert last_occurrence(yearly, now) == datetime(2028, 2, 29, tzinfo=UTC)
+    assert last_occurrence(yearly, datetime(2028, 2, 29, tzinfo=UTC)) == datetime(
+        2028, 2, 29, tzinfo=UTC
+    )
+    assert last_occurrence(hourly, datetime(2023, 1, 1, tzinfo=UTC)) is None
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0011"
-down_revision = "0006"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
@@ -45,6 +45,7 @@ CHANGES = (
     """,
     "CREATE INDEX delivery_claimed ON delivery (channel, lease_until) WHERE state = 'claimed'",
     "CREATE INDEX delivery_of_profile ON delivery (profile_id)",
+    "CREATE INDEX delivery_tests ON delivery (queued_at) WHERE test",
     "CREATE INDEX delivery_of_batch ON delivery (channel, batch) WHERE batch IS NOT NULL",
     # One row for each channel, shared by all processes; all of it is real time.
     """
