@@ -176,7 +176,8 @@ async def _api(settings: OrchestratorSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="api")
     health = Health(built.name, built.checks())
     token = _service_token(settings)
-    profiles = profile_client(settings.profile_url, token)
+    deadline = settings.decide_profile_ms / 1000
+    profiles = profile_client(settings.profile_url, token, deadline=deadline)
     ruleset = live_ruleset(built.engine)
     definitions = profile_definitions(settings.profile_url, token)
     app = create_app(

@@ -22,10 +22,11 @@ IDLE_SECONDS = 25.0
 
 
 class ProfileClient:
-    """One for each process; `close` it at the end."""
+    """One for each process; `close` it at the end. `deadline` in seconds is for `person`."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx.AsyncClient, deadline: float = DEADLINE_SECONDS) -> None:
         self._http = http
+        self._deadline = deadline
 
     async def read(self, profile_id: UUID, *, masked: bool) -> dict[str, Any]:
         """The profile as the profile API shows it; `masked` hides personal data.
@@ -44,17 +45,15 @@ class ProfileClient:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def person(
-        self, type_: str, value: str, *, within: float = DEADLINE_SECONDS
-    ) -> Person | None:
+    async def person(self, type_: str, value: str) -> Person | None:
         """Whom an identifier points at, as a decision on the stream would see them; None: nobody,
         or many people at once.
 
-        Raises Infrastructure when the profile service has not said so `within` that many seconds.
+        Raises Infrastructure when the profile service has not said so by the deadline.
         """
         path = f"/v1/snapshots/{quote(type_, safe='')}/{quote(value, safe='')}"
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(self._deadline):
                 answer = await self._http.get(path)
         except (httpx.HTTPError, TimeoutError) as error:
             raise Infrastructure(PROFILE, f"{type(error).__name__}: {error}") from error
@@ -74,7 +73,9 @@ class ProfileClient:
         await self._http.aclose()
 
 
-def profile_client(url: str, service_token: str) -> ProfileClient:
+def profile_client(
+    url: str, service_token: str, *, deadline: float = DEADLINE_SECONDS
+) -> ProfileClient:
     """A client of the profile API at `url` that shows `service_token`."""
     headers = {"Authorization": f"Bearer {service_token}"}
     limits = httpx.Limits(
@@ -89,5 +90,6 @@ def profile_client(url: str, service_token: str) -> ProfileClient:
             timeout=TIMEOUT_SECONDS,
             trust_env=False,
             limits=limits,
-        )
+        ),
+        deadline,
     )
