@@ -212,7 +212,7 @@ def _migrate() -> int:
     return 0
 
 
-COMMANDS = {
+COMMANDS: dict[str, Command | Tool] = {
     "worker": Command("decide on profile updates and publish actions", partial(_run, "worker")),
     "poller": Command("fire due timers: delayed actions and expiries", partial(_run, "poller")),
     "deliver": Command("send what is queued by webhook, SMTP or file", partial(_run, "deliver")),

@@ -19,6 +19,7 @@ from deploy.local.services import ROLES
 from services.orchestrator.use_cases import respond
 from services.profile.use_cases import work_privacy
 from shared.kafka.factory import build_admin
+from shared.postgres import outbox
 from tests.acceptance.concert import Concert, put_and_publish
 from tests.support.eventually import eventually
 from tests.support.kafka import Message, end_offsets, read_all
@@ -247,13 +248,15 @@ async def dumped(concert: Concert) -> bytes:
 
 
 def plain(dump: bytes) -> bytes:
-    """With the bytes of every `bytea` behind it, as they are."""
-    fields = [
-        bytes.fromhex(field[3:].decode())
-        for line in dump.split(b"\n")
-        for field in line.split(b"\t")
-        if field.startswith(b"\\\\x")
-    ]
+    """With the bytes of every `bytea` behind it, as they are; frames of the outbox unpacked."""
+    fields, table = [], b""
+    for line in dump.split(b"\n"):
+        if line.startswith(b"COPY "):
+            table = line.split()[1]
+        for field in line.split(b"\t"):
+            if field.startswith(b"\\\\x"):
+                content = bytes.fromhex(field[3:].decode())
+                fields.append(outbox.unpacked(content) if table.endswith(b".outbox") else content)
     return dump + b"\n".join(fields)
 
 

@@ -47,7 +47,7 @@ class MailServer:
         if said == HANG:
             await asyncio.sleep(600)
         if said == RESET:
-            assert server.transport is not None
+            assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
             return "451 gone"
         if said is None:
@@ -89,5 +89,5 @@ async def mail_server(
     finally:
         server.close()
         for smtp in started:
-            if smtp.transport is not None:
+            if isinstance(smtp.transport, asyncio.Transport):
                 smtp.transport.abort()

@@ -56,15 +56,14 @@ def content_problems(form: str | None, content: Mapping[str, object]) -> Iterato
             bad = _bad_link(value)
             if bad is not None:
                 yield Problem(path, "url", f"has a link that begins with {bad[:20]!r}")
-    match form:
-        case "email":
-            yield from _subject(content)
-        case "sms":
-            yield from _sms(content)
-        case "push":
-            size = len(json.dumps(content, ensure_ascii=False).encode("utf-8", "replace"))
-            if size > MAX_PUSH_BYTES:
-                yield Problem("", "max_length", f"is {size} bytes, at most {MAX_PUSH_BYTES}")
+    if form == EMAIL:
+        yield from _subject(content)
+    elif form == SMS:
+        yield from _sms(content)
+    elif form == PUSH:
+        size = len(json.dumps(content, ensure_ascii=False).encode("utf-8", "replace"))
+        if size > MAX_PUSH_BYTES:
+            yield Problem("", "max_length", f"is {size} bytes, at most {MAX_PUSH_BYTES}")
 
 
 def check_content(channel: Channel, content: Mapping[str, object]) -> None:

@@ -124,13 +124,13 @@ def read_target(fields: Fields, connector: str) -> Target | None:
             fields.wrong(name, "connector", f"is for the connector {name}, not {connector}")
     if connector not in OF_CONNECTOR or not fields.required(connector):
         return None
-    match connector:
-        case "webhook":
-            return fields.nested("webhook", _webhook, ("url", "secret_ref", "timeout"))
-        case "smtp":
-            known = ("host", "port", "tls", "username", "password_ref", "from", "reply_to",
-                     "timeout")  # fmt: skip
-            return fields.nested("smtp", _smtp, known)
+    if connector == "webhook":
+        return fields.nested("webhook", _webhook, ("url", "secret_ref", "timeout"))
+    if connector == "smtp":
+        known = (
+            "host", "port", "tls", "username", "password_ref", "from", "reply_to", "timeout",
+        )  # fmt: skip
+        return fields.nested("smtp", _smtp, known)
     return fields.nested("file", _file, ("folder", "cut_off", "zone", "columns", "days"))
 
 

@@ -15,7 +15,7 @@ from services.orchestrator.domain.history import Contact
 from services.orchestrator.domain.quiet_hours import QuietHours
 from services.orchestrator.domain.rule import Holdout
 from services.orchestrator.domain.suppression import Suppression
-from services.orchestrator.domain.zone import TimeZone, Zone
+from services.orchestrator.domain.zone import UTC_ZONE, TimeZone, Zone
 
 CATEGORIES = ("marketing", "service", "transactional", "legal")
 FACTORS = ("propensity", "context", "value", "lever")
@@ -73,7 +73,7 @@ class ContactPolicy:
         others: Iterable[Contact],
         kin: Sequence[Contact] = (),
         *,
-        zone: Zone,
+        zone: Zone = UTC_ZONE,
     ) -> tuple[Cap, int] | None:
         """The first cap that the contact would break, and how many contacts its busiest window
         would hold; None when it may be made. `others` are the other contacts of the profile, `kin`

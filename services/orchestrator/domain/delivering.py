@@ -88,9 +88,10 @@ def _pause(claimed: Claimed, channel: Channel) -> timedelta:
     """Twice as long after each try, with half of it left to chance: the id's, so it is no other
     when it is computed again."""
     retry = channel.retry
-    whole = min(retry.longest, retry.first * 2 ** min(claimed.tries - 1, 30))
+    whole: timedelta = min(retry.longest, retry.first * 2 ** min(claimed.tries - 1, 30))
     digest = hashlib.sha256(f"{claimed.key}:{claimed.tries}".encode()).digest()
-    return whole * (0.5 + int.from_bytes(digest[:4], "big") / 2**33)
+    pause: timedelta = whole * (0.5 + int.from_bytes(digest[:4], "big") / 2**33)
+    return pause
 
 
 def message_of(claimed: Claimed) -> bytes:

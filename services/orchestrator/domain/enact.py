@@ -77,52 +77,52 @@ def start(
     It is in flight for as long as there is something that can be taken back, or that another
     action may stand in for: `instead_of` is the one that this stands in for.
     """
-    rule = planned.live.rule
     now = planned.due_at <= at
-    in_flight = not now or stays_in_flight(planned.live, planned.spec, effects.connected)
+    stays = not now or stays_in_flight(planned.live, planned.spec, effects.connected)
     body = _message(planned, moment, decision_id)
-    occurred = moment.occurred or at
     row = ActionRow(
         profile_id=moment.profile_id,
         planned=planned,
         touchpoint_id=moment.cause.id,
         decision_id=decision_id,
         status="published" if now else "pending",
-        in_flight=in_flight,
-        occurred_at=occurred,
+        in_flight=stays,
+        occurred_at=moment.occurred or at,
         created_at=at,
         body=body,
-        cause=moment.kept_cause if in_flight else None,
+        cause=moment.kept_cause if stays else None,
         score=score,
         instead_of=instead_of,
     )
     effects.actions.append(row)
-    action = InFlight(
+    action = _in_flight(row, moment)
+    if now:
+        hand_over(effects, action, body, at=at, expires_at=planned.expires_at)
+    if stays:
+        waits = Timer(planned.due_at, RELEASE, moment.profile_id, planned.action_id, 0)
+        effects.timers.append(end_of(action, planned.expires_at) if now else waits)
+        history.in_flight[planned.action_id] = action
+    history.reserve(planned.contact)
+    history.acted.add(planned.action_id)
+
+
+def _in_flight(row: ActionRow, moment: Moment) -> InFlight:
+    planned, rule = row.planned, row.planned.live.rule
+    return InFlight(
         action_id=planned.action_id,
         rule=rule.key,
         entry_key=planned.entry_key,
         channel=planned.spec.channel,
         category=rule.category,
         topic=rule.topic,
-        sent_for=moment.profile_id if now else None,
-        occurred_at=occurred,
-        cause=moment.kept_cause,
+        sent_for=None if row.status == "pending" else row.profile_id,
+        occurred_at=row.occurred_at,
+        cause=row.cause or moment.kept_cause,
         gen=0,
         kind=planned.spec.kind,
-        score=score,
-        instead_of=instead_of,
+        score=row.score,
+        instead_of=row.instead_of,
     )
-    if now:
-        hand_over(effects, action, body, at=at, expires_at=planned.expires_at)
-    else:
-        timer = Timer(planned.due_at, RELEASE, moment.profile_id, planned.action_id, 0)
-        effects.timers.append(timer)
-    if in_flight:
-        history.in_flight[planned.action_id] = action
-    if in_flight and now:
-        effects.timers.append(end_of(action, planned.expires_at))
-    history.reserve(planned.contact)
-    history.acted.add(planned.action_id)
 
 
 def stays_in_flight(live: LiveRule, what: Goes, connected: frozenset[str]) -> bool:

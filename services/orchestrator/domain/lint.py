@@ -12,6 +12,7 @@ from services.orchestrator.domain.contact_policy import ContactPolicy
 from services.orchestrator.domain.history import Contact
 from services.orchestrator.domain.rule import ActionSpec, Fallback, Rule
 from services.orchestrator.domain.schedule import next_occurrence
+from services.orchestrator.domain.zone import TimeZone, Zone
 from shared.conditions.contradiction import contradiction
 from shared.conditions.leaves import is_of_one_event, references
 from shared.conditions.tree import All, Condition, EventCount, InSegment, Not
@@ -113,7 +114,8 @@ def _over_cap(rule: Rule, policies: Iterable[ContactPolicy], now: datetime) -> I
     for place, spec in enumerate(rule.actions):
         contact = _contact(rule, spec, place, now)
         for policy in policies:
-            broken = policy.exceeded(contact, made)
+            zone = (policy.time_zone or TimeZone()).default
+            broken = policy.exceeded(contact, made, zone=Zone(zone, "default", zone))
             if broken is not None:
                 cap = broken[0].words()
                 message = f"is over the contact policy {policy.key} by this rule alone: {cap}"

@@ -35,6 +35,9 @@ class Zone:
         return ZoneInfo(self.default)
 
 
+UTC_ZONE = Zone("UTC", "default")
+
+
 @dataclass(frozen=True, slots=True)
 class TimeZone:
     """Where a policy looks for the zone of a person."""

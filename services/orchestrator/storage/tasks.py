@@ -128,14 +128,6 @@ _COMPLETE = text(
      WHERE action_id = :id
     """  # noqa: S608 - constants
 )
-_OPEN = text(
-    f"""
-    SELECT t.channel, t.queue, count(*) AS n FROM task AS t
-     WHERE t.status IN ('open', 'claimed') AND t.expires_at > {_NOW}
-       AND t.channel = ANY(CAST(:channels AS text[]))
-     GROUP BY t.channel, t.queue
-    """  # noqa: S608 - constants
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,12 +259,6 @@ async def complete(
     """Note what came of a locked task; `status` is what it has from now on."""
     given = {"id": action_id, "status": status, "outcome": outcome, "note": note}
     await tx.execute(_COMPLETE, given | {"holder": holder.id, "name": holder.name})
-
-
-async def open_counts(tx: AsyncConnection, channels: Sequence[str]) -> dict[tuple[str, str], int]:
-    """How many tasks wait or are being done, by channel and queue."""
-    rows = await tx.execute(_OPEN, {"channels": list(channels)})
-    return {(row.channel, row.queue): row.n for row in rows}
 
 
 def _task(row: Row[Any]) -> StoredTask:

@@ -104,7 +104,7 @@ class DeliverChannel:
             await self._expire()
         if not channel.enabled:
             return False
-        kinds = BOTH
+        kinds: tuple[str, ...] = BOTH
         if isinstance(channel.target, FileBatch):
             kinds = RETRACTIONS
             await self._close_batch(channel.target)

@@ -39,13 +39,12 @@ class Senders:
         """The sender for a channel of a built-in connector."""
         outgoing = Outgoing(self.policy, resolve=self.resolve)
         secrets = SecretFolder(self.secrets_folder)
-        match channel.target:
-            case Webhook() as webhook:
-                reuse = channel.delivery == "at_least_once"
-                sender = WebhookSender(outgoing, secrets, reuse=reuse, tls=self.tls)
-                return _Posting(webhook, sender)
-            case Smtp() as smtp:
-                return _Mailing(smtp, SmtpSender(outgoing, secrets, self.unsubscribe, tls=self.tls))
+        target = channel.target
+        if isinstance(target, Webhook):
+            reuse = channel.delivery == "at_least_once"
+            return _Posting(target, WebhookSender(outgoing, secrets, reuse=reuse, tls=self.tls))
+        if isinstance(target, Smtp):
+            return _Mailing(target, SmtpSender(outgoing, secrets, self.unsubscribe, tls=self.tls))
         return _Filed()
 
 

@@ -68,9 +68,8 @@ async def test_lines_are_collected_until_the_cut_off(deliver: Delivering) -> Non
     sealed = hashlib.sha256(path.read_bytes()).hexdigest()
 
     async def is_closed() -> bool:
-        return (
-            await deliver.stage.scalar("SELECT closed_at IS NOT NULL FROM delivery_batch") is True
-        )
+        sql = "SELECT closed_at IS NOT NULL FROM delivery_batch"
+        return await deliver.stage.scalar(sql) is True
 
     await eventually(is_closed, within=10)
     assert checksum.read_text() == f"{sealed}  {path.name}\n"

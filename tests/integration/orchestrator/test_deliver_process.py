@@ -61,7 +61,7 @@ async def test_killed_at_every_point_it_keeps_its_promises(
 
     async def is_over() -> bool:
         left = "SELECT count(*) FROM delivery WHERE state IN ('waiting', 'claimed')"
-        return await deliver.stage.scalar(left) == 0
+        return bool(await deliver.stage.scalar(left) == 0)
 
     await eventually(is_over, within=90, what="all deliveries are over")
     tries = Counter(receiver.keys)

@@ -58,8 +58,8 @@ async def workers(stage: Stage) -> AsyncIterator[list[AsyncEngine]]:
 
 
 def half(n: int, which: int) -> str:
-    """The first or the second profile of a person; the first stands for both."""
-    return uid(f"person-{n}-{which}")
+    """The first or the second profile of a person; the first, the older one, stands for both."""
+    return sorted(uid(f"person-{n}-{one}") for one in "ab")[which]
 
 
 def seen(profile_id: str) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """`POST /v1/deliveries/{action_id}/events`: an event on the channel, once."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from shared.ids import touchpoint_id
 from tests.integration.orchestrator_api.acting import add_action, published, run
 
 ADA = UUID(int=501)
+START = datetime(2026, 11, 21, 10, tzinfo=UTC)
 
 
 async def test_an_event_is_published_on_the_channel_of_the_action(
@@ -93,10 +95,10 @@ async def test_the_action_shows_what_was_said(
     for number, outcome in enumerate(("delivered", "opened")):
         await run(
             engine,
-            "INSERT INTO outcome VALUES (:p, :t, :a, :o, CAST(:at AS timestamptz), 'email',"
+            "INSERT INTO outcome VALUES (:p, :t, :a, :o, :at, 'email',"
             " 'service', NULL, NULL, 'welcome')",
             p=ADA, t=UUID(int=600 + number), a=action, o=outcome,
-            at=f"2026-11-21T1{number}:00:00Z",
+            at=START + timedelta(hours=number),
         )  # fmt: skip
     shown = (await admin.get(f"/v1/actions/{action}")).raise_for_status().json()
     assert [one["outcome"] for one in shown["outcomes"]] == ["opened", "delivered"]

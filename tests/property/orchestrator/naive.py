@@ -98,7 +98,7 @@ def _most(
     free = document.get("bypass", {}).get("categories", FREE)
     counted = document.get("bypass", {}).get("counts_toward_caps", False)
     times = [one.at]
-    for other in world.made:
+    for other in _beside(one, world):
         shared = cap.get("per") == "household" and one.contact.household is not None
         same = other.person.root is one.person or (
             shared and other.contact.household == one.contact.household
@@ -118,6 +118,16 @@ def _most(
         for start in times
         if start <= one.at < start + length
     )
+
+
+def _beside(one: Published, world: World) -> list[Published]:
+    """Everything else that was made or is reserved for later."""
+    ahead = [
+        Published(row.contact, row.person, row.contact.at)
+        for row in world.rows.values()
+        if row.status == "reserved" and row.contact.action_id != one.contact.action_id
+    ]
+    return world.made + ahead
 
 
 def _in_scope(cap: dict[str, Any], one: Published) -> bool:

@@ -36,7 +36,10 @@ ZONES = (
 )  # fmt: skip
 STARTS = [
     datetime(2026, 3, 28, 18, tzinfo=UTC),
+    datetime(2026, 3, 29, 0, 30, tzinfo=UTC),
     datetime(2026, 10, 24, 18, tzinfo=UTC),
+    datetime(2026, 10, 25, 0, 15, tzinfo=UTC),
+    datetime(2026, 11, 1, 5, 15, tzinfo=UTC),
     datetime(2026, 11, 29, 18, tzinfo=UTC),
 ]
 CLOCKS = st.sampled_from(["00:00", "01:30", "02:00", "02:30", "03:00", "08:00", "20:00", "22:30"])

@@ -44,7 +44,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Published:
-    """A contact that was made, and for whom."""
+    """A contact that was made, or is reserved for later, and for whom."""
 
     contact: Contact
     person: Person
@@ -63,11 +63,12 @@ class Row:
 
 
 class World:
-    """`published` is called for each contact at the instant it is made, before anything else."""
+    """`told` hears of each contact when it is reserved for later, and when it is made, before
+    anything else happens."""
 
     def __init__(
         self, rules: RuleSet, people: list[Person], now: datetime,
-        published: Callable[["World", Published], None],
+        told: Callable[["World", Published], None],
     ) -> None:  # fmt: skip
         self.rules = rules
         self.people = people
@@ -78,7 +79,7 @@ class World:
         self.made: list[Published] = []
         self.entries: dict[tuple[str, str, str], datetime] = {}
         self.exits: dict[tuple[str, str], datetime] = {}
-        self._published = published
+        self._told = told
         self._number = 0
         self._memory: dict[str, History] = {}
 
@@ -269,8 +270,12 @@ class World:
         for action_id in new:
             if self.rows[action_id].status != "released":
                 one = Published(self.rows[action_id].contact, person, self.now)
-                self._published(self, one)
+                self._told(self, one)
                 self.made.append(one)
+        for action_id in (*(one.planned.action_id for one in effects.actions), *effects.moved):
+            if self.rows[action_id].status == "reserved":
+                contact = self.rows[action_id].contact
+                self._told(self, Published(contact, person, contact.at))
 
     def _change(self, action_id: UUID, change: Change, history: History) -> None:
         row = self.rows[action_id]

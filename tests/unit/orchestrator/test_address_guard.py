@@ -3,6 +3,7 @@
 # ruff: noqa: S104 - lists of what has to be refused
 
 from collections.abc import Sequence
+from typing import Any
 
 import httpcore
 import pytest
@@ -168,7 +169,7 @@ class Recorder(httpcore.AsyncNetworkBackend):
     def __init__(self) -> None:
         self.asked: list[tuple[str, int]] = []
 
-    async def connect_tcp(self, host: str, port: int, *_: object, **__: object) -> object:
+    async def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> Any:
         self.asked.append((host, port))
         raise httpcore.ConnectError("this is a test")
 

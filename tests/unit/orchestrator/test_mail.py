@@ -103,7 +103,7 @@ def test_subject_and_body_are_needed() -> None:
         ({"subject": "x" * 201}, "bad_subject"),
     ):
         with pytest.raises(MailRefused, match=reason):
-            made(**fields)  # type: ignore[arg-type]
+            made(**fields)
 
 
 @given(subject=st.text(min_size=1, max_size=200), body=st.text(max_size=500), html=st.text())
