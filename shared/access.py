@@ -37,6 +37,7 @@ class Permission(StrEnum):
     EDIT = "edit"
     PUBLISH = "publish"
     REGISTER = "register event leaves"
+    READ_SNAPSHOTS = "read snapshots for a decision"
     READ_TASKS = "read tasks"
     SERVE = "serve customers"
     MAKE_LINKS = "make links of preferences"
@@ -53,6 +54,7 @@ ALLOWED: Mapping[Permission, frozenset[Role]] = {
     Permission.EDIT: frozenset({Role.EDITOR, Role.PUBLISHER, Role.ADMIN}),
     Permission.PUBLISH: frozenset({Role.PUBLISHER, Role.ADMIN}),
     Permission.REGISTER: frozenset({Role.ADMIN, Role.SERVICE}),
+    Permission.READ_SNAPSHOTS: frozenset({Role.SERVICE}),
     Permission.READ_TASKS: frozenset(Role),
     Permission.SERVE: frozenset({Role.CHANNEL, Role.OPS, Role.ADMIN}),
     Permission.MAKE_LINKS: frozenset({Role.PRIVACY, Role.ADMIN, Role.SERVICE}),
@@ -110,4 +112,6 @@ def is_allowed(roles: Iterable[str], permission: Permission) -> bool:
 
 def roles_with(permission: Permission) -> list[str]:
     """The roles people can be given that have the permission, for the answer 403."""
-    return [role.value for role in Role if role in ALLOWED[permission] and role != Role.SERVICE]
+    allowed = ALLOWED[permission]
+    given = [role.value for role in Role if role in allowed and role != Role.SERVICE]
+    return given or [Role.SERVICE.value]

@@ -1,10 +1,12 @@
 """Wires the roles of the orchestrator: the only place where its parts meet."""
 
 import asyncio
+import hashlib
 from functools import partial
 from pathlib import Path
 
 from services.orchestrator.api.app import create_app
+from services.orchestrator.api.decide import Asking
 from services.orchestrator.api.profile_client import profile_client
 from services.orchestrator.api.send_test import Sending
 from services.orchestrator.connectors.outgoing import Outgoing
@@ -13,13 +15,14 @@ from services.orchestrator.connectors.profile_definitions import profile_definit
 from services.orchestrator.domain.address_guard import AddressPolicy, read_policy
 from services.orchestrator.files import command as files
 from services.orchestrator.settings import OrchestratorSettings
-from services.orchestrator.storage import schedules, timers
+from services.orchestrator.storage import schedules, slots, timers
 from services.orchestrator.use_cases.deliver import Deliver, live_channels
 from services.orchestrator.use_cases.deliver import measure as measure_deliveries
 from services.orchestrator.use_cases.deliver_channel import Means
 from services.orchestrator.use_cases.fire_schedules import fire_schedules
 from services.orchestrator.use_cases.fire_timers import fire_timers
 from services.orchestrator.use_cases.load_ruleset import live_ruleset
+from services.orchestrator.use_cases.next_best_action import NextBestAction
 from services.orchestrator.use_cases.respond import Responder
 from services.orchestrator.use_cases.senders import Senders
 from services.orchestrator.use_cases.warm_rules import keep_warming
@@ -44,6 +47,7 @@ from shared.settings import load, read_secret_file
 SCHEMA = "orchestrator"
 MIGRATIONS = Path(__file__).parent / "storage" / "migrations"
 MEASURE_SECONDS = 2.0
+EXPIRED_AT_ONCE = 1_000
 DELIVER_POOL = 32
 """A channel uses a few connections at a time; so ten of them do not wait for each other."""
 
@@ -95,6 +99,7 @@ async def _poller(settings: OrchestratorSettings) -> Role:
                 "ruleset": ruleset.run,
                 "catalogue": built.catalogue.run,
                 "measure": partial(_measure, built),
+                "slots": partial(_drop_expired_answers, built),
             },
         ],
         closing=[built.engine.dispose, definitions.close],
@@ -113,6 +118,18 @@ async def _measure(built: Parts, stopping: asyncio.Event) -> None:
         metrics.TIMERS_PENDING.set(waiting)
         metrics.TIMERS_OVERDUE.set(overdue)
         await wait(stopping, MEASURE_SECONDS)
+
+
+async def _drop_expired_answers(built: Parts, stopping: asyncio.Event) -> None:
+    """Delete kept answers whose time is up; of somebody unknown nothing else is left then."""
+    while not stopping.is_set():
+        try:
+            async with transaction(built.engine) as tx:
+                dropped = await slots.drop_expired(tx, EXPIRED_AT_ONCE)
+        except Infrastructure:
+            dropped = 0  # the poller itself says that PostgreSQL is away
+        if dropped < EXPIRED_AT_ONCE:
+            await wait(stopping, MEASURE_SECONDS)
 
 
 async def _deliver(settings: OrchestratorSettings) -> Role:
@@ -158,19 +175,27 @@ def _service_token(settings: OrchestratorSettings) -> str:
 async def _api(settings: OrchestratorSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="api")
     health = Health(built.name, built.checks())
-    profiles = profile_client(settings.profile_url, _service_token(settings))
-    definitions = profile_definitions(settings.profile_url, _service_token(settings))
+    token = _service_token(settings)
+    deadline = settings.decide_profile_ms / 1000
+    profiles = profile_client(settings.profile_url, token, deadline=deadline)
+    ruleset = live_ruleset(built.engine)
+    definitions = profile_definitions(settings.profile_url, token)
     app = create_app(
         built.engine,
         health=health,
         profiles=profiles,
+        asking=Asking(
+            NextBestAction(built.engine, ruleset=ruleset, topics=built.topics, counts=built.counts),
+            ruleset,
+            secret=hashlib.sha256(b"slots of unknown people\0" + token.encode()).digest(),
+        ),
         shiftable_clock=settings.mode == "test",
         topics=built.topics,
         counts=built.counts,
         definitions=definitions,
         sending=Sending(built.topics, built.counts, Outgoing(_outgoing(settings))),
     )
-    role = api_role(built, health=health, app=app, also={})
+    role = api_role(built, health=health, app=app, also={"ruleset": ruleset.run})
     role.closing += [profiles.close, definitions.close]
     return role
 

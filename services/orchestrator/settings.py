@@ -25,3 +25,9 @@ class OrchestratorSettings(Settings):
         description="Networks beyond the public internet that connectors may reach, on any port,"
         " by comma (`10.1.0.0/16,fd00:1::/64`).",
     )
+    decide_profile_ms: int = Field(
+        30,
+        ge=1,
+        le=10_000,
+        description="How long POST /v1/decide waits for a profile before it answers without.",
+    )

@@ -387,6 +387,18 @@ DECISIONS = counter(
     moves="A decision was committed.",
     act="All `suppressed` at one stage: ask whether the rule or the policy is meant so.",
 )
+ASKS = counter(
+    "asks_total",
+    "Asks for the next best action: whether the person was known, what was answered, and whether "
+    "it had been answered before.",
+    labels={
+        "person": ("known", "unknown", "unavailable"),
+        "answer": ("action", "none"),
+        "kept": ("kept", "new"),
+    },
+    moves="`POST /v1/decide` was answered.",
+    act="`unavailable` grows: the profile API does not answer within 30 ms; see its latency.",
+)
 ACTIONS = counter(
     "actions_total",
     "Actions put on their channel's topic.",

@@ -25,7 +25,9 @@ MAY: Mapping[Role, frozenset[str]] = {
             *("read tokens", "administer", "erase", "read tasks", "serve", "make links"),
         }
     ),
-    Role.SERVICE: frozenset({"read", "read tasks", "register", "erase", "make links"}),
+    Role.SERVICE: frozenset(
+        {"read", "read tasks", "read snapshots", "register", "erase", "make links"}
+    ),
 }
 """What each role may do, written down once more so that a slip in the product is seen."""
 

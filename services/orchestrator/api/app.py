@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.orchestrator.api.actions import router as actions
 from services.orchestrator.api.clock import clock_router
+from services.orchestrator.api.decide import Asking, decide_router
 from services.orchestrator.api.decisions import router as decisions
 from services.orchestrator.api.deliveries import deliveries_router
 from services.orchestrator.api.delivery_progress import router as delivery_progress
@@ -35,6 +36,7 @@ def create_app(
     *,
     health: Health,
     profiles: ProfileClient,
+    asking: Asking,
     shiftable_clock: bool,
     topics: Topics,
     counts: PartitionCounts,
@@ -58,6 +60,7 @@ def create_app(
                 saved.Kind.CHANNEL, "/v1/channels", partial(check_outgoing, sending.outgoing)
             ),
             delivery_progress,
+            decide_router(profiles, asking),
             decisions,
             actions,
             deliveries_router(topics, counts),

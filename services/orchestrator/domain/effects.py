@@ -38,7 +38,8 @@ class DecisionRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ActionRow:
-    """A new action: `pending` until its timer fires, or `published` at once."""
+    """A new action: `pending` until its timer fires, or `published` at once. `answered`: who asked
+    for it got it as the answer, so it is delivered and needs no message."""
 
     profile_id: str
     planned: Planned
@@ -52,6 +53,7 @@ class ActionRow:
     cause: bytes | None
     score: float
     instead_of: UUID | None
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

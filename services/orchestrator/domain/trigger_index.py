@@ -31,6 +31,9 @@ from shared.contracts.topics import OWN_SOURCE
 SCHEDULE_EVENT = "concert.schedule"
 """The type of the event that goes to a scheduled rule's audience; `properties.rule` names it."""
 
+ASK = "decide"
+"""The type of the event that conditions see when somebody asks what to do now."""
+
 
 class Clause:
     """One condition of a rule: a fast answer, and the reason for it when somebody has to see it."""
@@ -136,6 +139,9 @@ class RuleSet:
         self.index: ConditionIndex[LiveRule] = ConditionIndex(
             entries, None if before is None else before.index
         )
+        self._asked = ConditionIndex(
+            Entry(live, ASK, live.rule.trigger.where) for live in self.asked
+        )
         self._changes = ChangeIndex((live.rule.trigger, live) for live in self.rules.values())
         self.watches = not self._changes.is_empty
         """Whether a change of a profile triggers any rule."""
@@ -170,6 +176,10 @@ class RuleSet:
         if cause is None or not self.watches:
             return found
         return found + self._changes.match(cause, facts)
+
+    def candidates_of_ask(self, facts: Facts) -> list[LiveRule]:
+        """The rules that answer an ask, whose `where` holds for the facts of it."""
+        return self._asked.match(facts)
 
     def exits(self, facts: Facts) -> list[ExitEvent]:
         """The exit events that the event of the facts is."""

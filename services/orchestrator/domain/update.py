@@ -26,6 +26,9 @@ PERSONA = "persona_changed"
 ERASED = "erased"
 """The kind of the last cause of a profile."""
 
+ASKED = "ask"
+"""The kind of the cause of a decision that a channel asked for."""
+
 
 class RoutedCause(msgspec.Struct, gc=False):
     """What kind of cause it is; only a touchpoint, or a change of consents, has a type."""
@@ -103,7 +106,7 @@ class Cause(msgspec.Struct, gc=False, kw_only=True):
         """The touchpoint that it is, or that brought it about; None: there is none."""
         if self.kind == CHANGED or self.is_told:
             return self.touchpoint_id
-        return None if self.type is None else self.id
+        return None if self.type is None or self.kind == ASKED else self.id
 
     @property
     def is_told(self) -> bool:

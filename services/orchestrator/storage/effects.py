@@ -1,17 +1,21 @@
 """Writes what a batch changes: one statement for each table that has anything to write."""
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.effects import Effects
+from services.orchestrator.domain.slot import ENDING
 from services.orchestrator.storage import (
     deliveries,
     held_candidates,
     outcomes,
     resources,
+    slots,
     tasks,
 )
 from services.orchestrator.storage.deliveries import DeliveryRow
@@ -28,7 +32,7 @@ _ACTIONS = text(
     INSERT INTO action (action_id, profile_id, rule, version, entry_key, touchpoint_id, decision_id,
                         channel, category, topic, status, in_flight, occurred_at, created_at,
                         due_at, expires_at, published_at, body, cause, grp, instead_of, kind,
-                        score, persona)
+                        score, persona, delivery)
     SELECT * FROM unnest(
         CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS text[]), CAST(:c3 AS integer[]),
         CAST(:c4 AS text[]), CAST(:c5 AS uuid[]), CAST(:c6 AS uuid[]), CAST(:c7 AS text[]),
@@ -36,7 +40,7 @@ _ACTIONS = text(
         CAST(:c12 AS timestamptz[]), CAST(:c13 AS timestamptz[]), CAST(:c14 AS timestamptz[]),
         CAST(:c15 AS timestamptz[]), CAST(:c16 AS timestamptz[]), CAST(:c17 AS bytea[]),
         CAST(:c18 AS bytea[]), CAST(:c19 AS text[]), CAST(:c20 AS uuid[]), CAST(:c21 AS text[]),
-        CAST(:c22 AS double precision[]), CAST(:c23 AS text[]))
+        CAST(:c22 AS double precision[]), CAST(:c23 AS text[]), CAST(:c24 AS text[]))
     """
 )
 _CHANGES = text(
@@ -132,13 +136,27 @@ _TIMERS = text(
 )
 
 
+DELIVERED = "delivered"
+"""The delivery of an action that was answered to who asked for it."""
+
+
 async def write(tx: AsyncConnection, effects: Effects) -> None:
     """Insert and change everything but the messages and the profiles' own rows."""
-    await _run(tx, _DECISIONS, [
-        (row.id, row.profile_id, row.touchpoint_id, row.at, row.body) for row in effects.decisions
+    await _run_together(tx, [
+        (_DECISIONS, [
+            (row.id, row.profile_id, row.touchpoint_id, row.at, row.body)
+            for row in effects.decisions
+        ]),
+        (_ACTIONS, _action_rows(effects)),
+        (_CONTACTS, _contact_rows(effects)),
+        (_ENTRIES, [(*place, *entry) for place, entry in effects.entries.items()]),
+        (_EXITS, [(*place, *mark) for place, mark in effects.exits.items()]),
+        (_TIMERS, [
+            (timer.due_at, timer.kind, timer.profile_id, timer.ref, timer.gen)
+            for timer in effects.timers
+        ]),
+        (_INPUTS, [(row.id, row.profile_id, row.body) for row in effects.inputs]),
     ])  # fmt: skip
-    await _run(tx, _ACTIONS, _action_rows(effects))
-    await _run(tx, _CONTACTS, _contact_rows(effects))
     await _run(tx, _CHANGES, [
         (action_id, change.status, change.in_flight, change.reason, change.published_at,
          change.body, change.due_at)
@@ -148,17 +166,13 @@ async def write(tx: AsyncConnection, effects: Effects) -> None:
     await _run(tx, _MADE, list(effects.made.items()))
     await _run(tx, _MOVED, list(effects.moved.items()))
     await _run(tx, _RELEASED, [(action_id,) for action_id in effects.released])
-    await _run(tx, _ENTRIES, [(*place, *entry) for place, entry in effects.entries.items()])
-    await _run(tx, _EXITS, [(*place, *mark) for place, mark in effects.exits.items()])
-    await _run(tx, _TIMERS, [
-        (timer.due_at, timer.kind, timer.profile_id, timer.ref, timer.gen)
-        for timer in effects.timers
-    ])  # fmt: skip
-    await _run(tx, _INPUTS, [(row.id, row.profile_id, row.body) for row in effects.inputs])
     if effects.held:
         await held_candidates.write(tx, effects.held)
     if effects.spent or (effects.scarce and effects.released):
         await resources.settle(tx, effects.spent, effects.released)
+    ended = [one.outcome.action_id for one in effects.outcomes if one.outcome.outcome in ENDING]
+    if effects.released or ended:
+        await slots.forget_actions(tx, {*effects.released, *ended})
     await outcomes.insert(tx, effects.outcomes)
     await tasks.insert(tx, effects.tasks)
     await deliveries.queue(tx, _delivery_rows(effects))
@@ -225,6 +239,7 @@ def _action_rows(effects: Effects) -> list[tuple[object, ...]]:
             row.planned.spec.kind,
             row.score,
             row.planned.persona,
+            DELIVERED if row.answered else None,
         )
         for row in effects.actions
     ]
@@ -247,6 +262,37 @@ def _contact_rows(effects: Effects) -> list[tuple[object, ...]]:
         for row in effects.actions
         for contact in (row.planned.contact,)
     ]
+
+
+Rows = Sequence[tuple[Any, ...]]
+
+
+async def _run_together(tx: AsyncConnection, wanted: Sequence[tuple[TextClause, Rows]]) -> None:
+    """Insert into several tables in one round trip. None of the statements may depend on what
+    another one inserts."""
+    some = [(statement, rows) for statement, rows in wanted if rows]
+    if len(some) < 2:
+        for statement, rows in some:
+            await _run(tx, statement, rows)
+        return
+    values = {
+        f"p{part}_{place}": list(column)
+        for part, (_, rows) in enumerate(some)
+        for place, column in enumerate(zip(*rows, strict=True))
+    }
+    await tx.execute(_joined(tuple(statement.text for statement, _ in some)), values)
+
+
+@lru_cache(maxsize=64)
+def _joined(statements: tuple[str, ...]) -> TextClause:
+    parts = [
+        f"s{part} AS ({_COLUMN.sub(rf':p{part}_', statement)})"
+        for part, statement in enumerate(statements)
+    ]
+    return text(f"WITH {', '.join(parts)} SELECT 1")
+
+
+_COLUMN = re.compile(":c(?=[0-9])")
 
 
 async def _run(tx: AsyncConnection, statement: TextClause, rows: Sequence[tuple[Any, ...]]) -> None:

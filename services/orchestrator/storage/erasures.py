@@ -16,7 +16,7 @@ from shared.postgres import outbox
 
 TABLES = (
     *("decision", "action", "contact_ledger", "rule_entry", "exit_mark", "timer", "outcome"),
-    *("task", "delivery", "held_candidate", "resource_use", "replay_input"),
+    *("task", "delivery", "held_candidate", "resource_use", "replay_input", "slot_answer"),
 )
 """Every table with rows of a person; `profile_state` keeps its number."""
 

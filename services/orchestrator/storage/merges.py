@@ -88,6 +88,21 @@ _EXITS = text(
      WHERE t.occurred_at < excluded.occurred_at
     """  # noqa: S608 - constants
 )
+# The winner's own answer for a slot stays; whether it still holds is asked before it is given.
+_SLOTS = text(
+    f"""
+    WITH gone AS (
+        DELETE FROM slot_answer AS t USING {_PAIRS} WHERE t.profile_id = m.loser
+        RETURNING m.winner, t.*
+    )
+    INSERT INTO slot_answer (profile_id, slot, decision_id, action_id, rule, version, epoch, at,
+                             expires_at, body)
+    SELECT DISTINCT ON (winner, slot) winner, slot, decision_id, action_id, rule, version, epoch,
+           at, expires_at, body
+      FROM gone ORDER BY winner, slot, at, decision_id
+        ON CONFLICT (profile_id, slot) DO NOTHING
+    """  # noqa: S608 - constants
+)
 
 
 class Absorption(NamedTuple):
@@ -119,7 +134,7 @@ async def absorb(tx: AsyncConnection, absorptions: Sequence[Absorption]) -> list
             "snapshots": [row.snapshot for row in rows],
         },
     )
-    for statement in (*_MOVES, _HELD, _ENTRIES, _EXITS):
+    for statement in (*_MOVES, _HELD, _ENTRIES, _EXITS, _SLOTS):
         await tx.execute(statement, _columns(new))
     return new
 
@@ -185,6 +200,13 @@ _SAME_EXITS = text(
         ON CONFLICT (profile_id, criterion) DO NOTHING
     """
 )
+_SLOTS_BACK = text(
+    """
+    UPDATE slot_answer SET profile_id = CAST(:back AS uuid)
+     WHERE profile_id = CAST(:root AS uuid) AND action_id IN (
+           SELECT action_id FROM action WHERE profile_id = CAST(:back AS uuid))
+    """
+)
 _COUNT = text(
     """
     UPDATE profile_state AS s
@@ -208,7 +230,7 @@ async def part(tx: AsyncConnection, back: str, root: str) -> None:
     """
     pair = {"back": back, "root": root}
     await tx.execute(_STAND_ALONE, {"back": back})
-    for statement in (_GIVE_BACK, _SAME_ENTRIES, _SAME_EXITS, _COUNT):
+    for statement in (_GIVE_BACK, _SAME_ENTRIES, _SAME_EXITS, _SLOTS_BACK, _COUNT):
         await tx.execute(statement, pair)
 
 

@@ -31,11 +31,12 @@ async def recall(
     merged: bool,
     ruleset: RuleSet,
     at: datetime,
+    again: bool = True,
 ) -> Histories:
     """The histories of all persons that have something in flight or a candidate, locked before.
 
     `merged` says that persons became one in this batch: what ended a reason for one of them ends
-    it for both.
+    it for both. `again`: the same may have been answered before, so its actions may exist.
     """
     triggered = [one for one in asked if one.candidates]
     persons = {one.moment.profile_id for one in triggered}
@@ -49,7 +50,7 @@ async def recall(
     await recall_contacts(tx, found, persons, ruleset, at)
     households = {one.moment.profile.household for one in triggered} - {None}
     await recall_households(tx, found, households, ruleset, at)
-    await recall_candidates(tx, found, triggered, ruleset, at)
+    await recall_candidates(tx, found, triggered, ruleset, at, again=again)
     return found
 
 
@@ -59,6 +60,8 @@ async def recall_candidates(
     triggered: Collection[Asked],
     ruleset: RuleSet,
     at: datetime,
+    *,
+    again: bool = True,
 ) -> None:
     """What the rules at hand did before, what ended their reasons, and what is left of what they
     take. Contacts, which all rules share, are read already."""
@@ -66,6 +69,8 @@ async def recall_candidates(
     rules = {live.key: live for one in triggered for live in one.candidates}
     await _recall_rules(tx, found, persons, rules.values())
     await recall_resources(tx, found, rules.values(), ruleset, at)
+    if not again:
+        return
     names = {
         one.action_id(live.key, index, option): one.moment.profile_id
         for one in triggered

@@ -28,7 +28,7 @@ STATE = (
     *("timer", "household_turn", "outbox", "erased_profile", "outcome", "task", "erased_action"),
     *("rule_leaf", "rule_warming", "rule_schedule"),
     *("held_candidate", "resource_turn", "resource_window", "resource_use", "resource_price"),
-    *("propensity", "replay_input"),
+    *("propensity", "replay_input", "slot_answer"),
     *("delivery", "delivery_channel", "delivery_batch"),
 )
 

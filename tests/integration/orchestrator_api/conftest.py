@@ -13,11 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.local.home import CHECKOUT
 from services.orchestrator.api.app import create_app
+from services.orchestrator.api.decide import Asking
 from services.orchestrator.api.profile_client import ProfileClient
 from services.orchestrator.api.send_test import Sending
 from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
 from services.orchestrator.domain.address_guard import AddressPolicy
+from services.orchestrator.use_cases.next_best_action import NextBestAction
 from shared.access import Role
 from shared.conditions.leaves import leaf_hash
 from shared.conditions.parse import parse_condition
@@ -30,6 +32,7 @@ from tests.integration.orchestrator.stage import COUNTS
 from tests.support.api import calling, token_for_each_role
 from tests.support.postgres import empty_database
 from tests.support.stack import Stack
+from tests.unit.orchestrator.build import ruleset
 
 SCHEMA = "orchestrator"
 MIGRATIONS = Path(CHECKOUT) / "services" / SCHEMA / "storage" / "migrations"
@@ -141,10 +144,14 @@ def app(engine: AsyncEngine) -> FastAPI:
 def make_app(engine: AsyncEngine, *, shiftable_clock: bool) -> FastAPI:
     transport = httpx.MockTransport(answer_as_profile_service)
     profiles = ProfileClient(httpx.AsyncClient(transport=transport, base_url="http://profile"))
+    asking = Asking(
+        NextBestAction(engine, ruleset=ruleset, topics=Topics(), counts=COUNTS), ruleset, b"key"
+    )
     return create_app(
         engine,
         health=Health("orchestrator-api", {}),
         profiles=profiles,
+        asking=asking,
         definitions=DEFINITIONS,
         sending=Sending(Topics(), COUNTS, Outgoing(AddressPolicy(), resolve=resolve)),
         shiftable_clock=shiftable_clock,

@@ -37,6 +37,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/channels/{key}"): "read",
     ("GET", "/v1/channels/{key}/versions"): "read",
     ("PUT", "/v1/channels/{key}"): "operate",
+    ("POST", "/v1/decide"): "serve",
     ("GET", "/v1/decisions"): "read",
     ("GET", "/v1/decisions/{decision_id}"): "read",
     ("GET", "/v1/actions"): "read",

@@ -14,6 +14,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/profiles:search"): "read",
     ("POST", "/v1/profiles:batch-get"): "read",
     ("GET", "/v1/profiles/by/{type}/{value}"): "read",
+    ("GET", "/v1/snapshots/{type}/{value}"): "read snapshots",
     ("GET", "/v1/profiles/{profile_id}"): "read",
     ("GET", "/v1/profiles/{profile_id}/identifiers"): "read",
     ("GET", "/v1/profiles/{profile_id}/segments"): "read",

@@ -29,10 +29,11 @@ MAY = {
         "make links of preferences",
     },
     "channel": {"read tasks", "serve customers"},
-    "admin": {permission.value for permission in Permission},
+    "admin": {permission.value for permission in Permission} - {"read snapshots for a decision"},
     "service": {
         *("read", "read personal data", "read tasks", "register event leaves"),
-        *("erase for another service", "make links of preferences"),
+        *("read snapshots for a decision", "erase for another service"),
+        "make links of preferences",
     },
 }
 

@@ -5,7 +5,7 @@ from alembic import op
 from shared.postgres.tables import VACUUM_OFTEN
 
 revision = "0008"
-down_revision = "0012"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
