@@ -48,6 +48,7 @@ def create_app(
             saved_router(saved.Kind.TEMPLATE, "/v1/templates"),
             preview_router(profiles),
             saved_router(saved.Kind.CHANNEL, "/v1/channels"),
+            saved_router(saved.Kind.RESOURCE, "/v1/resources"),
             decisions,
             actions,
             deliveries_router(topics, counts),

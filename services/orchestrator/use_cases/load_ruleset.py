@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.orchestrator.domain.channel import parse_channel
 from services.orchestrator.domain.content import parse_template
 from services.orchestrator.domain.policy_document import parse_policy
+from services.orchestrator.domain.resource import parse_resource
 from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import configuration
@@ -66,6 +67,7 @@ def compiled(stored: Stored) -> RuleSet:
         policies=_parsed(parse_policy, stored.policies, "contact policy"),
         channels=_parsed(parse_channel, stored.channels, "channel"),
         templates=_parsed(parse_template, stored.templates, "template"),
+        resources=_parsed(parse_resource, stored.resources, "resource"),
     )
 
 
