@@ -12,7 +12,7 @@ from services.orchestrator.domain.replay import Versions, read, replay
 from services.orchestrator.storage import records, replay_inputs, saved
 from services.orchestrator.storage.configuration import Stored
 from services.orchestrator.storage.draft_kind import Kind
-from services.orchestrator.use_cases.load_ruleset import compiled
+from services.orchestrator.use_cases.load_ruleset import Compiler
 from services.orchestrator.use_cases.naming import action_ids
 from shared.contracts.decision import decision_decoder, decision_encoder
 from shared.errors import Conflict, NotFound
@@ -51,7 +51,7 @@ async def replay_decision(tx: AsyncConnection, decision_id: UUID) -> Replayed:
             f"Decision {decision_id} considered no candidates: there is nothing to decide again."
         )
     kept, recorded = read(found), decision_decoder.decode(body)
-    ruleset = compiled(await _stored(tx, kept.versions))
+    ruleset = Compiler()(await _stored(tx, kept.versions))
     again = decision_encoder.encode(replay(kept, recorded, ruleset, action_ids))
     if again == body:
         return Replayed(decision_id, same=True)
