@@ -464,7 +464,7 @@ DELIVERY_SECONDS = histogram(
 )
 DELIVERIES_WAITING = gauge(
     "deliveries_waiting",
-    "Deliveries that wait on a channel.",
+    "Deliveries that wait on a channel; at most 10,000 are counted.",
     labels={"channel": tuple(DEFAULT_CHANNELS)},
     moves="Counted every two seconds.",
     act="Growing: the channel is off, its rate too low, or runbook delivery-failing.",

@@ -7,6 +7,7 @@ the withdrawn states in the API and the retractions on the channels' topics.
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import httpx
@@ -84,8 +85,8 @@ async def bought(concert: Concert, api: httpx.AsyncClient, number: int) -> float
     assert {one["channel"]: one["reached"] for one in found} == REACHED
     assert {one["reason"] for one in found} == {"exit: Retraction Order Completed on pos"}
     await withdrawn(api, profile["id"], found)
-    told = await retractions(concert, found)
-    return max(shown, told) - began
+    last = await retractions(concert, found)
+    return max(shown, last) - began
 
 
 async def actions(api: httpx.AsyncClient, profile_id: str) -> list[dict[str, Any]]:
@@ -111,16 +112,22 @@ async def retractions(concert: Concert, found: Sequence[dict[str, Any]]) -> floa
     nobody had, there is none."""
     latest = 0.0
     for one in found:
-        topic = concert.topics.actions(one["channel"])
         wanted = 0 if one["channel"] == "email" else 1
-
-        async def told(one: dict[str, Any] = one, topic: str = topic) -> list[float]:
-            records = await read_all(concert.stack.kafka, topic)
-            key = f"{one['action_id']}:retract".encode()
-            return [record.timestamp / 1000 for record in records if key in record.value]
-
         instants = await eventually(
-            told, until=lambda found, wanted=wanted: len(found) == wanted, what="retractions"
+            partial(told, concert, one["channel"], one["action_id"]),
+            until=partial(has, wanted),
+            what="retractions",
         )
         latest = max(latest, *instants, 0.0)
     return latest
+
+
+def has(wanted: int, found: Sequence[float]) -> bool:
+    return len(found) == wanted
+
+
+async def told(concert: Concert, channel: str, action_id: str) -> list[float]:
+    """When retractions of an action were put on its channel's topic."""
+    key = f"{action_id}:retract".encode()
+    records = await read_all(concert.stack.kafka, concert.topics.actions(channel))
+    return [record.timestamp / 1000 for record in records if key in record.value]

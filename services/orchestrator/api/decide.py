@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from services.orchestrator.api.profile_client import ProfileClient
-from services.orchestrator.domain.asking import Ask
+from services.orchestrator.domain.ask import Ask
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.use_cases.next_best_action import NextBestAction, Whom, owner_of
 from shared.access import Permission

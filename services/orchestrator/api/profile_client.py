@@ -8,7 +8,7 @@ from uuid import UUID
 import httpx
 import msgspec
 
-from services.orchestrator.domain.asking import Person
+from services.orchestrator.domain.ask import Person
 from shared.contracts.profile_update import snapshot_decoder, update_decoder
 from shared.errors import Infrastructure, NotFound
 

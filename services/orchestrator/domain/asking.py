@@ -1,178 +1,107 @@
-"""Somebody asks what to do now: who asks about whom, and the rules as they stand for one channel.
+"""Asks the options of a candidate's actions, gate after gate, and plans those that are taken."""
 
-An ask is a cause of its own: conditions see `event.channel` (who asks), `event.type` (`decide`),
-`event.slot` and whatever `context` the channel gave. It is answered on the channel that asks and
-nowhere else: of each rule one action competes, the one on that channel. A rule without one competes
-with its first action, so that the answer is the same whoever asks first.
-"""
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from functools import lru_cache
-from typing import Any
-from uuid import UUID
-
-import msgspec
-
-from services.orchestrator.domain.decide import Considered
-from services.orchestrator.domain.effects import Effects
-from services.orchestrator.domain.gates import Drop
-from services.orchestrator.domain.rule import TASK, ActionSpec, Rule
-from services.orchestrator.domain.trigger_index import ASK, LiveRule
-from services.orchestrator.domain.update import ASKED, Cause, Moment, facts_of
-from shared.contracts.profile_update import ProfileSnapshot
-from shared.contracts.times import rfc3339
-
-NOW = timedelta(0)
+from services.orchestrator.domain.contact_gates import awaited, capped, suppressed
+from services.orchestrator.domain.gates import Drop, Situation, consented, recipient
+from services.orchestrator.domain.history import Contact
+from services.orchestrator.domain.options import Choice, choice_of, furthest
+from services.orchestrator.domain.planned import Planned, contact_of, plan
+from services.orchestrator.domain.preference import ordered
+from services.orchestrator.domain.quiet import Instant
+from services.orchestrator.domain.rule import ActionSpec
+from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What a channel asks for: which slot of it, and what it knows of the moment."""
-
-    channel: str
-    slot: str
-    context: Mapping[str, Any]
-    trace: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Whom the ask is about, as just read. `version` is the number of their last update."""
-
-    profile_id: str
-    version: int
-    profile: ProfileSnapshot
-    profile_json: bytes
+def choice_for(index: int, spec: ActionSpec, situation: Situation, ruleset: RuleSet) -> Choice:
+    """The choice that an action is, its options in the order that the policies prefer."""
+    if not spec.fallback or not ruleset.joint.channel_preference:
+        return choice_of(index, spec)
+    specs = (spec, *(fallback.spec for fallback in spec.fallback))
+    order = ordered(ruleset.policies, specs, situation.moment, situation.history)
+    return choice_of(index, spec, order)
 
 
-def nobody(profile_id: str, at: datetime) -> Person:
-    """Somebody unknown: a profile without anything, under an id that stands for this once."""
-    instant = rfc3339(at)
-    profile = ProfileSnapshot(
-        id=profile_id,
-        status="unknown",
-        identifiers=[],
-        identifiers_total=0,
-        traits={},
-        computed={},
-        created_at=instant,
-        last_seen_at=instant,
-    )
-    return Person(profile_id, 0, profile, msgspec.json.encode(profile))
+class Asking:
+    """Asks the options of one candidate; `planned` are contacts that others take before it, and
+    then its own too."""
 
+    def __init__(
+        self, live: LiveRule, situation: Situation, ruleset: RuleSet, planned: list[Contact]
+    ) -> None:
+        self._live = live
+        self._situation = situation
+        self._ruleset = ruleset
+        self._planned = planned
+        self._made: dict[int, Planned] = {}
+        self._instants: dict[tuple[int, int], Instant] = {}
 
-def cause_of(ask: Ask, decision_id: UUID, at: datetime) -> Cause:
-    """The ask as the cause of its decision, whose id it has."""
-    instant = rfc3339(at)
-    return Cause(
-        kind=ASKED,
-        id=str(decision_id),
-        type=ASK,
-        channel=ask.channel,
-        occurred_at=instant,
-        received_at=instant,
-        properties={"slot": ask.slot},
-        context=dict(ask.context),
-        trace=ask.trace,
-    )
+    def walk(
+        self, choices: Sequence[Choice], gate: Callable[[Choice, int], Drop | None]
+    ) -> Drop | None:
+        """Take of every action the first option that passes; the rule falls when none does."""
+        for choice in choices:
+            choice.walk(partial(gate, choice))
+        if all(choice.taken is None for choice in choices):
+            return furthest(choices)
+        return None
 
+    def reach(self, choice: Choice, option: int) -> Drop | None:
+        """Whether the channel reaches the profile, its consent is there, and nothing that the
+        customer did with earlier actions silences it."""
+        live, situation, ruleset = self._live, self._situation, self._ruleset
+        spec = choice.specs[option]
+        to = recipient(ruleset.channels, spec.channel, situation.moment)
+        if isinstance(to, Drop):
+            return to
+        contact = contact_of(live, choice, option, situation)
+        return consented(live, spec, situation, ruleset) or suppressed(ruleset, contact, situation)
 
-def moment_of(person: Person, stands_for: str, cause: Cause, at: datetime) -> Moment:
-    """The moment of an ask. `stands_for`: the profile in whose name things are done."""
-    return Moment(
-        profile_id=stands_for,
-        of=person.profile_id,
-        seq=person.version,
-        cause=cause,
-        cause_json=msgspec.json.encode(cause),
-        profile=person.profile,
-        profile_json=person.profile_json,
-        facts=facts_of(person.profile, cause, at),
-        occurred=cause.occurred,
-    )
+    def contact(self, choice: Choice, option: int) -> Drop | None:
+        """Whether it may be reached, and a contact after the quiet hours breaks no cap."""
+        drop = self.reach(choice, option)
+        if drop is not None:
+            return drop
+        situation = self._situation
+        contact = contact_of(self._live, choice, option, situation)
+        instant = awaited(
+            self._ruleset,
+            situation.moment,
+            channel=contact.channel,
+            category=contact.category,
+            at=contact.at,
+        )
+        if isinstance(instant, Drop):
+            return instant
+        self._instants[(choice.index, option)] = instant
+        contact, history = replace(contact, at=instant.at), situation.history
+        others, kin = history.contacts + self._planned, history.kin(contact.household)
+        return capped(self._ruleset, situation.moment, contact, others, kin)
 
+    def instant(self, choice: Choice) -> datetime:
+        """When the option of a choice that was taken would happen."""
+        assert choice.taken is not None  # noqa: S101 - asked only of open choices
+        return self._instants[(choice.index, choice.taken)].at
 
-def place_on(rule: Rule, channel: str) -> int | None:
-    """The index of the rule's action on a channel: the first, if it has several."""
-    return next((n for n, spec in enumerate(rule.actions) if spec.channel == channel), None)
+    def plan(self, choice: Choice, option: int) -> Drop | None:
+        """The same, and its content can be rendered."""
+        drop = self.contact(choice, option)
+        if drop is not None:
+            return drop
+        live, situation = self._live, self._situation
+        instant = self._instants[(choice.index, option)]
+        contact = replace(contact_of(live, choice, option, situation), at=instant.at)
+        made = plan(live, choice, option, situation, self._ruleset, contact, instant.waits_for)
+        if isinstance(made, Drop):
+            return made
+        self._made[choice.index] = made
+        self._planned.append(made.contact)
+        return None
 
-
-def spec_on(rule: Rule, channel: str) -> ActionSpec | None:
-    """The rule's action on a channel."""
-    place = place_on(rule, channel)
-    return None if place is None else rule.actions[place]
-
-
-@lru_cache(maxsize=20_000)
-def asked_on(live: LiveRule, channel: str) -> LiveRule:
-    """The rule as it competes for an ask: with one action, at once, without another way to act."""
-    spec = live.rule.actions[place_on(live.rule, channel) or 0]
-    only = replace(spec, delay=NOW, fallback=())
-    return replace(live, rule=replace(live.rule, actions=(only,), window=None))
-
-
-def choose(considered: Sequence[Considered], channel: str, at: datetime) -> Considered | None:
-    """The one answer among what was decided. Those behind it, and what can only be done later,
-    are marked as dropped; the best is too when it has no action on the channel that asks."""
-    best: Considered | None = None
-    for one in considered:
-        if not one.planned:
-            continue
-        due = one.planned[0].due_at
-        if due > at:
-            _drop(
-                one, Drop("quiet_hours", "later", "it may be done now", rfc3339(at), rfc3339(due))
-            )
-        elif best is None:
-            best = one
-        else:
-            beats = f"a better score than {best.live.key}"
-            _drop(one, Drop("arbitration", "lower_priority", beats, _total(best), _total(one)))
-    if best is not None and best.planned[0].spec.channel != channel:
-        _drop(best, Drop("channel", OTHER_CHANNEL, f"an action on {channel}", channel,
-                         best.planned[0].spec.channel))  # fmt: skip
-    return best
-
-
-OTHER_CHANNEL = "other_channel"
-
-
-def later(at: datetime, due: datetime) -> Drop:
-    """What may only be done later is no answer now."""
-    return Drop("quiet_hours", "later", "it may be done now", rfc3339(at), rfc3339(due))
-
-
-def _drop(one: Considered, drop: Drop) -> None:
-    one.drop = drop
-    one.planned = []
-
-
-def _total(one: Considered) -> float | None:
-    return None if one.score is None else one.score.total
-
-
-def as_answered(effects: Effects, *, known: bool) -> None:
-    """The actions among the effects are delivered by the answer: the channel that asked gets no
-    second copy, neither by its topic nor by a connector. A task is work that somebody still has to
-    do: it goes to its queue as well.
-
-    Of somebody unknown nobody will hear again: nothing of theirs is queued or watched.
-    """
-    answered = {
-        row.planned.action_id
-        for row in effects.actions
-        if not known or row.planned.spec.kind != TASK
-    }
-    effects.messages = [
-        message for message in effects.messages if message.channel is None or not answered
-    ]
-    effects.deliveries = [one for one in effects.deliveries if one.action_id not in answered]
-    effects.tasks = [one for one in effects.tasks if one.action_id not in answered]
-    effects.actions = [
-        replace(row, answered=row.planned.action_id in answered) for row in effects.actions
-    ]
-    if not known:
-        effects.timers = []
-        effects.actions = [replace(row, in_flight=False, cause=None) for row in effects.actions]
+    @property
+    def made(self) -> list[Planned]:
+        """What was planned, by the index of the action."""
+        return [self._made[index] for index in sorted(self._made)]

@@ -96,11 +96,16 @@ def _pause(claimed: Claimed, channel: Channel) -> timedelta:
 
 def message_of(claimed: Claimed) -> bytes:
     """The action as it is sent: a retraction that nobody wrote is made of what was sent."""
-    if claimed.kind == "send":
-        return claimed.body
-    action = action_decoder.decode(claimed.body)
+    return claimed.body if claimed.kind == "send" else retraction_of(claimed.body)
+
+
+def retraction_of(body: bytes, reason: str | None = None) -> bytes:
+    """The message that takes an action back: it names the action, and nothing of the person but
+    the profile's id. One that is a retraction stays as it is."""
+    action = action_decoder.decode(body)
     if action.kind == "retract":
-        return claimed.body
-    action.kind, action.idempotency_key = "retract", claimed.key
+        return body
+    action.kind, action.idempotency_key = "retract", f"{action.action_id}:retract"
     action.content, action.to, action.queue, action.expires_at = {}, None, None, None
+    action.reason = reason or action.reason
     return action_encoder.encode(action)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from services.orchestrator.domain.decide import Planned
 from services.orchestrator.domain.gates import Situation
-from services.orchestrator.domain.history import History, InFlight, Outcome
+from services.orchestrator.domain.history import Held, History, InFlight, Outcome, Use
+from services.orchestrator.domain.planned import Planned
 from services.orchestrator.domain.quiet import Instant
 from services.orchestrator.domain.rule import TASK
 from services.orchestrator.domain.update import Moment
@@ -126,6 +126,24 @@ class OutMessage:
     value: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What an action reserves of a scarce resource."""
+
+    action_id: UUID
+    profile_id: str
+    use: Use
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """What a decision saw, compressed, so that it can be asked again."""
+
+    id: UUID
+    profile_id: str
+    body: bytes
+
+
 @dataclass(slots=True)
 class Effects:
     """Everything that is written at the end of a batch, one statement a list. `connected` are the
@@ -148,6 +166,12 @@ class Effects:
     outcomes: list[OutcomeRow] = field(default_factory=list)
     standings: dict[UUID, tuple[str | None, str | None]] = field(default_factory=dict)
     messages: list[OutMessage] = field(default_factory=list)
+    spent: list[Spent] = field(default_factory=list)
+    held: dict[tuple[str, str], Held | None] = field(default_factory=dict)
+    """By profile and touchpoint: candidates that wait, None for those that do so no longer."""
+    inputs: list[InputRow] = field(default_factory=list)
+    scarce: bool = False
+    """Whether actions may have reserved something of scarce resources."""
 
 
 def record(effects: Effects, decision: Decision, decision_id: UUID, at: datetime) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from services.orchestrator.domain.decide import Considered, Planned
+from services.orchestrator.domain.decide import Considered
 from services.orchestrator.domain.effects import (
     CLOSE,
     EXPIRE,
@@ -15,9 +15,11 @@ from services.orchestrator.domain.effects import (
     Effects,
     Handover,
     OutMessage,
+    Spent,
     Timer,
 )
 from services.orchestrator.domain.history import History, InFlight
+from services.orchestrator.domain.planned import Planned
 from services.orchestrator.domain.rule import TASK
 from services.orchestrator.domain.trigger_index import LiveRule
 from services.orchestrator.domain.update import Moment
@@ -69,13 +71,13 @@ def start(
     moment: Moment,
     decision_id: UUID,
     at: datetime,
-    score: float = 0.0,
-    instead_of: UUID | None = None,
+    score: float,
 ) -> None:
-    """Publish the action now, or let it wait for its timer; the contact is reserved either way.
+    """Publish the action now, or let it wait for its timer; its contact and what it takes of scarce
+    resources are reserved either way.
 
     It is in flight for as long as there is something that can be taken back, or that another
-    action may stand in for: `instead_of` is the one that this stands in for.
+    action may stand in for.
     """
     now = planned.due_at <= at
     stays = not now or stays_in_flight(planned.live, planned.spec, effects.connected)
@@ -92,7 +94,7 @@ def start(
         body=body,
         cause=moment.kept_cause if stays else None,
         score=score,
-        instead_of=instead_of,
+        instead_of=planned.instead_of,
     )
     effects.actions.append(row)
     action = _in_flight(row, moment)
@@ -102,6 +104,8 @@ def start(
         waits = Timer(planned.due_at, RELEASE, moment.profile_id, planned.action_id, 0)
         effects.timers.append(end_of(action, planned.expires_at) if now else waits)
         history.in_flight[planned.action_id] = action
+    history.spend(planned.action_id, planned.uses)
+    effects.spent += (Spent(planned.action_id, moment.profile_id, use) for use in planned.uses)
     history.reserve(planned.contact)
     history.acted.add(planned.action_id)
 
@@ -130,10 +134,7 @@ def stays_in_flight(live: LiveRule, what: Goes, connected: frozenset[str]) -> bo
     published: a task that nobody did, a prompt that may still be shown, a message in a queue of
     ours."""
     return (
-        live.keeps_watch
-        or what.kind != "send"
-        or what.channel in connected
-        or any(spec.fallback for spec in live.rule.actions)
+        live.keeps_watch or what.kind != "send" or what.channel in connected or live.has_fallbacks
     )
 
 

@@ -10,9 +10,10 @@ from uuid import UUID
 
 from services.orchestrator.domain.contact_policy import ContactPolicy
 from services.orchestrator.domain.history import Contact
+from services.orchestrator.domain.joint_policy import JointPolicy
 from services.orchestrator.domain.rule import ActionSpec, Fallback, Rule
 from services.orchestrator.domain.schedule import next_occurrence
-from services.orchestrator.domain.zone import TimeZone, Zone
+from services.orchestrator.domain.zone import Zone
 from shared.conditions.contradiction import contradiction
 from shared.conditions.leaves import is_of_one_event, references
 from shared.conditions.tree import All, Condition, EventCount, InSegment, Not
@@ -109,13 +110,15 @@ def _own_exit(rule: Rule) -> Iterator[Problem]:
 
 
 def _over_cap(rule: Rule, policies: Iterable[ContactPolicy], now: datetime) -> Iterator[Problem]:
-    """The rule's own actions, all of them made, against each cap."""
+    """The rule's own actions, all of them made, against each cap, in the default zone."""
+    joint = JointPolicy(policies)
+    zone = joint.time_zone.default
+    assumed = Zone(zone, "default", zone)
     made: list[Contact] = []
     for place, spec in enumerate(rule.actions):
         contact = _contact(rule, spec, place, now)
-        for policy in policies:
-            zone = (policy.time_zone or TimeZone()).default
-            broken = policy.exceeded(contact, made, zone=Zone(zone, "default", zone))
+        for policy in joint.policies:
+            broken = policy.exceeded(contact, made, zone=assumed)
             if broken is not None:
                 cap = broken[0].words()
                 message = f"is over the contact policy {policy.key} by this rule alone: {cap}"

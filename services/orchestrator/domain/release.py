@@ -7,6 +7,7 @@ engagement policy, holdouts, quiet hours and caps are asked once more.
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 from uuid import UUID
 
 from services.orchestrator.domain.answer import take_back
@@ -22,11 +23,29 @@ from services.orchestrator.domain.enact import end_of, hand_over, stays_in_fligh
 from services.orchestrator.domain.exit import policy_fails, withdrawn
 from services.orchestrator.domain.gates import Drop, Situation, recipient
 from services.orchestrator.domain.history import Contact, InFlight
+from services.orchestrator.domain.options import kind_of
 from services.orchestrator.domain.quiet import Instant
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
 from shared.contracts.action import Action, action_decoder, action_encoder
 from shared.contracts.decision import Decision
 from shared.contracts.times import parse_rfc3339
+
+EXPIRED = "expired"
+
+
+class Stop(NamedTuple):
+    """Why a waiting action must not happen; `kind` is the reason for which a fallback may be taken
+    instead, None when there is none for it."""
+
+    why: str
+    kind: str | None = None
+
+
+class TakenBackNow(NamedTuple):
+    """The decision that took an action back when it was due, and the kind of its reason."""
+
+    decision: Decision
+    kind: str | None
 
 
 def release(
@@ -37,7 +56,7 @@ def release(
     ruleset: RuleSet,
     decision_id: UUID,
     effects: Effects,
-) -> Decision | None:
+) -> TakenBackNow | None:
     """Publish the action or put it off; or the decision that took it back, with the reason.
 
     `body` is the message as it was planned; `situation` has the newest snapshot and the cause of
@@ -45,28 +64,57 @@ def release(
     """
     message = action_decoder.decode(body)
     live = ruleset.rules.get(action.rule)
+    stop = _stops(message, live, situation)
+    if stop is None:
+        assert live is not None  # noqa: S101 - it stops without its rule
+        stop = _go(action, message, live, situation, ruleset, effects)
+    if stop is None:
+        return None
+    decision = take_back(
+        action,
+        situation,
+        status=EXPIRED if stop.kind == EXPIRED else "retracted",
+        reason=stop.why,
+        ruleset=ruleset,
+        decision_id=decision_id,
+        effects=effects,
+    )
+    return TakenBackNow(decision, stop.kind)
+
+
+def _stops(message: Action, live: LiveRule | None, situation: Situation) -> Stop | None:
+    """Why nothing can come of the action any more, whenever it would be published."""
     if _is_over(message, situation):
-        return _back(action, situation, "expired", "expired", ruleset, decision_id, effects)
+        return Stop(EXPIRED, EXPIRED)
     if live is None or not live.rule.is_valid_at(situation.at):
-        return _back(action, situation, "retracted", "rule_not_live", ruleset, decision_id, effects)
+        return Stop("rule_not_live")
+    return None
+
+
+def _go(
+    action: InFlight,
+    message: Action,
+    live: LiveRule,
+    situation: Situation,
+    ruleset: RuleSet,
+    effects: Effects,
+) -> Stop | None:
+    """Publish the action, or put it off; or why it must not happen."""
     to = recipient(ruleset.channels, message.channel, situation.moment)
-    instant = _instant(action, situation, ruleset)
     if isinstance(to, Drop):
-        reason: str | None = _said(to)
-    elif isinstance(instant, Drop):
-        reason = _said(instant)
-    else:
-        reason = _fails(action, live, situation, instant, ruleset)
-    if reason is not None or isinstance(to, Drop) or isinstance(instant, Drop):
-        why = reason or ""
-        return _back(action, situation, "retracted", why, ruleset, decision_id, effects)
+        return _stop(to)
+    instant = _instant(action, situation, ruleset)
+    if isinstance(instant, Drop):
+        return _stop(instant)
+    fails = _fails(action, live, situation, instant, ruleset)
+    if fails is not None:
+        return fails
     message.to = to
     message.profile_id = situation.moment.profile_id
     if instant.waits_for is None:
         _publish(action, message, live, situation, effects)
     elif message.expires_at is not None and parse_rfc3339(message.expires_at) <= instant.at:
-        why = f"expired: before the end of {instant.waits_for}"
-        return _back(action, situation, "expired", why, ruleset, decision_id, effects)
+        return Stop(f"expired: before the end of {instant.waits_for}", EXPIRED)
     else:
         put_off(effects, situation, action, instant)
     return None
@@ -93,19 +141,24 @@ def _instant(action: InFlight, situation: Situation, ruleset: RuleSet) -> Instan
 
 def _fails(
     action: InFlight, live: LiveRule, situation: Situation, instant: Instant, ruleset: RuleSet
-) -> str | None:
+) -> Stop | None:
     """Why the action must not happen at the instant; None when it may."""
     moment, history, at = situation.moment, situation.history, situation.at
     contact = _contact(action, live, situation, instant)
-    refused = withdrawn(action, moment, ruleset, at) or _said(
-        suppressed(ruleset, contact, situation)
-    )
-    return (
-        refused
-        or policy_fails(action, live, moment, history, at)
-        or _said(held_out(exposures(ruleset, live.rule, moment.profile_id)))
-        or _said(_over_cap(contact, situation, ruleset))
-    )
+    refused = withdrawn(action, moment, ruleset, at)
+    if refused is not None:
+        return Stop(refused, "no_consent")
+    silenced = suppressed(ruleset, contact, situation)
+    if silenced is not None:
+        return _stop(silenced)
+    fails = policy_fails(action, live, moment, history, at)
+    if fails is not None:
+        return Stop(fails)
+    held = held_out(exposures(ruleset, live.rule, moment.profile_id))
+    if held is not None:
+        return Stop(_words(held))
+    over = _over_cap(contact, situation, ruleset)
+    return None if over is None else _stop(over)
 
 
 def _contact(action: InFlight, live: LiveRule, situation: Situation, instant: Instant) -> Contact:
@@ -130,8 +183,12 @@ def _over_cap(contact: Contact, situation: Situation, ruleset: RuleSet) -> Drop 
     return capped(ruleset, situation.moment, contact, others, kin)
 
 
-def _said(drop: Drop | None) -> str | None:
-    return None if drop is None else f"{drop.reason}: {drop.condition}"
+def _stop(drop: Drop) -> Stop:
+    return Stop(_words(drop), kind_of(drop))
+
+
+def _words(drop: Drop) -> str:
+    return f"{drop.reason}: {drop.condition}"
 
 
 def _publish(
@@ -152,23 +209,3 @@ def _publish(
     effects.changes[action.action_id] = change
     history.in_flight[action.action_id] = published
     effects.timers.append(end_of(published, expires_at))
-
-
-def _back(
-    action: InFlight,
-    situation: Situation,
-    status: str,
-    reason: str,
-    ruleset: RuleSet,
-    decision_id: UUID,
-    effects: Effects,
-) -> Decision:
-    return take_back(
-        action,
-        situation,
-        status=status,
-        reason=reason,
-        ruleset=ruleset,
-        decision_id=decision_id,
-        effects=effects,
-    )

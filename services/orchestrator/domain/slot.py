@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.orchestrator.domain.asking import later, spec_on
+from services.orchestrator.domain.ask import later, spec_on
 from services.orchestrator.domain.contact_gates import awaited, suppressed
 from services.orchestrator.domain.content import ContentFailed, locale_of
 from services.orchestrator.domain.decide import Considered
@@ -140,7 +140,7 @@ def _stopped(
 def _contact(live: LiveRule, spec: ActionSpec, situation: Situation) -> Contact:
     rule = live.rule
     return Contact(
-        action_id=situation.action_id(rule.key, 0),
+        action_id=situation.action_id(rule.key, 0, 0),
         at=situation.at,
         channel=spec.channel,
         category=rule.category,

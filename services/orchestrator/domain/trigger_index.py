@@ -5,13 +5,17 @@ for the next one between two batches.
 """
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
+from datetime import timedelta
 
 from services.orchestrator.domain.change_index import ChangeIndex
 from services.orchestrator.domain.channel import Channel, default_channels
-from services.orchestrator.domain.contact_policy import ContactPolicy
+from services.orchestrator.domain.contact_policy import NO_WINDOW, ContactPolicy
 from services.orchestrator.domain.content import Template
+from services.orchestrator.domain.estimates import Estimates
 from services.orchestrator.domain.joint_policy import JointPolicy
+from services.orchestrator.domain.resource import Resource
 from services.orchestrator.domain.rule import Rule
 from services.orchestrator.domain.update import Cause, Routed
 from shared.conditions.closure import Holds, compile_condition
@@ -79,6 +83,11 @@ class LiveRule:
         return self.rule.re_entry.mode == "never" or bool(self.rule.re_entry.cooldown)
 
     @property
+    def has_fallbacks(self) -> bool:
+        """Whether something may be done instead of what it does."""
+        return any(spec.fallback for spec in self.rule.actions)
+
+    @property
     def keeps_watch(self) -> bool:
         """Whether its published actions can still be taken back."""
         return self.rule.exit_criteria is not None
@@ -95,9 +104,19 @@ class RuleSet:
         policies: Iterable[ContactPolicy] = (),
         channels: Iterable[Channel] = (),
         templates: Iterable[Template] = (),
+        resources: Iterable[Resource] = (),
+        before: "RuleSet | None" = None,
     ) -> None:
+        """Compile everything; what is the same as `before`, the very same rules, is taken from
+        there."""
         self.epoch = epoch
-        self.rules: Mapping[str, LiveRule] = {rule.key: _compile(rule) for rule in rules}
+        known = {} if before is None else before.rules
+        self.rules: Mapping[str, LiveRule] = {
+            rule.key: found
+            if (found := known.get(rule.key)) is not None and found.rule is rule
+            else _compile(rule)
+            for rule in rules
+        }
         self.joint = JointPolicy(policies)
         self.policies = self.joint.policies
         self.max_actions = self.joint.max_actions
@@ -106,6 +125,8 @@ class RuleSet:
         self.unarbitrated = self.joint.unarbitrated
         self.longest_window = self.joint.longest_window
         self.household_window = self.joint.household_window
+        self.resources = {resource.key: resource for resource in resources}
+        self.estimates = Estimates()
         self.channels = default_channels() | {channel.key: channel for channel in channels}
         self.connected = frozenset(
             channel.key for channel in self.channels.values() if channel.is_built_in
@@ -115,7 +136,9 @@ class RuleSet:
         self.asked = tuple(live for live in self.rules.values() if live.rule.trigger.kind == "api")
         """The rules that only a question for the next best action triggers."""
         entries = [entry for live in self.rules.values() if (entry := _entry(live)) is not None]
-        self._index = ConditionIndex(entries)
+        self.index: ConditionIndex[LiveRule] = ConditionIndex(
+            entries, None if before is None else before.index
+        )
         self._asked = ConditionIndex(
             Entry(live, ASK, live.rule.trigger.where) for live in self.asked
         )
@@ -128,6 +151,18 @@ class RuleSet:
         """Event types that concern any rule, or say what became of an action; everything else
         needs no decoding at all."""
 
+    def learned(self, estimates: Estimates) -> "RuleSet":
+        """The same configuration with other estimates."""
+        other = copy(self)
+        other.estimates = estimates
+        return other
+
+    def window_of(self, live: LiveRule) -> timedelta:
+        """For how long the rule's candidates wait for others to compete with."""
+        if live.rule.category in self.unarbitrated:
+            return NO_WINDOW
+        return self.window if live.rule.window is None else live.rule.window
+
     def concerns(self, update: Routed) -> bool:
         """Whether an update may be of consequence to a rule, as far as routing can tell."""
         return update.cause.type in self.listens or (
@@ -137,7 +172,7 @@ class RuleSet:
     def candidates(self, facts: Facts, cause: Cause | None = None) -> list[LiveRule]:
         """The rules that the event of the facts triggers, and those that what else `cause` says
         triggers; each once."""
-        found = self._index.match(facts) if facts.event_type in self._triggers else []
+        found = self.index.match(facts) if facts.event_type in self._triggers else []
         if cause is None or not self.watches:
             return found
         return found + self._changes.match(cause, facts)

@@ -4,7 +4,7 @@
 take no lock but those of the deliveries themselves.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+NIL = UUID(int=0)
 _QUEUE = text(
     """
     INSERT INTO delivery (action_id, kind, channel, profile_id, state, test, queued_at, due_at,
@@ -56,7 +57,33 @@ _WITHDRAW = text(
     SELECT action_id FROM taken WHERE was = 'waiting' AND NOT reached
     """
 )
-
+# What is told of an erased person goes on without the person: under no profile.
+_WHOSE_NO_MORE = text(
+    f"""
+    UPDATE delivery SET profile_id = '{NIL}'
+     WHERE profile_id = ANY (CAST(:profiles AS uuid[])) AND kind = 'retract'
+       AND state IN ('waiting', 'claimed')
+    """  # noqa: S608 - a constant
+)
+_HAD = text(
+    """
+    SELECT action_id, channel, body FROM delivery
+     WHERE action_id = ANY (CAST(:actions AS uuid[])) AND kind = 'send' AND withdrawn_at IS NULL
+       AND (state IN ('claimed', 'delivered') OR reached)
+     ORDER BY action_id
+    """
+)
+_TELL = text(
+    f"""
+    INSERT INTO delivery (action_id, kind, channel, profile_id, state, queued_at, due_at, body)
+    SELECT action_id, 'retract', channel, '{NIL}', 'waiting', (SELECT clock.now()),
+           (SELECT clock.now()), body
+      FROM unnest(CAST(:actions AS uuid[]), CAST(:channels AS text[]), CAST(:bodies AS bytea[]))
+           AS d (action_id, channel, body)
+     ORDER BY action_id
+        ON CONFLICT (action_id, kind) DO NOTHING
+    """  # noqa: S608 - a constant
+)
 _TESTS = text(
     """
     SELECT count(*) FROM delivery
@@ -149,6 +176,27 @@ async def withdraw(
         "messages": list(told.values()),
     }
     return set((await tx.execute(_WITHDRAW, values)).scalars())
+
+
+async def tell_of_erasure(
+    tx: AsyncConnection,
+    profile_ids: Collection[str],
+    action_ids: Collection[UUID],
+    retraction_of: Callable[[bytes], bytes],
+) -> None:
+    """Before the deliveries of erased people are deleted: let channels take back what they may
+    have of these actions. What is kept for that names no person."""
+    await tx.execute(_WHOSE_NO_MORE, {"profiles": sorted(profile_ids)})
+    if not action_ids:
+        return
+    had = (await tx.execute(_HAD, {"actions": sorted(action_ids)})).all()
+    if had:
+        values = {
+            "actions": [row.action_id for row in had],
+            "channels": [row.channel for row in had],
+            "bodies": [retraction_of(row.body) for row in had],
+        }
+        await tx.execute(_TELL, values)
 
 
 async def tests_within(tx: AsyncConnection, within: timedelta) -> int:

@@ -84,8 +84,8 @@ _DELIVERED = text(
            finished_at = (SELECT clock.now())
       FROM (SELECT action_id FROM delivery
              WHERE channel = :channel AND batch = :day AND kind = 'send' AND state = 'claimed'
-             ORDER BY action_id LIMIT :limit) AS some
-     WHERE d.action_id = some.action_id AND d.kind = 'send'
+             ORDER BY action_id LIMIT :limit) AS page
+     WHERE d.action_id = page.action_id AND d.kind = 'send'
     RETURNING d.action_id, d.profile_id::text AS profile_id, d.test
     """
 )

@@ -9,8 +9,17 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.effects import Effects
+from services.orchestrator.domain.estimates import verdict
 from services.orchestrator.domain.slot import ENDING
-from services.orchestrator.storage import deliveries, outcomes, slots, tasks
+from services.orchestrator.storage import (
+    deliveries,
+    held_candidates,
+    outcomes,
+    propensity,
+    resources,
+    slots,
+    tasks,
+)
 from services.orchestrator.storage.deliveries import DeliveryRow
 
 _DECISIONS = text(
@@ -25,7 +34,7 @@ _ACTIONS = text(
     INSERT INTO action (action_id, profile_id, rule, version, entry_key, touchpoint_id, decision_id,
                         channel, category, topic, status, in_flight, occurred_at, created_at,
                         due_at, expires_at, published_at, body, cause, grp, instead_of, kind,
-                        score, delivery)
+                        score, persona, delivery)
     SELECT * FROM unnest(
         CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS text[]), CAST(:c3 AS integer[]),
         CAST(:c4 AS text[]), CAST(:c5 AS uuid[]), CAST(:c6 AS uuid[]), CAST(:c7 AS text[]),
@@ -33,7 +42,7 @@ _ACTIONS = text(
         CAST(:c12 AS timestamptz[]), CAST(:c13 AS timestamptz[]), CAST(:c14 AS timestamptz[]),
         CAST(:c15 AS timestamptz[]), CAST(:c16 AS timestamptz[]), CAST(:c17 AS bytea[]),
         CAST(:c18 AS bytea[]), CAST(:c19 AS text[]), CAST(:c20 AS uuid[]), CAST(:c21 AS text[]),
-        CAST(:c22 AS double precision[]), CAST(:c23 AS text[]))
+        CAST(:c22 AS double precision[]), CAST(:c23 AS text[]), CAST(:c24 AS text[]))
     """
 )
 _CHANGES = text(
@@ -114,6 +123,12 @@ _EXITS = text(
      WHERE e.occurred_at < excluded.occurred_at
     """
 )
+_INPUTS = text(
+    """
+    INSERT INTO replay_input (decision_id, profile_id, body)
+    SELECT * FROM unnest(CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS bytea[]))
+    """
+)
 _TIMERS = text(
     """
     INSERT INTO timer (due_at, kind, profile_id, ref, gen)
@@ -142,6 +157,7 @@ async def write(tx: AsyncConnection, effects: Effects) -> None:
             (timer.due_at, timer.kind, timer.profile_id, timer.ref, timer.gen)
             for timer in effects.timers
         ]),
+        (_INPUTS, [(row.id, row.profile_id, row.body) for row in effects.inputs]),
     ])  # fmt: skip
     await _run(tx, _CHANGES, [
         (action_id, change.status, change.in_flight, change.reason, change.published_at,
@@ -152,6 +168,10 @@ async def write(tx: AsyncConnection, effects: Effects) -> None:
     await _run(tx, _MADE, list(effects.made.items()))
     await _run(tx, _MOVED, list(effects.moved.items()))
     await _run(tx, _RELEASED, [(action_id,) for action_id in effects.released])
+    if effects.held:
+        await held_candidates.write(tx, effects.held)
+    if effects.spent or (effects.scarce and effects.released):
+        await resources.settle(tx, effects.spent, effects.released)
     ended = [one.outcome.action_id for one in effects.outcomes if one.outcome.outcome in ENDING]
     if effects.released or ended:
         await slots.forget_actions(tx, {*effects.released, *ended})
@@ -159,6 +179,11 @@ async def write(tx: AsyncConnection, effects: Effects) -> None:
     await tasks.insert(tx, effects.tasks)
     await deliveries.queue(tx, _delivery_rows(effects))
     await _take_back(tx, effects)
+    await propensity.count(tx, [
+        propensity.Judged(row.outcome.action_id, taken)
+        for row in effects.outcomes
+        if (taken := verdict(row.outcome.outcome)) is not None
+    ])  # fmt: skip
 
 
 async def _take_back(tx: AsyncConnection, effects: Effects) -> None:
@@ -220,6 +245,7 @@ def _action_rows(effects: Effects) -> list[tuple[object, ...]]:
             row.instead_of,
             row.planned.spec.kind,
             row.score,
+            row.planned.persona,
             DELIVERED if row.answered else None,
         )
         for row in effects.actions

@@ -15,9 +15,9 @@ from shared.kafka.messages import Message
 from shared.postgres import outbox
 
 TABLES = (
-    "decision", "action", "contact_ledger", "rule_entry", "exit_mark", "timer", "outcome", "task",
-    "delivery", "slot_answer",
-)  # fmt: skip
+    *("decision", "action", "contact_ledger", "rule_entry", "exit_mark", "timer", "outcome"),
+    *("task", "delivery", "held_candidate", "resource_use", "replay_input", "slot_answer"),
+)
 """Every table with rows of a person; `profile_state` keeps its number."""
 
 _FORGET = {

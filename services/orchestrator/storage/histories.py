@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.history import (
     Contact,
+    Held,
     History,
     Households,
     InFlight,
@@ -25,8 +26,14 @@ _IN_FLIGHT = text(
     SELECT profile_id::text, action_id, rule, entry_key, channel, category, topic,
            CASE WHEN status = 'published'
                 THEN convert_from(body, 'UTF8')::json ->> 'profile_id' END AS sent_for,
-           occurred_at, cause, gen, kind, score, instead_of
+           occurred_at, cause, gen, kind, score, instead_of, created_at,
+           CAST(NULL AS text[]) AS rules, CAST(NULL AS text) AS of,
+           CAST(NULL AS timestamptz) AS ends_at
       FROM action WHERE in_flight AND profile_id = ANY(CAST(:ids AS uuid[]))
+    UNION ALL
+    SELECT profile_id::text, touchpoint_id, '', '', '', '', NULL, NULL,
+           occurred_at, cause, 0, '', 0, NULL, held_at, rules, of::text, ends_at
+      FROM held_candidate WHERE profile_id = ANY(CAST(:ids AS uuid[]))
      ORDER BY created_at, action_id
     """
 )
@@ -82,8 +89,20 @@ Histories = dict[str, History]
 
 
 async def read_in_flight(tx: AsyncConnection, histories: Histories, ids: Collection[str]) -> None:
-    """What can still be taken back, oldest first."""
+    """What can still be taken back, and the candidates that wait; the oldest first."""
     for row in await tx.execute(_IN_FLIGHT, {"ids": list(ids)}):
+        if row.rules is not None:
+            touchpoint_id = str(row.action_id)
+            histories[row.profile_id].held[touchpoint_id] = Held(
+                touchpoint_id=touchpoint_id,
+                of=row.of,
+                held_at=row.created_at,
+                ends_at=row.ends_at,
+                occurred_at=row.occurred_at,
+                cause=row.cause,
+                rules=tuple(row.rules),
+            )
+            continue
         histories[row.profile_id].in_flight[row.action_id] = InFlight(
             action_id=row.action_id,
             rule=row.rule,

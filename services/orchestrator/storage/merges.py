@@ -38,7 +38,27 @@ _MOVES = tuple(
         f"UPDATE {table} AS t SET profile_id = m.winner "  # noqa: S608 - constants
         f"FROM {_PAIRS} WHERE t.profile_id = m.loser"
     )
-    for table in ("action", "contact_ledger", "timer", "outcome", "task", "delivery")
+    for table in (
+        "action",
+        "contact_ledger",
+        "timer",
+        "outcome",
+        "task",
+        "delivery",
+        "resource_use",
+    )
+)
+_HELD = text(
+    f"""
+    WITH gone AS (
+        DELETE FROM held_candidate AS t USING {_PAIRS} WHERE t.profile_id = m.loser
+        RETURNING m.winner, t.touchpoint_id, t.of, t.held_at, t.ends_at, t.occurred_at, t.rules,
+                  t.cause
+    )
+    INSERT INTO held_candidate (profile_id, touchpoint_id, of, held_at, ends_at, occurred_at,
+                                rules, cause)
+    SELECT * FROM gone ON CONFLICT DO NOTHING
+    """  # noqa: S608 - constants
 )
 _ENTRIES = text(
     f"""
@@ -114,7 +134,7 @@ async def absorb(tx: AsyncConnection, absorptions: Sequence[Absorption]) -> list
             "snapshots": [row.snapshot for row in rows],
         },
     )
-    for statement in (*_MOVES, _ENTRIES, _EXITS, _SLOTS):
+    for statement in (*_MOVES, _HELD, _ENTRIES, _EXITS, _SLOTS):
         await tx.execute(statement, _columns(new))
     return new
 
@@ -138,6 +158,17 @@ _GIVE_BACK = text(
     ), contacts AS (
         UPDATE contact_ledger SET profile_id = CAST(:back AS uuid)
          WHERE action_id IN (SELECT action_id FROM theirs)
+    ), uses AS (
+        UPDATE resource_use SET profile_id = CAST(:back AS uuid)
+         WHERE action_id IN (SELECT action_id FROM theirs)
+    ), held AS (
+        UPDATE held_candidate SET profile_id = CAST(:back AS uuid)
+         WHERE profile_id = CAST(:root AS uuid) AND of IN (SELECT id FROM family)
+        RETURNING touchpoint_id, ends_at
+    ), windows AS (
+        INSERT INTO timer (due_at, kind, profile_id, ref, gen)
+        SELECT ends_at, 'arbitrate', CAST(:back AS uuid), touchpoint_id, 0
+          FROM held ORDER BY ends_at, touchpoint_id LIMIT 1
     ), told AS (
         UPDATE outcome SET profile_id = CAST(:back AS uuid)
          WHERE action_id IN (SELECT action_id FROM theirs)
@@ -181,7 +212,8 @@ _COUNT = text(
     UPDATE profile_state AS s
        SET in_flight = counted.n,
            snapshot = CASE WHEN counted.n > 0 THEN COALESCE(s.snapshot, root.snapshot) END
-      FROM (SELECT id, (SELECT count(*) FROM action WHERE in_flight AND profile_id = id) AS n
+      FROM (SELECT id, (SELECT count(*) FROM action WHERE in_flight AND profile_id = id)
+                         + (SELECT count(*) FROM held_candidate WHERE profile_id = id) AS n
               FROM unnest(ARRAY[CAST(:back AS uuid), CAST(:root AS uuid)]) AS pair (id)) AS counted,
            (SELECT snapshot FROM profile_state WHERE profile_id = CAST(:root AS uuid)) AS root
      WHERE s.profile_id = counted.id

@@ -45,6 +45,12 @@ _SAID = text(
      WHERE action_id = ANY(CAST(:ids AS uuid[])) GROUP BY action_id, outcome
     """
 )
+_UNANSWERED = text(
+    """
+    SELECT action_id FROM action
+     WHERE action_id = ANY(CAST(:ids AS uuid[])) AND response IS NULL
+    """
+)
 
 
 async def insert(tx: AsyncConnection, rows: Sequence[OutcomeRow]) -> None:
@@ -101,3 +107,8 @@ async def read_told(
         )
         for row in await tx.execute(_TOLD, values)
     }
+
+
+async def unanswered(tx: AsyncConnection, ids: Collection[UUID]) -> set[UUID]:
+    """Which of these actions their customers did nothing with."""
+    return set((await tx.execute(_UNANSWERED, {"ids": list(ids)})).scalars())

@@ -93,16 +93,15 @@ async def measure(
     """Show what waits on each channel, since when, and the circuits."""
     while not stopping.is_set():
         try:
-            async with transaction(engine) as tx:
-                waiting = await delivery_work.waiting(tx)
-                circuits = await delivery_work.circuits(tx)
             keys = {key for key, channel in channels().items() if channel.is_built_in}
+            async with transaction(engine) as tx:
+                waiting = await delivery_work.waiting(tx, keys)
+                circuits = await delivery_work.circuits(tx)
         except Infrastructure:
             await wait(stopping, MEASURE_SECONDS)  # the loops themselves say what is away
             continue
-        for key in keys | waiting.keys():
+        for key, (count, oldest) in waiting.items():
             label = metrics.channel_label(key)
-            count, oldest = waiting.get(key, (0, 0.0))
             metrics.DELIVERIES_WAITING.labels(channel=label).set(count)
             metrics.DELIVERY_OLDEST.labels(channel=label).set(oldest)
             metrics.DELIVERY_CIRCUIT.labels(channel=label).set(circuits.get(key, 0.0))

@@ -74,10 +74,14 @@ class DeliverChannel:
         """Deliver until told to stop, then finish what was begun."""
         pause = FIRST_PAUSE
         while not stopping.is_set():
+            busy = None
             try:
                 busy = await self._round()
             except (Infrastructure, OSError) as error:
                 logger.warning("channel %s: again in %.1f s: %s", self._key, pause, error)
+            except Exception:  # a bug: it must not stop the other channels
+                logger.exception("channel %s: again in %.1f s", self._key, pause)
+            if busy is None:
                 await wait(stopping, pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
                 continue

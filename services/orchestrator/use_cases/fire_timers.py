@@ -12,11 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.orchestrator.domain.effects import CLOSE, EXPIRE, RELEASE, Effects
 from services.orchestrator.domain.history import History
 from services.orchestrator.domain.trigger_index import RuleSet
+from services.orchestrator.domain.window import ARBITRATE
 from services.orchestrator.storage import effects as effect_rows
 from services.orchestrator.storage import histories, profile_states, timers
 from services.orchestrator.storage.histories import Histories
 from services.orchestrator.storage.profile_states import Locked, Saved
 from services.orchestrator.storage.timers import Fired
+from services.orchestrator.use_cases.end_windows import end_windows
 from services.orchestrator.use_cases.expire_tasks import expire_tasks
 from services.orchestrator.use_cases.recall import recall_contacts, recall_exits, recall_households
 from services.orchestrator.use_cases.release_due import close_due, release_due
@@ -35,6 +37,7 @@ LIMIT = 200
 HANDLERS: Mapping[str, Handler] = {
     RELEASE: release_due,
     CLOSE: close_due,
+    ARBITRATE: end_windows,
     EXPIRE: expire_tasks,
 }
 """What to do for each kind of timer."""
@@ -50,7 +53,7 @@ async def fire_timers(
 ) -> int:
     """Fire what is due, at most `limit` timers; how many fired."""
     rules, report = ruleset(), Report()
-    effects = Effects(connected=rules.connected)
+    effects = Effects(connected=rules.connected, scarce=bool(rules.resources))
     async with transaction(engine) as tx:
         due = await timers.due(tx, limit)
         if not due:
@@ -110,7 +113,6 @@ def _household(row: Locked) -> str | None:
 async def _save(tx: AsyncConnection, found: Histories) -> None:
     """How much of each person is in flight now."""
     saved = {
-        profile_id: Saved(len(found[profile_id].in_flight), None, None)
-        for profile_id in sorted(found)
+        profile_id: Saved(found[profile_id].under_way, None, None) for profile_id in sorted(found)
     }
     await profile_states.save(tx, saved)

@@ -1,13 +1,15 @@
 """Forgets erased people, and takes back from the channels what was published in their name."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.orchestrator.domain.delivering import retraction_of
 from services.orchestrator.domain.effects import Effects, retract
 from services.orchestrator.domain.history import History
 from services.orchestrator.domain.update import Routed
-from services.orchestrator.storage import erasures, histories
+from services.orchestrator.storage import deliveries, erasures, histories
 from services.orchestrator.use_cases.absorb_profile import Persons
 from services.orchestrator.use_cases.naming import erasure_id
 
@@ -26,6 +28,13 @@ async def forget_people(
     whole = told | {persons.of(profile_id) for profile_id in told}
     found = {profile_id: History() for profile_id in sorted(whole)}
     await histories.read_in_flight(tx, found, found)
+    published = [
+        action.action_id
+        for history in found.values()
+        for action in history.in_flight.values()
+        if action.published
+    ]
+    await deliveries.tell_of_erasure(tx, whole, published, partial(retraction_of, reason=ERASED))
     await erasures.forget(tx, told, whole)
     persons.forget(whole)
     for history in found.values():

@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.orchestrator.domain.answered import Answer, Known, decided, given_again
-from services.orchestrator.domain.asking import Ask, Person, moment_of, nobody
+from services.orchestrator.domain.ask import Ask, Person, moment_of, nobody
 from services.orchestrator.domain.effects import Effects
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import History

@@ -6,11 +6,16 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.effects import ActionRow, Effects
+from services.orchestrator.domain.exit import for_action
+from services.orchestrator.domain.follow_up import fall_back
 from services.orchestrator.domain.gates import Situation
+from services.orchestrator.domain.history import InFlight
 from services.orchestrator.domain.note_outcome import Heard, Told, note_outcome
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Moment
 from services.orchestrator.storage import outcomes
+from services.orchestrator.use_cases.naming import action_ids, fallback_decision_id
+from services.orchestrator.use_cases.recall import Asked
 from services.orchestrator.use_cases.report import Report
 from shared.contracts.delivery import outcome_of
 
@@ -39,8 +44,36 @@ class Outcomes:
         if told is None or result is not None:
             return
         live = self._ruleset.rules.get(told.contact.rule)
-        kept = live is not None and live.keeps_watch
-        note_outcome(self._effects, situation.history, told, heard, kept=kept)
+        kept = live is not None and (live.keeps_watch or live.has_fallbacks)
+        action = situation.history.in_flight.get(heard.action_id)
+        reasons = note_outcome(self._effects, situation.history, told, heard, kept=kept)
+        if action is not None and reasons:
+            self._fall_back(action, reasons, situation)
+
+    def followed(self, asked: Iterable[Asked]) -> list[Asked]:
+        """What else has to be known: of rules whose fallbacks the events may bring about."""
+        found = []
+        for one in asked:
+            said = outcome_of(one.moment.cause.type, one.moment.cause.properties)
+            told = None if said is None else self._told.get(said[0])
+            live = None if told is None else self._ruleset.rules.get(told.contact.rule)
+            if live is not None and live.has_fallbacks:
+                found.append(Asked(one.moment, [live], one.action_id))
+        return found
+
+    def _fall_back(self, action: InFlight, reasons: frozenset[str], situation: Situation) -> None:
+        moment = for_action(action, situation.moment, situation.at)
+        asking = action_ids(moment.cause.id or "")
+        decision = fall_back(
+            self._effects,
+            action,
+            reasons,
+            Situation(moment, situation.history, situation.at, asking),
+            ruleset=self._ruleset,
+            decision_id=fallback_decision_id(action.action_id, reasons),
+        )
+        if decision is not None:
+            self._report.decided(None, decision.outcome, "chosen")
 
     def _of(self, action_id: UUID) -> Told | None:
         """The action as it stands now: the batch may have made it, or taken it back."""

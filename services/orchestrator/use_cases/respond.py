@@ -75,7 +75,8 @@ class Responder:
         """Raises PartitionStopped for a record that is no profile update."""
         ruleset = self._ruleset()
         handled = Handled(OutboxBuffer(self._counts))
-        report, effects = Report(), Effects(connected=ruleset.connected)
+        report = Report()
+        effects = Effects(connected=ruleset.connected, scarce=bool(ruleset.resources))
         batch = _read(records, ruleset, handled)
         crash_point("orchestrator.decoded")
         partners = {
@@ -203,17 +204,20 @@ class _Answers:
         at = await timers.now(self._tx)
         asked = self._ask(at)
         in_flight = self._persons.in_flight
+        noting = await outcomes_of(
+            self._tx,
+            [one.moment for one in asked.values()],
+            ruleset=self._ruleset,
+            effects=self._effects,
+            report=self._report,
+        )
         self._histories = await recall(
             self._tx,
-            asked.values(),
+            [*asked.values(), *noting.followed(asked.values())],
             in_flight=in_flight,
             merged=bool(self._batch.linking),
             ruleset=self._ruleset,
             at=at,
-        )
-        moments = [one.moment for one in asked.values()]
-        noting = await outcomes_of(
-            self._tx, moments, ruleset=self._ruleset, effects=self._effects, report=self._report
         )
         self._answer_all(asked, in_flight, noting, at)
         crash_point("orchestrator.decided")
@@ -257,7 +261,7 @@ class _Answers:
             situation = Situation(one.moment, history, at, one.action_id)
             noting.note(one.moment, situation)
             self._answer(one, situation)
-            if history.in_flight or one.moment.profile_id in flying:
+            if history.under_way or one.moment.profile_id in flying:
                 flying.add(one.moment.profile_id)
                 self._keep_snapshot(one, history)
 
@@ -279,5 +283,5 @@ class _Answers:
         if moment.is_of_winner:
             fresh = moment.profile_json
         self._states[moment.profile_id] = Saved(
-            in_flight=len(history.in_flight), fresh=fresh, spare=moment.profile_json
+            in_flight=history.under_way, fresh=fresh, spare=moment.profile_json
         )

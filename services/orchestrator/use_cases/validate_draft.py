@@ -53,7 +53,7 @@ async def _warnings(tx: AsyncConnection, rule: Rule) -> list[Problem]:
 
 
 async def _unknown_segments(rule: Rule, has_segment: HasSegment) -> list[Problem]:
-    found = []
+    found: list[Problem] = []
     for segment, path in segments_of(rule).items():
         try:
             known = await has_segment(segment)

@@ -153,4 +153,5 @@ def _why_not(task: StoredTask) -> str:
             return f"The task was withdrawn: {task.reason}."
         case "expired":
             return f"The task expired at {task.expires_at}."
-    return "Nobody has the task."
+        case _:
+            return "Nobody has the task."

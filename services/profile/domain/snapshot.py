@@ -4,7 +4,7 @@ Keys are sorted and parts that did not change are spliced in as they are. The by
 of the profile and the cause alone: whatever the batch was, the same history gives the same bytes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import Literal, NamedTuple
@@ -14,7 +14,7 @@ import msgspec
 from services.profile.domain.consent import consent_list
 from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.identity import IdentityRules
-from services.profile.domain.instants import instant_text
+from services.profile.domain.leaf_counts import leaf_members
 from services.profile.domain.profile import (
     IdentifierKey,
     identifier_of,
@@ -23,7 +23,6 @@ from services.profile.domain.profile import (
 )
 from services.profile.domain.sums import Sums, amount_text
 from services.profile.domain.working_profile import WorkingProfile
-from shared.conditions.windows import count_in
 
 MAX_UPDATE_BYTES = 700_000
 """Above this the cause gives up its properties, then more; the topic takes a mebibyte."""
@@ -31,8 +30,6 @@ MAX_UPDATE_BYTES = 700_000
 CONSENT_BYTES, IDENTIFIER_BYTES, TRAIT_BYTES = 100_000, 150_000, 250_000
 """What each list of a snapshot may take, as encoded; what is beyond is left out and said."""
 MAX_CURRENCIES = 100
-MAX_LEAVING = 10
-"""Of how many touchpoints in a window a snapshot says when they leave it, beside the first."""
 
 _CUT_IN_ORDER = ("properties", "context", "traits", "changed", "joined_on", "moved", "identifiers")
 _EMPTY: dict[str, bytes] = {
@@ -272,45 +269,18 @@ def within(parts: Sequence[bytes], limit: int) -> tuple[bytes, bool]:
 
 
 def _live(profile: WorkingProfile, look: Look) -> bytes:
-    """From the end of `last_seen_at` to the status: what they count as, and how often they did.
-
-    The count of a window is what it was when it last grew, or when the profile was last looked at;
-    `until` says until when it holds, `leaving` when each of the next ones leaves the window.
-    """
+    """From the end of `last_seen_at` to the status: what they count as, and how often they did."""
     standing = profile.state.standing
     if standing is None:
         return b'","leaves":{},"persona":null,"segments":[],"status":"'
-    leaves = b",".join(
-        b'"%b":{"count":%d%b,"until":%b}' % (name.encode(), count, _leaving(later), _encode(until))
-        for name, count, until, later in shown_leaves(profile, look)
-    )
     persona: dict[str, str | None] | None = None
     if standing.persona is not None:
         persona = {"key": standing.persona, "reason": standing.reason}
     return b'","leaves":{%b},"persona":%b,"segments":%b,"status":"' % (
-        leaves,
+        leaf_members(profile, look),
         _encode(persona),
         _encode(list(standing.segments)),
     )
-
-
-def shown_leaves(
-    profile: WorkingProfile, look: Look
-) -> Iterator[tuple[str, int, str | None, list[str]]]:
-    """The registered event leaves: hash, count, when it changes by time alone, and then again."""
-    for name, stream, within, _ in look.definitions.shown:
-        tally = profile.tallies.of(stream, look.definitions.streams[stream].keep)
-        if tally is None or within is None:
-            yield name, 0 if tally is None else tally.count, None, []
-        else:
-            count = count_in(tally.recent, within, look.now)
-            first = max(count - 1 - MAX_LEAVING, 0)
-            leaving = [instant_text(one + within) for one in tally.recent[first:count]]
-            yield name, count, leaving.pop() if leaving else None, leaving[::-1]
-
-
-def _leaving(instants: list[str]) -> bytes:
-    return b',"leaving":%b' % _encode(instants) if instants else b""
 
 
 def _tail(profile: WorkingProfile) -> bytes:

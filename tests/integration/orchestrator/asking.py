@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from services.orchestrator.domain.answered import Answer, Known
-from services.orchestrator.domain.asking import Ask, Person
+from services.orchestrator.domain.ask import Ask, Person
 from services.orchestrator.domain.rule import Rule
 from services.orchestrator.use_cases.next_best_action import NextBestAction, Whom, owner_of
 from shared.contracts.profile_update import snapshot_decoder

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
+from services.orchestrator.domain.delivering import retraction_of
+from services.orchestrator.storage import deliveries, delivery_work, erasures
+from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.delivering import (
     QUICK,
     SECRET,
@@ -22,6 +25,7 @@ from tests.integration.orchestrator.delivering import (
 from tests.integration.orchestrator.stage import Stage
 from tests.support.eventually import eventually
 from tests.support.receiver import HANG, RESET, Answer, Call, Receiver, Script, receiving
+from tests.unit.orchestrator.build import uid
 
 OTHER_SECRET = "whsec_" + "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI="
 
@@ -340,3 +344,37 @@ async def test_nothing_secret_is_written_or_shown(
         assert secret not in caplog.text
         assert secret not in kept
     assert "canary-of-the-content" not in caplog.text
+
+
+async def test_what_waits_is_measured(deliver: Delivering, receiver: Receiver) -> None:
+    await serve(deliver, receiver, enabled=False)
+    await deliver.queue("a", "b", channel="push")
+    await deliver.stage.advance(timedelta(minutes=5))
+    async with transaction(deliver.stage.engine) as tx:
+        waiting = await delivery_work.waiting(tx, ["push", "sms"])
+        assert await delivery_work.circuits(tx) == {}
+    count, oldest = waiting["push"]
+    assert (count, waiting["sms"]) == (2, (0, 0.0))
+    assert 300 <= oldest < 330
+
+
+async def test_the_channel_is_told_of_an_erasure(deliver: Delivering, receiver: Receiver) -> None:
+    await serve(deliver, receiver)
+    (sent,) = await deliver.queue("a", channel="push")
+    await deliver.start()
+    await deliver.becomes("a", "delivered")
+    await serve(deliver, receiver, enabled=False)
+    await asyncio.sleep(1.2)
+    (waiting,) = await deliver.queue("b", channel="push")
+    person = [uid("ada")]
+    async with transaction(deliver.stage.engine) as tx:
+        told = partial(retraction_of, reason="erased")
+        await deliveries.tell_of_erasure(tx, person, [sent, waiting], told)
+        await erasures.forget(tx, person, person)
+    rows = await deliver.stage.rows("SELECT * FROM delivery")
+    assert [(row.action_id, row.kind, row.profile_id.int) for row in rows] == [(sent, "retract", 0)]
+    assert b"ada@example.com" not in rows[0].body
+    await serve(deliver, receiver)
+    await deliver.becomes("a", "delivered", "retract")
+    assert [json.loads(call.body)["kind"] for call in receiver.calls] == ["send", "retract"]
+    assert json.loads(receiver.calls[1].body)["reason"] == "erased"

@@ -122,6 +122,12 @@ def profile_service() -> Iterator[AnswersOfProfileService]:
     ANSWERS.away = False
 
 
+@pytest.fixture
+def definitions() -> ProfileDefinitions:
+    """The client that the API asks the profile service with."""
+    return DEFINITIONS
+
+
 async def resolve(host: str, _: int) -> Sequence[str]:
     """A name server of the tests: what is inside, what is outside, and nothing else."""
     known = {"inside.example.com": ["10.0.0.7"], "hooks.example.com": ["93.184.215.14"]}

@@ -5,10 +5,11 @@ from typing import Any
 import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
 from services.orchestrator.use_cases.warm_rules import warm_rules
 from shared.conditions.leaves import leaf_hash
 from shared.conditions.tree import EventCount
-from tests.integration.orchestrator_api.conftest import DEFINITIONS, AnswersOfProfileService
+from tests.integration.orchestrator_api.conftest import AnswersOfProfileService
 from tests.integration.orchestrator_api.test_drafts import RULE, done, in_force, put
 
 COUNTING = {**RULE, "engagement_policy": {"applicability": {"not": {"event": "Bought"}}}}
@@ -36,16 +37,19 @@ async def warming(client: httpx.AsyncClient, key: str) -> bool:
 
 
 async def test_a_rule_warms_until_everything_is_counted(
-    admin: httpx.AsyncClient, engine: AsyncEngine, profile_service: AnswersOfProfileService
+    admin: httpx.AsyncClient,
+    engine: AsyncEngine,
+    profile_service: AnswersOfProfileService,
+    definitions: ProfileDefinitions,
 ) -> None:
     profile_service.leaves = {BOUGHT: True}
     published = await done(await publish(admin, "both", BOTH))
     assert (published["status"], published["version"]) == ("live", 1)
     assert await warming(admin, "both")
     assert "both" not in await in_force(engine)
-    assert await warm_rules(engine, DEFINITIONS.register_leaves) == []
+    assert await warm_rules(engine, definitions.register_leaves) == []
     profile_service.leaves[SEEN] = True
-    assert await warm_rules(engine, DEFINITIONS.register_leaves) == ["both"]
+    assert await warm_rules(engine, definitions.register_leaves) == ["both"]
     assert not await warming(admin, "both")
     assert (await in_force(engine))["both"] == 1
 
@@ -60,7 +64,10 @@ async def test_what_is_counted_already_is_in_force_at_once(
 
 
 async def test_the_version_before_stays_in_force_meanwhile(
-    admin: httpx.AsyncClient, engine: AsyncEngine, profile_service: AnswersOfProfileService
+    admin: httpx.AsyncClient,
+    engine: AsyncEngine,
+    profile_service: AnswersOfProfileService,
+    definitions: ProfileDefinitions,
 ) -> None:
     await done(await publish(admin, "next", RULE))
     await done(await publish(admin, "next", COUNTING))
@@ -72,7 +79,7 @@ async def test_the_version_before_stays_in_force_meanwhile(
     assert "next" not in await in_force(engine)
     await done(await admin.post("/v1/rules/next:resume"))
     profile_service.leaves = {BOUGHT: True, SEEN: True}
-    assert await warm_rules(engine, DEFINITIONS.register_leaves) == ["next"]
+    assert await warm_rules(engine, definitions.register_leaves) == ["next"]
     assert (await in_force(engine))["next"] == 3
     profile_service.leaves = {}
     await done(await publish(admin, "next", RULE))

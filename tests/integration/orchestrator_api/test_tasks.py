@@ -17,8 +17,8 @@ ADA, BO = UUID(int=701), UUID(int=702)
 
 
 async def add(engine: AsyncEngine, queue: str, priority: float = 0.0, **more: Any) -> UUID:
-    given = {"channel": "call_centre", "kind": "task", "queue": queue, "priority": priority}
-    return await add_action(engine, more.pop("who", ADA), **given, **more)
+    given: dict[str, Any] = {"channel": "call_centre", "kind": "task", **more}
+    return await add_action(engine, given.pop("who", ADA), queue=queue, priority=priority, **given)
 
 
 async def post(client: httpx.AsyncClient, task: UUID, verb: str, **body: Any) -> httpx.Response:

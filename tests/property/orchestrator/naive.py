@@ -85,7 +85,7 @@ def _consented(said: list[dict[str, Any]], one: Published) -> bool:
 
 def _left_out(holdout: dict[str, Any], layer: str, person: Person) -> bool:
     text = f"{holdout['salt']}:{layer}:{person.id}".encode()
-    return int(sha256(text).hexdigest()[:16], 16) % 10_000 < holdout["percent"] * 100
+    return int(sha256(text).hexdigest()[:16], 16) % 10_000 < float(holdout["percent"]) * 100
 
 
 def _most(

@@ -106,7 +106,7 @@ POLICIES = some(
         counts_toward_caps=st.booleans(),
     ),
     time_zone=st.sampled_from([{"default": "Asia/Tokyo"}, {"default": "Europe/Paris"}]),
-    holdout=st.sampled_from([{"percent": 25, "salt": "u"}, {"percent": 0, "salt": "u"}]),
+    holdout=st.sampled_from([{"percent": 50, "salt": "u"}, {"percent": 0, "salt": "u"}]),
     arbitration=st.fixed_dictionaries({"max_actions": st.integers(1, 3)}),
 )
 WHO = st.integers(0, 3)

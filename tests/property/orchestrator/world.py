@@ -109,9 +109,9 @@ class World:
             return
         self.forget()
         loser.into = winner
-        for key, status in loser.consents.items():
-            if status == "denied" or key not in winner.consents:
-                winner.consents[key] = status
+        for about, status in loser.consents.items():
+            if status == "denied" or about not in winner.consents:
+                winner.consents[about] = status
         for row in self.rows.values():
             row.person = row.person.root
         for (profile, rule, key), at in list(self.entries.items()):

@@ -1,13 +1,13 @@
 """In which zone a person lives, and what local times mean where clocks jump."""
 
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
-import tzdata
 
 from services.orchestrator.domain.cap import Period, calendar_window
 from services.orchestrator.domain.countries import ZONE_OF_COUNTRY
@@ -17,7 +17,7 @@ from shared.contracts.profile_update import ProfileSnapshot
 from tests.unit.orchestrator.build import profile_json, uid
 
 PARIS = ZoneInfo("Europe/Paris")
-DATABASE = Path(tzdata.__file__).parent / "zoneinfo"
+DATABASE = Path(str(files("tzdata"))) / "zoneinfo"
 
 
 def person(**fields: Any) -> ProfileSnapshot:
