@@ -197,7 +197,9 @@ async def _load(
             persons[answer.get("person", "none")] += 1
             actions += answer.get("action") is not None
 
-    tasks, before, stolen = [], {}, 0.0
+    tasks: list[asyncio.Task[None]] = []
+    before: dict[str, float] = {}
+    stolen = 0.0
     for number, request in enumerate(requests[: round(RATE * (seconds + WARM_SECONDS))]):
         due = begun + number / RATE
         await asyncio.sleep(due - time.perf_counter())
