@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.orchestrator.files.folder import read_folder, write_folder
+from services.orchestrator.files.kinds import KINDS
 from services.orchestrator.files.plan import Present, Wanted, plan
 from services.orchestrator.files.yaml_text import NotYaml, read_yaml, write_yaml
 from shared.errors import Misconfigured
@@ -98,7 +99,7 @@ def test_the_plan_is_what_differs(
 
 def test_a_folder_is_read_as_it_was_written(tmp_path: Path) -> None:
     rules = {"one": Wanted(rule_json()), "two": Wanted(rule_json("Else"), "paused")}
-    documents = {"channels": {}, "templates": {}, "contact-policies": {}, "rules": rules}
+    documents = {kind.folder: {} for kind in KINDS} | {"rules": rules}
     assert write_folder(tmp_path, documents) == 2
     assert read_folder(tmp_path) == documents
     assert write_folder(tmp_path, {**documents, "rules": {"two": rules["two"]}}) == 1
