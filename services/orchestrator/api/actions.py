@@ -1,13 +1,13 @@
 """`/v1/actions`: what was asked of the channels for a person, and how far it got."""
 
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
 
 from services.orchestrator.storage import records
-from services.orchestrator.storage.records import StoredAction
+from services.orchestrator.storage.records import StoredAction, StoredOutcome
 from shared.access import Permission, is_allowed
 from shared.errors import NotFound
 from shared.http.auth import Principal, requires
@@ -17,6 +17,14 @@ from shared.http.strict_json import api_router
 from shared.postgres.transaction import transaction
 
 router = api_router(tags=["actions"])
+FIELDS = tuple(field.name for field in fields(StoredAction))
+
+
+@dataclass(frozen=True, slots=True)
+class ActionView(StoredAction):
+    """The action with what was said of it, the newest first."""
+
+    outcomes: list[StoredOutcome]
 
 
 @router.get("/v1/actions/{action_id}")
@@ -24,13 +32,15 @@ async def get_action(
     action_id: UUID,
     engine: Engine,
     principal: Annotated[Principal, requires(Permission.READ)],
-) -> StoredAction:
-    """One action; its decision says why."""
+) -> ActionView:
+    """One action, and what became of it; its decision says why."""
     async with transaction(engine) as tx:
         found = await records.action(tx, action_id)
+        said = await records.outcomes(tx, action_id)
     if found is None:
         raise NotFound(f"There is no action {action_id}.")
-    return _view(found, principal)
+    shown = _view(found, principal)
+    return ActionView(**{name: getattr(shown, name) for name in FIELDS}, outcomes=said)
 
 
 @router.get("/v1/actions")

@@ -36,19 +36,20 @@ def ended(
             return reason
     if not moment.is_of_winner or moment.profile.status == "merged":
         return None
-    refused = withdrawn(action, moment, at)
+    refused = withdrawn(action, moment, ruleset, at)
     if refused is not None or live is None:
         return refused
-    return _over(action, live, moment, history, at)
+    return _over(action, live, moment, history, at, ruleset)
 
 
-def withdrawn(action: InFlight, moment: Moment, at: datetime) -> str | None:
+def withdrawn(action: InFlight, moment: Moment, ruleset: RuleSet, at: datetime) -> str | None:
     """Why consent stands against the action at an instant."""
     refused = consent.refusal(
         moment.profile.consents,
         category=action.category,
         topic=action.topic,
         channel=action.channel,
+        need=ruleset.joint.consent[action.category],
         at=at,
     )
     return None if refused is None else f"{refused.reason}: {refused.condition}"
@@ -97,10 +98,18 @@ def _exit_event(
 
 
 def _over(
-    action: InFlight, live: LiveRule, moment: Moment, history: History, at: datetime
+    action: InFlight,
+    live: LiveRule,
+    moment: Moment,
+    history: History,
+    at: datetime,
+    ruleset: RuleSet,
 ) -> str | None:
     if not live.keeps_watch:
-        return None if action.published else policy_fails(action, live, moment, history, at)
+        happened = (
+            action.published and action.kind == "send" and action.channel not in ruleset.connected
+        )
+        return None if happened else policy_fails(action, live, moment, history, at)
     for clause in live.exit_conditions:
         if clause.holds(moment.facts):
             return f"exit: {clause.words}"

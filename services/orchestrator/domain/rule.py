@@ -9,11 +9,18 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from services.orchestrator.domain.content import Content
+from services.orchestrator.domain.schedule import Schedule
 from shared.conditions.tree import Condition
 
 ReEntryMode = Literal["always", "after_exit", "never"]
 TriggerKind = Literal[
-    "event", "segment_entered", "segment_left", "trait_changed", "schedule", "api"
+    "event",
+    "segment_entered",
+    "segment_left",
+    "trait_changed",
+    "persona_changed",
+    "schedule",
+    "api",
 ]
 FALLBACK_REASONS = (
     "undeliverable", "no_consent", "capped", "quiet", "expired", "declined", "ignored",
@@ -25,6 +32,8 @@ ACTION_KINDS: Mapping[str, str] = {
 }  # fmt: skip
 """From the type of an action in a rule to the kind of the message on the channel's topic."""
 
+TASK = "task"
+"""The kind of an action that a person does."""
 QUEUE = "queue"
 """The one field of the content that names a task's queue."""
 
@@ -33,7 +42,10 @@ QUEUE = "queue"
 class Trigger:
     """An event of this type for which `where` holds, not older than `max_age` when received;
     records of file loads (`historical`) only when the rule says so, and members that a segment
-    has from its first evaluation only with `include_existing`."""
+    has from its first evaluation only with `include_existing`.
+
+    Other kinds have no `event`. `subject` is the segment, the trait (computed ones as
+    `computed.<name>`) or the persona (None: any) that it is about."""
 
     event: str
     where: Condition | None
@@ -41,6 +53,8 @@ class Trigger:
     historical: bool
     kind: TriggerKind = "event"
     include_existing: bool = False
+    subject: str | None = None
+    schedule: Schedule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +125,10 @@ class ActionSpec:
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """A validated rule. `exit_criteria` None means the default: the engagement policy no longer
-    holds. Event criteria are `EventCount` leaves and mean a later touchpoint. `window` None leaves
-    the time for which candidates are collected to the contact policy; `costs` are amounts of scarce
-    resources; `customer` is what the customer gains, in money, None when nobody said."""
+    holds. An `EventCount` criterion without count and window means a later touchpoint. `window`
+    None leaves the time for which candidates are collected to the contact policy; `costs` are
+    amounts of scarce resources; `customer` is what the customer gains, in money, None when nobody
+    said."""
 
     key: str
     version: int

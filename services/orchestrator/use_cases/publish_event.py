@@ -11,10 +11,8 @@ from typing import Any
 import msgspec
 
 from shared.contracts.times import rfc3339
-from shared.contracts.topics import Topics
+from shared.contracts.topics import OWN_SOURCE, Topics
 from shared.kafka.messages import OutboxBuffer
-
-SOURCE = "concert"
 
 
 def publish_event(
@@ -32,7 +30,7 @@ def publish_event(
     """Add a native record to the outbox: about one profile, or about everybody of an audience."""
     record: dict[str, Any] = {
         "id": message_id,
-        "source": SOURCE,
+        "source": OWN_SOURCE,
         "type": type,
         "occurred_at": rfc3339(occurred_at),
         "properties": dict(properties),
