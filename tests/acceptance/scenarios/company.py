@@ -2,6 +2,7 @@
 all through the public interfaces. Every scenario has people, event names and rules of its own."""
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
+from shared.conditions.duration import format_duration
 from shared.contracts.delivery import event_type
 from tests.acceptance.concert import Concert, put_and_publish
 from tests.support.eventually import eventually
@@ -126,9 +128,8 @@ class Company:
 
     async def advance(self, step: timedelta) -> None:
         """Let time pass; what becomes due happens."""
-        answer = await self.call(
-            "POST", "/v1/test-clock", {"advance": f"PT{step.total_seconds():.3f}S"}
-        )
+        whole = timedelta(seconds=math.ceil(step.total_seconds()))
+        answer = await self.call("POST", "/v1/test-clock", {"advance": format_duration(whole)})
         assert answer.status_code == httpx.codes.OK, answer.text
 
     async def until_clock(self, hour: int, minute: int = 0, zone: ZoneInfo = ZONE) -> datetime:
