@@ -65,6 +65,10 @@ class AskRun:
         """The latency that this share of all answers did not exceed."""
         return _percentile(self.milliseconds + self.kept, share)
 
+    def cpu_ms(self, name: str) -> float:
+        """What a request cost a process, in milliseconds."""
+        return self.cpu[name] / self.requests * 1000
+
     def percentile_of_new(self, share: float) -> float:
         """The same of the answers that had to be decided."""
         return _percentile(self.milliseconds, share)
@@ -193,7 +197,9 @@ async def _load(
             persons[answer.get("person", "none")] += 1
             actions += answer.get("action") is not None
 
-    tasks, before, stolen = [], {}, 0.0
+    tasks: list[asyncio.Task[None]] = []
+    before: dict[str, float] = {}
+    stolen = 0.0
     for number, request in enumerate(requests[: round(RATE * (seconds + WARM_SECONDS))]):
         due = begun + number / RATE
         await asyncio.sleep(due - time.perf_counter())
@@ -240,7 +246,7 @@ def summary(runs: Sequence[AskRun]) -> str:
         f"p99 {run.percentile(0.99):.1f} ms, longest {run.percentile(1):.1f} ms; "
         f"{len(run.kept)} of {run.requests} were kept, {run.actions} actions, {run.persons}, "
         f"stolen {run.stolen:.1%}; CPU a request: "
-        + ", ".join(f"{key} {used / run.requests * 1000:.2f} ms" for key, used in run.cpu.items())
+        + ", ".join(f"{name} {run.cpu_ms(name):.2f} ms" for name in run.cpu)
         for run in runs
     )
 

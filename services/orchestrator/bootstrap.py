@@ -21,6 +21,7 @@ from services.orchestrator.use_cases.deliver import measure as measure_deliverie
 from services.orchestrator.use_cases.deliver_channel import Means
 from services.orchestrator.use_cases.fire_schedules import fire_schedules
 from services.orchestrator.use_cases.fire_timers import fire_timers
+from services.orchestrator.use_cases.learn import Learned, keep_estimates
 from services.orchestrator.use_cases.load_ruleset import live_ruleset
 from services.orchestrator.use_cases.next_best_action import NextBestAction
 from services.orchestrator.use_cases.respond import Responder
@@ -55,22 +56,24 @@ DELIVER_POOL = 32
 async def _worker(settings: OrchestratorSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="worker")
     ruleset = live_ruleset(built.engine)
+    learned = Learned(built.engine, ruleset)
     return stateful_worker(
         built,
         health=Health(built.name, built.checks()),
-        handler=Responder(ruleset=ruleset, topics=built.topics, counts=built.counts),
+        handler=Responder(ruleset=learned, topics=built.topics, counts=built.counts),
         discover=partitions_of(built, built.topics.profile_updates),
-        also={"ruleset": ruleset.run},
+        also={"ruleset": ruleset.run, "estimates": learned.run},
     )
 
 
 async def _poller(settings: OrchestratorSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="poller")
     ruleset = live_ruleset(built.engine)
+    learned = Learned(built.engine, ruleset)
 
     async def fire(limit: int) -> int:
         return await fire_timers(
-            built.engine, ruleset=ruleset, topics=built.topics, counts=built.counts, limit=limit
+            built.engine, ruleset=learned, topics=built.topics, counts=built.counts, limit=limit
         )
 
     async def postpone() -> None:
@@ -97,6 +100,8 @@ async def _poller(settings: OrchestratorSettings) -> Role:
             {
                 "warming": partial(keep_warming, built.engine, definitions.register_leaves),
                 "ruleset": ruleset.run,
+                "estimates": learned.run,
+                "prices": partial(keep_estimates, built.engine, ruleset),
                 "catalogue": built.catalogue.run,
                 "measure": partial(_measure, built),
                 "slots": partial(_drop_expired_answers, built),

@@ -61,7 +61,9 @@ class AttributeTable:
             return True
         if leaf.op in ("eq", "in"):
             kind, values = _operands(leaf)
-            return self._points[kind].setdefault(bit, values) == values
+            points = self._points[kind]
+            points[bit] = points.get(bit, values) & values
+            return True
         if leaf.op in ("ne", "nin"):
             kind, values = _operands(leaf)
             excluded = self._excluded[kind]

@@ -61,6 +61,7 @@ def create_app(
             ),
             delivery_progress,
             decide_router(profiles, asking),
+            saved_router(saved.Kind.RESOURCE, "/v1/resources"),
             decisions,
             actions,
             deliveries_router(topics, counts),

@@ -1,5 +1,6 @@
 """`/v1/decisions`: why Concert did what it did, and what it did not do."""
 
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from services.orchestrator.storage import records
 from services.orchestrator.storage.records import StoredDecision
+from services.orchestrator.use_cases.replay_decision import replay_decision
 from shared.access import Permission, is_allowed
 from shared.errors import NotFound, Problem, Unprocessable
 from shared.http.auth import Principal, requires
@@ -154,18 +156,96 @@ class DecisionView(BaseModel):
     zone: ZoneView | None = None
 
 
+class PlannedActionView(BaseModel):
+    """What was done: the action, how far it got, and its message with the content; null for who
+    may not see personal data."""
+
+    action_id: UUID
+    rule: str
+    channel: str
+    category: str
+    status: str
+    reason: str | None
+    due_at: datetime
+    expires_at: datetime
+    message: dict[str, Any] | None
+
+
+class ExplainedDecisionView(DecisionView):
+    """The record, with what came of it."""
+
+    actions: list[PlannedActionView]
+
+
+class DifferenceView(BaseModel):
+    """A place of the record where the answer is another one now."""
+
+    path: str
+    recorded: Any
+    replayed: Any
+
+
+class ReplayView(BaseModel):
+    """Whether the decision came out the same from what it saw, bit for bit; else where not."""
+
+    decision_id: UUID
+    same: bool
+    differences: list[DifferenceView]
+
+
 @router.get("/v1/decisions/{decision_id}", response_model_exclude_unset=True)
 async def get_decision(
     decision_id: UUID,
     engine: Engine,
     principal: Annotated[Principal, requires(Permission.READ)],
-) -> DecisionView:
-    """One decision with every candidate and its reason."""
+) -> ExplainedDecisionView:
+    """One decision with every candidate and its reason, and what was done with its content."""
     async with transaction(engine) as tx:
         found = await records.decision(tx, decision_id)
-    if found is None:
-        raise NotFound(f"There is no decision {decision_id}.")
-    return _view(found, principal)
+        if found is None:
+            raise NotFound(f"There is no decision {decision_id}.")
+        actions = await records.actions_of(tx, [UUID(one) for one in found.body["action_ids"]])
+    personal = is_allowed(principal.roles, Permission.READ_PERSONAL)
+    shown = _view(found, principal).model_dump(exclude_unset=True)
+    shown["actions"] = [
+        PlannedActionView(
+            action_id=one.action_id,
+            rule=one.rule,
+            channel=one.channel,
+            category=one.category,
+            status=one.status,
+            reason=one.reason,
+            due_at=one.due_at,
+            expires_at=one.expires_at,
+            message=one.message if personal else None,
+        )
+        for one in actions
+    ]
+    return ExplainedDecisionView.model_validate(shown)
+
+
+@router.post("/v1/decisions/{decision_id}:replay")
+async def replay(
+    decision_id: UUID,
+    engine: Engine,
+    principal: Annotated[Principal, requires(Permission.READ)],
+) -> ReplayView:
+    """Decide again from what the decision saw, with the configuration of then; nothing is done."""
+    async with transaction(engine) as tx:
+        found = await replay_decision(tx, decision_id)
+    personal = is_allowed(principal.roles, Permission.READ_PERSONAL)
+    return ReplayView(
+        decision_id=found.decision_id,
+        same=found.same,
+        differences=[
+            DifferenceView(
+                path=one.path,
+                recorded=one.recorded if personal else mask(one.recorded),
+                replayed=one.replayed if personal else mask(one.replayed),
+            )
+            for one in found.differences
+        ],
+    )
 
 
 @router.get("/v1/decisions", response_model_exclude_unset=True)

@@ -1,4 +1,4 @@
-"""`/v1/templates` and `/v1/channels`: live as soon as they are saved, each save a version."""
+"""`/v1/templates`, `/v1/channels`, `/v1/resources`: live on saving, and each save is a version."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from services.orchestrator.storage import saved
 from services.orchestrator.storage.saved import Kind
 from services.orchestrator.use_cases.check_configuration import check_saved
 from services.orchestrator.use_cases.save_at_once import save_at_once
+from services.orchestrator.use_cases.show_resource import show_resource
 from shared.access import Permission
 from shared.errors import NotFound
 from shared.http.auth import Principal, requires
@@ -28,9 +29,14 @@ from shared.http.strict_json import api_router
 from shared.postgres.transaction import transaction
 
 Reader = Annotated[Principal, requires(Permission.READ)]
-SAVING = {Kind.TEMPLATE: Permission.PUBLISH, Kind.CHANNEL: Permission.OPERATE}
+SAVING = {
+    Kind.TEMPLATE: Permission.PUBLISH,
+    Kind.CHANNEL: Permission.OPERATE,
+    Kind.RESOURCE: Permission.OPERATE,
+}
 """A template is published by saving it: it changes at once what customers read. A channel is
-how the technology behaves, and can be switched off in an emergency."""
+how the technology behaves, and can be switched off in an emergency; a resource is what operations
+have to give."""
 
 
 Check = Callable[[str, dict[str, Any]], Awaitable[None]]
@@ -62,14 +68,18 @@ def _add_reading(router: APIRouter, kind: Kind, path: str) -> None:
 
     @router.get(path + "/{key}", name=f"get_{kind}")
     async def get_saved(key: Key, engine: Engine, response: Response, _: Reader) -> SavedView:
-        """The present version; its number is the ETag."""
+        """The present version; its number is the ETag. Of a resource also what is `used` and `left`
+        in the present `window`, and the `price`."""
         async with transaction(engine) as tx:
             found = await saved.find(tx, kind, key)
+            state = {}
+            if found is not None and kind is Kind.RESOURCE:
+                state = await show_resource(tx, found)
         view = _default(kind, key) if found is None else saved_view(found)
         if view is None:
             raise NotFound(f"There is no {kind} {key}.")
         response.headers["ETag"] = etag(view.version)
-        return view
+        return view.model_copy(update=state) if state else view
 
     @router.get(path + "/{key}/versions", name=f"list_{kind}_versions")
     async def list_versions(key: Key, engine: Engine, paging: Paged, _: Reader) -> Page[SavedView]:

@@ -14,6 +14,7 @@ from services.orchestrator.domain.exit import ended
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import History, InFlight
 from services.orchestrator.domain.record import decision_record
+from services.orchestrator.domain.replay import keep
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
 from services.orchestrator.domain.window import consider, hold, let_go
 from shared.contracts.decision import Decision
@@ -51,6 +52,8 @@ def answer(
     considered = consider(candidates, situation, ruleset) if candidates else []
     if not considered and not retracts:
         return None
+    if considered:
+        keep(effects, [Question(candidates, situation)], ruleset, decision_id)
     decision = decision_record(
         decision_id=decision_id,
         profile_id=moment.profile_id,
@@ -83,6 +86,8 @@ def answer_window(
     considered = judge(questions, ruleset)
     if not considered:
         return None
+    asked = [question for question in questions if question.candidates]
+    keep(effects, asked, ruleset, decision_id, together=True)
     situation = considered[0].situation
     decision = decision_record(
         decision_id=decision_id,

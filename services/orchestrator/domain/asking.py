@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from services.orchestrator.domain.contact_gates import awaited, capped, suppressed
 from services.orchestrator.domain.gates import Drop, Situation, consented, recipient
@@ -43,7 +44,7 @@ class Asking:
     ) -> Drop | None:
         """Take of every action the first option that passes; the rule falls when none does."""
         for choice in choices:
-            choice.walk(lambda option, choice=choice: gate(choice, option))
+            choice.walk(partial(gate, choice))
         if all(choice.taken is None for choice in choices):
             return furthest(choices)
         return None

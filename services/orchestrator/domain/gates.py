@@ -21,6 +21,9 @@ from shared.conditions.duration import duration_in_words
 from shared.contracts.times import rfc3339
 from shared.contracts.touchpoint import Identifier
 
+ActionIds = Callable[[str], Callable[[str, int, int], UUID]]
+"""From a touchpoint to what makes the ids of everything that rules may do because of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:

@@ -82,7 +82,8 @@ def why(drop: Drop) -> str:
             return f"{_STAGES[drop.stage]}: its score is {drop.actual:.2f}"
         case "cap":
             return f"{_STAGES[drop.stage]} ({words}; this would be number {drop.actual})"
-    return f"{_STAGES.get(drop.stage, drop.stage)} (needed: {words})"
+        case _:
+            return f"{_STAGES.get(drop.stage, drop.stage)} (needed: {words})"
 
 
 def _done(one: Considered, action: Planned, at: datetime) -> str:

@@ -140,7 +140,7 @@ def _stopped(
 def _contact(live: LiveRule, spec: ActionSpec, situation: Situation) -> Contact:
     rule = live.rule
     return Contact(
-        action_id=situation.action_id(rule.key, 0),
+        action_id=situation.action_id(rule.key, 0, 0),
         at=situation.at,
         channel=spec.channel,
         category=rule.category,

@@ -28,7 +28,8 @@ def consider(
     candidates: Sequence[LiveRule], situation: Situation, ruleset: RuleSet
 ) -> list[Considered]:
     """Every candidate of a touchpoint with its fate: decided now, or held, in reading order."""
-    now, later = [], []
+    now: list[LiveRule] = []
+    later: list[LiveRule] = []
     for live in candidates:
         waits = bool(ruleset.window_of(live)) and stale(live, situation) is None
         (later if waits else now).append(live)

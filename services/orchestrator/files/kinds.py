@@ -24,8 +24,9 @@ class FileKind:
 
 KINDS = (
     FileKind("channels", "channel", False, partial(check_saved, saved.Kind.CHANNEL)),
+    FileKind("resources", "resource", False, partial(check_saved, saved.Kind.RESOURCE)),
     FileKind("templates", "template", False, partial(check_saved, saved.Kind.TEMPLATE)),
     FileKind("contact-policies", "contact policy", True, partial(check_draft, Kind.CONTACT_POLICY)),
     FileKind("rules", "rule", True, partial(check_draft, Kind.RULE)),
 )
-"""In the order in which one may name the other: a rule names templates and channels."""
+"""In the order in which one may name the other: a rule names templates, channels and resources."""

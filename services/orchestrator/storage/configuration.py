@@ -12,13 +12,15 @@ from shared.postgres.epochs import epoch, snapshot
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Everything in force at `epoch`: live rules and policies, present templates and channels."""
+    """Everything in force at `epoch`: live rules and policies, present templates, channels
+    and resources."""
 
     epoch: int
     rules: list[drafts.Version]
     policies: list[drafts.Version]
     templates: list[saved.Saved]
     channels: list[saved.Saved]
+    resources: list[saved.Saved]
 
 
 async def load(tx: AsyncConnection) -> Stored:
@@ -33,6 +35,7 @@ async def load(tx: AsyncConnection) -> Stored:
         policies=await drafts.live(tx, Kind.CONTACT_POLICY),
         templates=await saved.everything(tx, saved.Kind.TEMPLATE),
         channels=await saved.everything(tx, saved.Kind.CHANNEL),
+        resources=await saved.everything(tx, saved.Kind.RESOURCE),
     )
 
 

@@ -9,11 +9,13 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.effects import Effects
+from services.orchestrator.domain.estimates import verdict
 from services.orchestrator.domain.slot import ENDING
 from services.orchestrator.storage import (
     deliveries,
     held_candidates,
     outcomes,
+    propensity,
     resources,
     slots,
     tasks,
@@ -177,6 +179,11 @@ async def write(tx: AsyncConnection, effects: Effects) -> None:
     await tasks.insert(tx, effects.tasks)
     await deliveries.queue(tx, _delivery_rows(effects))
     await _take_back(tx, effects)
+    await propensity.count(tx, [
+        propensity.Judged(row.outcome.action_id, taken)
+        for row in effects.outcomes
+        if (taken := verdict(row.outcome.outcome)) is not None
+    ])  # fmt: skip
 
 
 async def _take_back(tx: AsyncConnection, effects: Effects) -> None:

@@ -3,6 +3,7 @@
 A question about a profile covers every profile that was merged with it. Nothing here writes.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -106,6 +107,15 @@ _ACTION = text(
       FROM action WHERE action_id = :action_id
     """
 )
+_ACTIONS = text(
+    """
+    SELECT action_id, profile_id, rule, version, touchpoint_id, decision_id, channel, category,
+           status, reason, created_at, due_at, expires_at, published_at, kind, delivery, response,
+           reached, instead_of, body
+      FROM action WHERE action_id = ANY(CAST(:ids AS uuid[]))
+     ORDER BY created_at, action_id
+    """
+)
 _ACTIONS_OF_PROFILES = text(
     """
     SELECT action_id, profile_id, rule, version, touchpoint_id, decision_id, channel, category,
@@ -130,6 +140,12 @@ async def decision(tx: AsyncConnection, decision_id: UUID) -> StoredDecision | N
     """One decision."""
     row = (await tx.execute(_DECISION, {"id": decision_id})).one_or_none()
     return None if row is None else _decision(row)
+
+
+async def decision_body(tx: AsyncConnection, decision_id: UUID) -> bytes | None:
+    """The record of one decision, byte for byte."""
+    row = (await tx.execute(_DECISION, {"id": decision_id})).one_or_none()
+    return None if row is None else bytes(row.body)
 
 
 async def decisions_of_profile(
@@ -158,6 +174,11 @@ async def outcomes(tx: AsyncConnection, action_id: UUID) -> list[StoredOutcome]:
     """What was said of an action, the newest first; of very much, the newest."""
     rows = await tx.execute(_OUTCOMES, {"action_id": action_id, "limit": MAX_OUTCOMES})
     return [StoredOutcome(row.outcome, row.at, row.touchpoint_id) for row in rows]
+
+
+async def actions_of(tx: AsyncConnection, ids: Collection[UUID]) -> list[StoredAction]:
+    """The actions with these ids, the oldest first."""
+    return [_action(row) for row in await tx.execute(_ACTIONS, {"ids": list(ids)})]
 
 
 async def actions_of_profile(

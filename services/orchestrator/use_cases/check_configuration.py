@@ -12,6 +12,7 @@ from services.orchestrator.domain.channel import default_channels, parse_channel
 from services.orchestrator.domain.channel_content import template_problems
 from services.orchestrator.domain.content import parse_template
 from services.orchestrator.domain.policy_document import parse_policy
+from services.orchestrator.domain.resource import parse_resource
 from services.orchestrator.domain.rule import ActionSpec, Rule
 from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.storage import saved
@@ -39,7 +40,7 @@ def check_draft(kind: Kind, key: str, body: Body) -> None:
 
 
 def check_saved(kind: saved.Kind, key: str, body: Body) -> None:
-    """Raises Unprocessable with every mistake of a template or a channel."""
+    """Raises Unprocessable with every mistake of a template, a channel or a resource."""
     match kind:
         case saved.Kind.TEMPLATE:
             template = parse_template(body, key=key, version=UNPUBLISHED)
@@ -49,10 +50,13 @@ def check_saved(kind: saved.Kind, key: str, body: Body) -> None:
                 raise Unprocessable(f"{template.channel} cannot carry the template", problems)
         case saved.Kind.CHANNEL:
             parse_channel(body, key=key, version=UNPUBLISHED)
+        case saved.Kind.RESOURCE:
+            parse_resource(body, key=key, version=UNPUBLISHED)
 
 
 async def check_references(tx: AsyncConnection, kind: Kind, key: str, body: Body) -> None:
-    """Raises Unprocessable with every channel and template that `body` names and is not there.
+    """Raises Unprocessable with every channel, template and resource that `body` names and that is
+    not there.
 
     The body must have passed `check_draft`.
     """
@@ -78,7 +82,12 @@ async def _rule_references(tx: AsyncConnection, rule: Rule, channels: set[str]) 
     templates = {
         row.key: row.body.get("channel") for row in await saved.everything(tx, saved.Kind.TEMPLATE)
     }
-    problems = []
+    resources = await saved.known(tx, saved.Kind.RESOURCE, set(rule.costs)) if rule.costs else set()
+    problems = [
+        _unknown(f"score.costs.{key}", "resource", key, resources)
+        for key in rule.costs
+        if key not in resources
+    ]
     for path, action in specs_of(rule):
         if action.channel not in channels:
             problems.append(_unknown(f"{path}.channel", "channel", action.channel, channels))

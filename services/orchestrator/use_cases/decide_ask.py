@@ -68,8 +68,8 @@ async def decide_ask(
     places = {live.key: place_on(live.rule, ask.channel) or 0 for live in rules}
     named = action_ids(str(decision_id))
 
-    def action_id(rule: str, _: int) -> UUID:
-        return named(rule, places[rule])
+    def action_id(rule: str, _index: int, _option: int) -> UUID:
+        return named(rule, places[rule], 0)
 
     candidates = [asked_on(live, ask.channel) for live in rules]
     past = await recall(

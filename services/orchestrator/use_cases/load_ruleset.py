@@ -11,6 +11,7 @@ from services.orchestrator.domain.channel import Channel, default_channels, pars
 from services.orchestrator.domain.channel_fallback import with_channel_fallbacks
 from services.orchestrator.domain.content import parse_template
 from services.orchestrator.domain.policy_document import parse_policy
+from services.orchestrator.domain.resource import parse_resource
 from services.orchestrator.domain.rule import Rule
 from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.domain.trigger_index import RuleSet
@@ -86,6 +87,7 @@ class Compiler:
             policies=_parsed(parse_policy, stored.policies, "contact policy"),
             channels=saved,
             templates=_parsed(parse_template, stored.templates, "template"),
+            resources=_parsed(parse_resource, stored.resources, "resource"),
             before=self._last,
         )
         return self._last

@@ -122,7 +122,7 @@ async def test_a_kept_answer_is_asked_again_whether_it_still_holds(stage: Stage)
     )  # fmt: skip
     fallback = asked_rule("plain", "kiosk", "app")
     stage.rules = ruleset(marketing, fallback)
-    rich = {"traits": {"tier": "gold"}}
+    rich: dict[str, Any] = {"traits": {"tier": "gold"}}
     assert chosen(await ask(stage, **rich)) == "offer"
     assert chosen(await ask(stage, "app", **rich)) == "offer"
     assert chosen(await ask(stage, "app", consents=DENIED, **rich)) == "plain"

@@ -1,5 +1,7 @@
 """`POST /v1/decide` over HTTP: its body, its limits, and the profile service behind it."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,12 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.orchestrator.api.app import create_app
 from services.orchestrator.api.decide import Asking
 from services.orchestrator.api.profile_client import ProfileClient
+from services.orchestrator.api.send_test import Sending
+from services.orchestrator.connectors.outgoing import Outgoing
+from services.orchestrator.domain.address_guard import AddressPolicy
 from services.orchestrator.use_cases.next_best_action import NextBestAction
 from shared.access import Role
 from shared.contracts.topics import Topics
+from shared.errors import Infrastructure
 from shared.observability.health import Health
 from tests.integration.orchestrator.asking import asked_rule
 from tests.integration.orchestrator.stage import COUNTS
+from tests.integration.orchestrator_api.conftest import DEFINITIONS
 from tests.support.api import calling
 from tests.unit.orchestrator.build import profile_json, ruleset, uid
 
@@ -65,6 +72,10 @@ async def till(
             lambda: RULES,
             b"key",
         ),
+        definitions=DEFINITIONS,
+        sending=Sending(Topics(), COUNTS, Outgoing(AddressPolicy())),
+        topics=Topics(),
+        counts=COUNTS,
         shiftable_clock=True,
     )
     async with calling(app, tokens[Role.CHANNEL]) as client:
@@ -127,6 +138,18 @@ async def test_without_the_profile_it_is_the_answer_for_somebody_unknown(
     assert told["person"] == "unavailable"
     assert told["reasons"][0].startswith("profile_unavailable: ")
     assert told["action"]["content"] == {"text": " on kiosk"}
+
+
+async def test_a_profile_that_does_not_come_is_not_waited_for() -> None:
+    async def slow(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(60)
+        raise AssertionError(request)
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(slow), base_url="http://profile")
+    begun = time.monotonic()
+    with pytest.raises(Infrastructure, match="TimeoutError"):
+        await ProfileClient(http).person("email", "ada@b.c")
+    assert time.monotonic() - begun < 30
 
 
 @pytest.mark.parametrize(
