@@ -25,19 +25,29 @@ def choice_for(index: int, spec: ActionSpec, situation: Situation, ruleset: Rule
     return choice_of(index, spec, order)
 
 
-class Asking:
-    """Asks the options of one candidate; `planned` are contacts that others take before it, and
-    then its own too."""
+Place = tuple[int, int]
+"""The index of an action, and 0 or the number of its fallback."""
 
-    def __init__(
-        self, live: LiveRule, situation: Situation, ruleset: RuleSet, planned: list[Contact]
-    ) -> None:
+
+class Asking:
+    """Asks the options of one candidate, each question of each option once.
+
+    What other candidates plan before it is said with `beside`; only caps depend on that.
+    """
+
+    def __init__(self, live: LiveRule, situation: Situation, ruleset: RuleSet) -> None:
         self._live = live
         self._situation = situation
         self._ruleset = ruleset
-        self._planned = planned
+        self._planned: list[Contact] = []
         self._made: dict[int, Planned] = {}
-        self._instants: dict[tuple[int, int], Instant] = {}
+        self._reached: dict[Place, Drop | None] = {}
+        self._contacts: dict[Place, tuple[Contact, Instant] | Drop] = {}
+        self._capped: dict[Place, tuple[int, Drop | None]] = {}
+
+    def beside(self, planned: list[Contact]) -> None:
+        """From now on these contacts count as well, and those of this candidate are added."""
+        self._planned = planned
 
     def walk(
         self, choices: Sequence[Choice], gate: Callable[[Choice, int], Drop | None]
@@ -52,6 +62,12 @@ class Asking:
     def reach(self, choice: Choice, option: int) -> Drop | None:
         """Whether the channel reaches the profile, its consent is there, and nothing that the
         customer did with earlier actions silences it."""
+        place = (choice.index, option)
+        if place not in self._reached:
+            self._reached[place] = self._reach(choice, option)
+        return self._reached[place]
+
+    def _reach(self, choice: Choice, option: int) -> Drop | None:
         live, situation, ruleset = self._live, self._situation, self._ruleset
         spec = choice.specs[option]
         to = recipient(ruleset.channels, spec.channel, situation.moment)
@@ -65,36 +81,58 @@ class Asking:
         drop = self.reach(choice, option)
         if drop is not None:
             return drop
-        situation = self._situation
-        contact = contact_of(self._live, choice, option, situation)
-        instant = awaited(
-            self._ruleset,
-            situation.moment,
-            channel=contact.channel,
-            category=contact.category,
-            at=contact.at,
-        )
-        if isinstance(instant, Drop):
-            return instant
-        self._instants[(choice.index, option)] = instant
-        contact, history = replace(contact, at=instant.at), situation.history
-        others, kin = history.contacts + self._planned, history.kin(contact.household)
-        return capped(self._ruleset, situation.moment, contact, others, kin)
+        found = self._contact(choice, option)
+        if isinstance(found, Drop):
+            return found
+        place, beside = (choice.index, option), len(self._planned)
+        known = self._capped.get(place)
+        if known is None or known[0] != beside:
+            contact, history = found[0], self._situation.history
+            others, kin = history.contacts + self._planned, history.kin(contact.household)
+            drop = capped(self._ruleset, self._situation.moment, contact, others, kin)
+            known = self._capped[place] = (beside, drop)
+        return known[1]
+
+    def _contact(self, choice: Choice, option: int) -> tuple[Contact, Instant] | Drop:
+        """The contact at the instant after the quiet hours."""
+        place = (choice.index, option)
+        known = self._contacts.get(place)
+        if known is None:
+            contact = contact_of(self._live, choice, option, self._situation)
+            instant = awaited(
+                self._ruleset,
+                self._situation.moment,
+                channel=contact.channel,
+                category=contact.category,
+                at=contact.at,
+            )
+            known = instant if isinstance(instant, Drop) else (_at(contact, instant), instant)
+            self._contacts[place] = known
+        return known
 
     def instant(self, choice: Choice) -> datetime:
         """When the option of a choice that was taken would happen."""
         assert choice.taken is not None  # noqa: S101 - asked only of open choices
-        return self._instants[(choice.index, choice.taken)].at
+        found = self._contact(choice, choice.taken)
+        assert not isinstance(found, Drop)  # noqa: S101 - it was taken
+        return found[1].at
 
     def plan(self, choice: Choice, option: int) -> Drop | None:
         """The same, and its content can be rendered."""
         drop = self.contact(choice, option)
-        if drop is not None:
-            return drop
-        live, situation = self._live, self._situation
-        instant = self._instants[(choice.index, option)]
-        contact = replace(contact_of(live, choice, option, situation), at=instant.at)
-        made = plan(live, choice, option, situation, self._ruleset, contact, instant.waits_for)
+        found = self._contact(choice, option) if drop is None else drop
+        if isinstance(found, Drop):
+            return found
+        contact, instant = found
+        made = plan(
+            self._live,
+            choice,
+            option,
+            self._situation,
+            self._ruleset,
+            contact,
+            instant.waits_for,
+        )
         if isinstance(made, Drop):
             return made
         self._made[choice.index] = made
@@ -105,3 +143,7 @@ class Asking:
     def made(self) -> list[Planned]:
         """What was planned, by the index of the action."""
         return [self._made[index] for index in sorted(self._made)]
+
+
+def _at(contact: Contact, instant: Instant) -> Contact:
+    return contact if contact.at == instant.at else replace(contact, at=instant.at)

@@ -52,6 +52,7 @@ class Considered:
     planned: list[Planned] = field(default_factory=list)
     exposures: list[Exposure] = field(default_factory=list)
     """On which side of each holdout the person is; empty where the gate was not reached."""
+    asking: Asking | None = None
 
 
 def decide(
@@ -75,7 +76,7 @@ def judge(questions: Sequence[Question], ruleset: RuleSet) -> list[Considered]:
 
 def _consider(live: LiveRule, situation: Situation, ruleset: RuleSet) -> Considered:
     one = Considered(live, situation)
-    asking = Asking(live, situation, ruleset, [])
+    asking = one.asking = Asking(live, situation, ruleset)
     one.drop = stale(live, situation) or re_entry(live, situation)
     if one.drop is None:
         one.choices = [
@@ -103,7 +104,7 @@ def _consider(live: LiveRule, situation: Situation, ruleset: RuleSet) -> Conside
 def plan_option(one: Considered, ruleset: RuleSet, after: int, reason: str) -> bool:
     """Plan for a candidate of one choice what comes after an option that came to nothing."""
     (choice,) = one.choices
-    asking = Asking(one.live, one.situation, ruleset, [])
+    asking = Asking(one.live, one.situation, ruleset)
     if not choice.walk(lambda option: asking.plan(choice, option), after=after, reason=reason):
         return False
     one.planned = asking.made
@@ -181,7 +182,9 @@ def _arbitrate(considered: list[Considered], ruleset: RuleSet) -> None:
 
 def _plan(one: Considered, ruleset: RuleSet, planned: list[Contact], used: Used) -> None:
     more = list(planned)
-    asking = Asking(one.live, one.situation, ruleset, more)
+    asking = one.asking
+    assert asking is not None  # noqa: S101 - it was considered
+    asking.beside(more)
     one.drop = asking.walk(one.choices, asking.plan)
     if one.drop is not None:
         return
