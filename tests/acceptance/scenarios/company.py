@@ -253,6 +253,17 @@ class Company:
             if value["profile_id"] == who.profile_id and (kind is None or value["kind"] == kind)
         ]
 
+    async def until_told(
+        self, who: Person, channel: str, kind: str | None = None, count: int = 1
+    ) -> list[Any]:
+        """The same, as soon as it was told so often."""
+        return await eventually(
+            lambda: self.messages(who, channel, kind),
+            until=lambda found: len(found) == count,
+            within=30,
+            what=f"{channel} is told {count} times",
+        )
+
     async def decisions(self, who: Person) -> list[dict[str, Any]]:
         """Why, newest first."""
         items: list[dict[str, Any]] = (

@@ -96,7 +96,7 @@ async def test_18_who_reads_it_is_not_called(company: Company) -> None:
     )
     for who in (ada, bo):
         await company.did(who, "Delivery Late 18", "concert")
-        assert len(await company.messages(who, "app")) == 1
+        await company.until_told(who, "app")
     (apology,) = await company.actions(ada, channel="app")
     await company.reported(ada, apology, "opened", "app")
     await company.advance(timedelta(hours=2, minutes=1))
@@ -117,7 +117,7 @@ async def test_19_whoever_has_no_mailbox_gets_a_card(company: Company) -> None:
     ada_code = {"offer_code": "CODE-ada19"}
     await company.rule("birthday-19", "Birthday Soon 19", message("email", fallback=[line]))
     await company.did(ada, "Birthday Soon 19", "concert", traits=ada_code)
-    (card,) = await company.messages(ada, "direct_mail", "send")
+    (card,) = await company.until_told(ada, "direct_mail", "send")
     assert card["content"] == {"text": "10 % off with CODE-ada19"}
     await company.reported(ada, card, "redeemed", "pos")
     (action,) = await company.actions(ada)
@@ -148,7 +148,7 @@ async def test_21_back_in_stock_and_gone_again(company: Company) -> None:
     await company.did(bo, "Out Of Stock 21", "concert")
     await company.advance(timedelta(minutes=11))
     await company.until_action(ada, status="published")
-    (push,) = await company.messages(ada, "push")
+    (push,) = await company.until_told(ada, "push")
     assert push["content"]["body"] == "The lamp is back in Lyon"
     assert await company.messages(bo, "push") == []
 

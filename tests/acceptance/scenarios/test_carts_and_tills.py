@@ -78,7 +78,7 @@ async def test_3_the_till_knows_what_was_browsed_before_the_login(company: Compa
         one["type"] for one in profile["identifiers"]
     }
     ada.profile_id = profile["id"]
-    (prompt,) = await company.messages(ada, "pos", "prompt")
+    (prompt,) = await company.until_told(ada, "pos", "prompt")
     assert prompt["content"] == {"text": "Ask about lamps"}
 
 
