@@ -37,8 +37,8 @@ _WORK = text(
 _KNOW = text("INSERT INTO delivery_channel (channel) VALUES (:channel) ON CONFLICT DO NOTHING")
 _LOCK = text(
     """
-    SELECT slots::text AS slots, failures, opened, blocked_until FROM delivery_channel
-     WHERE channel = :channel FOR UPDATE
+    SELECT slots::text AS slots, failures, opened, blocked_until, clock_timestamp() AS real
+      FROM delivery_channel WHERE channel = :channel FOR UPDATE
     """
 )
 _KEEP = text(
@@ -176,13 +176,14 @@ async def clocks(tx: AsyncConnection) -> Clocks:
     return Clocks(row.business, row.real)
 
 
-async def lock_throttle(tx: AsyncConnection, channel: str) -> Throttle:
-    """The state of the channel's limits; nobody else changes it until the transaction ends."""
+async def lock_throttle(tx: AsyncConnection, channel: str) -> tuple[Throttle, datetime]:
+    """The state of the channel's limits, and the real time; nobody else changes it until the
+    transaction ends."""
     row = (await tx.execute(_LOCK, {"channel": channel})).one_or_none()
     if row is None:
         await tx.execute(_KNOW, {"channel": channel})
         row = (await tx.execute(_LOCK, {"channel": channel})).one()
-    return _throttle(row)
+    return _throttle(row), row.real
 
 
 async def keep_throttle(tx: AsyncConnection, channel: str, throttle: Throttle) -> None:

@@ -17,13 +17,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.orchestrator.domain.channel import Channel
 from services.orchestrator.domain.connector import FileBatch
-from services.orchestrator.domain.delivering import UNKNOWN, Claimed, Verdict, settle
-from services.orchestrator.domain.throttle import begun, failed, room
+from services.orchestrator.domain.delivering import UNKNOWN, Claimed, Verdict
+from services.orchestrator.domain.throttle import begun, room
 from services.orchestrator.storage import delivery_work
 from services.orchestrator.use_cases.close_batch import close_batch
-from services.orchestrator.use_cases.delivery_events import say, say_all
+from services.orchestrator.use_cases.delivery_events import say_all
 from services.orchestrator.use_cases.senders import Sender, Senders
-from services.orchestrator.use_cases.switch_off import switch_off
+from services.orchestrator.use_cases.settlement import CRASH_POINTS as SETTLEMENT_POINTS
+from services.orchestrator.use_cases.settlement import Settlement
 from shared import clock
 from shared.contracts.topics import Topics
 from shared.errors import Infrastructure
@@ -36,12 +37,14 @@ from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
 
-CRASH_POINTS = ("deliver.claimed", "deliver.sent", "deliver.settled")
+CRASH_POINTS = ("deliver.claimed", "deliver.sent", *SETTLEMENT_POINTS)
 AT_ONCE = 16
 """Tries of one channel at the same time, in one process."""
 CONNECTIONS = 3
 """Database connections that one channel uses at the same time."""
 POLL_SECONDS = 0.25
+GATHER_SECONDS = 0.01
+"""After one try ended others may end too: what is free is claimed together."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 MARGIN = timedelta(seconds=10)
 """How much longer a lease is than a try: for the result to be written."""
@@ -69,6 +72,7 @@ class DeliverChannel:
         self._sender: tuple[Channel, Sender] | None = None
         self._trying: set[asyncio.Task[None]] = set()
         self._connections = asyncio.Semaphore(CONNECTIONS)
+        self._settlement = Settlement(key, means.topics, means.counts, self._transaction)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Deliver until told to stop, then finish what was begun."""
@@ -90,6 +94,7 @@ class DeliverChannel:
                 await wait(stopping, POLL_SECONDS)
             elif len(self._trying) >= AT_ONCE:
                 await asyncio.wait(self._trying, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.sleep(GATHER_SECONDS)
         if self._trying:
             await asyncio.wait(self._trying)
         if self._sender is not None:
@@ -137,8 +142,7 @@ class DeliverChannel:
         lease = _longest_try(channel) + MARGIN
         until = clock.monotonic_seconds() + MARGIN.total_seconds()
         async with self._transaction() as tx:
-            throttle = await delivery_work.lock_throttle(tx, self._key)
-            now = (await delivery_work.clocks(tx)).real
+            throttle, now = await delivery_work.lock_throttle(tx, self._key)
             left = room(throttle, channel.rate, now)
             limit = free if left is None else min(free, left)
             if limit == 0:
@@ -167,44 +171,7 @@ class DeliverChannel:
         label = metrics.channel_label(self._key)
         metrics.DELIVERY_SECONDS.labels(channel=label).observe(clock.monotonic_seconds() - started)
         crash_point("deliver.sent")
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                await self._settle(claimed, verdict, channel)
-                return
-            except Infrastructure as error:
-                logger.warning("channel %s: a result waits: %s", self._key, error)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
-
-    async def _settle(self, claimed: Claimed, verdict: Verdict, channel: Channel) -> None:
-        """Write the result with the event that says it, once: nothing when the lease was lost."""
-        buffer = OutboxBuffer(self._means.counts)
-        async with self._transaction() as tx:
-            now = await delivery_work.clocks(tx)
-            result = settle(claimed, verdict, channel, now.business)
-            written = await delivery_work.settled(tx, claimed, result, reached=verdict.reached)
-            if verdict.healthy:
-                await delivery_work.recovered(tx, self._key)
-            else:
-                throttle = await delivery_work.lock_throttle(tx, self._key)
-                after = failed(throttle, now.real, retry_after=verdict.retry_after)
-                await delivery_work.keep_throttle(tx, self._key, after)
-            if verdict.closes:
-                await switch_off(tx, self._key)
-            if written is not None and claimed.kind == "send" and not claimed.test:
-                state, profile_id = written
-                say(
-                    buffer, self._means.topics, channel=self._key, action_id=claimed.action_id,
-                    profile_id=profile_id, outcome=state, at=now.business, reason=result.reason,
-                )  # fmt: skip
-            await outbox.append(tx, buffer)
-        crash_point("deliver.settled")
-        state = "lost" if written is None else written[0]
-        self._count(verdict.result if state == "waiting" else state)
-        if state not in ("delivered", "withdrawn"):
-            logger.info("channel %s: %s %s: %s %s", self._key, claimed.kind, claimed.action_id,
-                        state, result.reason)  # fmt: skip
+        await self._settlement.settle(claimed, verdict, channel)
 
     async def _take_back(self, channel: Channel) -> None:
         """Settle what somebody claimed and never settled."""

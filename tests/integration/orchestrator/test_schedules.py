@@ -3,7 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from services.orchestrator.storage.draft_kind import Kind
+from services.orchestrator.use_cases import fire_schedules as firing
 from services.orchestrator.use_cases.change_status import change_status
 from services.orchestrator.use_cases.fire_schedules import fire_schedules
 from services.orchestrator.use_cases.publish_draft import publish_draft
@@ -48,6 +51,26 @@ async def next_due(stage: Stage, key: str) -> datetime | None:
         "SELECT due_at FROM rule_schedule WHERE rule = :key", key=key
     )
     return found
+
+
+async def test_whoever_dies_on_the_way_has_published_nothing(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await publish(stage, "hourly", scheduled())
+    due = await next_due(stage, "hourly")
+    await stage.advance(HOUR)
+
+    def die(point: str) -> None:
+        raise KeyboardInterrupt(point)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(firing, "crash_point", die)
+        with pytest.raises(KeyboardInterrupt, match=firing.SCHEDULE_POINTS[0]):
+            await fire(stage)
+    assert await next_due(stage, "hourly") == due
+    assert await stage.messages("channel.concert") == []
+    assert await fire(stage) == 1
+    assert len(await stage.messages("channel.concert")) == 1
 
 
 async def test_an_occurrence_is_one_event_for_its_audience(stage: Stage) -> None:
