@@ -184,13 +184,14 @@ async def _api(settings: OrchestratorSettings) -> Role:
     deadline = settings.decide_profile_ms / 1000
     profiles = profile_client(settings.profile_url, token, deadline=deadline)
     ruleset = live_ruleset(built.engine)
+    learned = Learned(built.engine, ruleset)
     definitions = profile_definitions(settings.profile_url, token)
     app = create_app(
         built.engine,
         health=health,
         profiles=profiles,
         asking=Asking(
-            NextBestAction(built.engine, ruleset=ruleset, topics=built.topics, counts=built.counts),
+            NextBestAction(built.engine, ruleset=learned, topics=built.topics, counts=built.counts),
             ruleset,
             secret=hashlib.sha256(b"slots of unknown people\0" + token.encode()).digest(),
         ),
@@ -200,7 +201,9 @@ async def _api(settings: OrchestratorSettings) -> Role:
         definitions=definitions,
         sending=Sending(built.topics, built.counts, Outgoing(_outgoing(settings))),
     )
-    role = api_role(built, health=health, app=app, also={"ruleset": ruleset.run})
+    role = api_role(
+        built, health=health, app=app, also={"ruleset": ruleset.run, "estimates": learned.run}
+    )
     role.closing += [profiles.close, definitions.close]
     return role
 

@@ -94,7 +94,10 @@ class NextBestAction:
 
     async def _decided(self, whom: Whom, ask: Ask, ruleset: RuleSet, found: Found) -> Answer | None:
         """None when somebody else who asked at the same time was answered first."""
-        effects, report = Effects(connected=ruleset.connected), Report()
+        effects, report = (
+            Effects(connected=ruleset.connected, scarce=bool(ruleset.resources)),
+            Report(),
+        )
         try:
             async with transaction(self._engine) as tx:
                 answer = await _Turn(tx, whom, ask, ruleset, effects, report).take(found)

@@ -41,14 +41,15 @@ class Replayed:
 
 
 async def replay_decision(tx: AsyncConnection, decision_id: UUID) -> Replayed:
-    """Raises NotFound for no decision, and Conflict for one that chose between nothing."""
+    """Raises NotFound for no decision, and Conflict for one that kept nothing of what it saw."""
     body = await records.decision_body(tx, decision_id)
     if body is None:
         raise NotFound(f"There is no decision {decision_id}.")
     found = await replay_inputs.find(tx, decision_id)
     if found is None:
         raise Conflict(
-            f"Decision {decision_id} considered no candidates: there is nothing to decide again."
+            f"Decision {decision_id} was no choice of rules for a touchpoint: only of such is kept "
+            "what they saw."
         )
     kept, recorded = read(found), decision_decoder.decode(body)
     ruleset = Compiler()(await _stored(tx, kept.versions))
