@@ -12,6 +12,7 @@ from services.orchestrator.api.send_test import Sending
 from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.connectors.preference_links import preference_links
 from services.orchestrator.connectors.profile_definitions import profile_definitions
+from services.orchestrator.connectors.snapshots import Snapshots
 from services.orchestrator.domain.address_guard import AddressPolicy, read_policy
 from services.orchestrator.files import command as files
 from services.orchestrator.settings import OrchestratorSettings
@@ -181,8 +182,9 @@ async def _api(settings: OrchestratorSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="api")
     health = Health(built.name, built.checks())
     token = _service_token(settings)
+    profiles = profile_client(settings.profile_url, token)
     deadline = settings.decide_profile_ms / 1000
-    profiles = profile_client(settings.profile_url, token, deadline=deadline)
+    snapshots = Snapshots(settings.profile_url, token, deadline=deadline)
     ruleset = live_ruleset(built.engine)
     learned = Learned(built.engine, ruleset)
     definitions = profile_definitions(settings.profile_url, token)
@@ -193,6 +195,7 @@ async def _api(settings: OrchestratorSettings) -> Role:
         asking=Asking(
             NextBestAction(built.engine, ruleset=learned, topics=built.topics, counts=built.counts),
             ruleset,
+            snapshots.person,
             secret=hashlib.sha256(b"slots of unknown people\0" + token.encode()).digest(),
         ),
         shiftable_clock=settings.mode == "test",
@@ -204,7 +207,7 @@ async def _api(settings: OrchestratorSettings) -> Role:
     role = api_role(
         built, health=health, app=app, also={"ruleset": ruleset.run, "estimates": learned.run}
     )
-    role.closing += [profiles.close, definitions.close]
+    role.closing += [profiles.close, definitions.close, snapshots.close]
     return role
 
 

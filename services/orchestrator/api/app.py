@@ -60,7 +60,7 @@ def create_app(
                 saved.Kind.CHANNEL, "/v1/channels", partial(check_outgoing, sending.outgoing)
             ),
             delivery_progress,
-            decide_router(profiles, asking),
+            decide_router(asking),
             saved_router(saved.Kind.RESOURCE, "/v1/resources"),
             decisions,
             actions,

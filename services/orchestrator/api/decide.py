@@ -1,6 +1,6 @@
 """`POST /v1/decide`: what to say to this customer, here and now."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -9,8 +9,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from services.orchestrator.api.profile_client import ProfileClient
-from services.orchestrator.domain.ask import Ask
+from services.orchestrator.domain.ask import Ask, Person
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.use_cases.next_best_action import NextBestAction, Whom, owner_of
 from shared.access import Permission
@@ -83,18 +82,25 @@ class AnswerView(BaseModel):
     person: str
 
 
+ReadPerson = Callable[[str, str], Awaitable[Person | None]]
+"""Whom an identifier (type, value) points at; None: nobody. Raises Infrastructure when it cannot
+be said in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What answers asks. `ruleset` gives the configuration in force, `secret` keys the hash that
-    stands for the identifier of somebody unknown."""
+    """What answers asks. `ruleset` gives the configuration in force, `person` reads whom an
+    identifier points at, `secret` keys the hash that stands for the identifier of somebody
+    unknown."""
 
     next_best_action: NextBestAction
     ruleset: Callable[[], RuleSet]
+    person: ReadPerson
     secret: bytes
 
 
-def decide_router(profiles: ProfileClient, asking: Asking) -> APIRouter:
-    """The route; `profiles` reads the customer."""
+def decide_router(asking: Asking) -> APIRouter:
+    """The route."""
     router = api_router(tags=["decide"])
 
     @router.post("/v1/decide", response_model=AnswerView)
@@ -111,7 +117,7 @@ def decide_router(profiles: ProfileClient, asking: Asking) -> APIRouter:
         written = plain(asked.value)
         owner = owner_of(asking.secret, asked.type, form_of(asked.type, written) or written)
         try:
-            person = await profiles.person(asked.type, asked.value)
+            person = await asking.person(asked.type, asked.value)
         except Infrastructure:
             whom = Whom(owner, None, "unavailable")
         else:

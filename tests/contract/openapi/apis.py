@@ -68,6 +68,7 @@ def _applications() -> dict[str, FastAPI]:
                     counts=PartitionCounts(),
                 ),
                 _no_rules,
+                _nobody,
                 b"",
             ),
             sending=Sending(topics, PartitionCounts(), Outgoing(AddressPolicy())),
@@ -77,6 +78,10 @@ def _applications() -> dict[str, FastAPI]:
             definitions=ProfileDefinitions(httpx.AsyncClient(base_url="http://127.0.0.1")),
         ),
     }
+
+
+async def _nobody(_type: str, _value: str) -> None:
+    return None
 
 
 def _no_rules() -> RuleSet:

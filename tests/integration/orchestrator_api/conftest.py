@@ -141,11 +141,18 @@ def app(engine: AsyncEngine) -> FastAPI:
     return make_app(engine, shiftable_clock=True)
 
 
+async def nobody(_type: str, _value: str) -> None:
+    """A profile service that knows nobody."""
+
+
 def make_app(engine: AsyncEngine, *, shiftable_clock: bool) -> FastAPI:
     transport = httpx.MockTransport(answer_as_profile_service)
     profiles = ProfileClient(httpx.AsyncClient(transport=transport, base_url="http://profile"))
     asking = Asking(
-        NextBestAction(engine, ruleset=ruleset, topics=Topics(), counts=COUNTS), ruleset, b"key"
+        NextBestAction(engine, ruleset=ruleset, topics=Topics(), counts=COUNTS),
+        ruleset,
+        nobody,
+        b"key",
     )
     return create_app(
         engine,

@@ -1,7 +1,5 @@
 """`POST /v1/decide` over HTTP: its body, its limits, and the profile service behind it."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,8 +15,10 @@ from services.orchestrator.api.profile_client import ProfileClient
 from services.orchestrator.api.send_test import Sending
 from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.domain.address_guard import AddressPolicy
+from services.orchestrator.domain.ask import Person
 from services.orchestrator.use_cases.next_best_action import NextBestAction
 from shared.access import Role
+from shared.contracts.profile_update import snapshot_decoder
 from shared.contracts.topics import Topics
 from shared.errors import Infrastructure
 from shared.observability.health import Health
@@ -32,22 +32,20 @@ RULES = ruleset(asked_rule("offer", "kiosk", "app"))
 
 
 class ProfileService:
-    """Knows Ada by her card; may be told what to do instead of answering."""
+    """Knows Ada by her card, unless it is away."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.instead: httpx.Response | httpx.HTTPError | None = None
+        self.asked: list[tuple[str, str]] = []
+        self.away = False
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request.url.raw_path.decode())
-        if isinstance(self.instead, httpx.HTTPError):
-            raise self.instead
-        if self.instead is not None:
-            return self.instead
-        if request.url.path != "/v1/snapshots/loyalty_id/L 1/é":
-            return httpx.Response(404)
-        told = {"cause": {"kind": "read"}, "profile_id": uid("ada"), "seq": 7}
-        return httpx.Response(200, json=told | {"profile": profile_json(uid("ada"))})
+    async def person(self, type_: str, value: str) -> Person | None:
+        self.asked.append((type_, value))
+        if self.away:
+            raise Infrastructure("profile", "does not answer")
+        if (type_, value) != ("loyalty_id", "L 1/é"):
+            return None
+        told = msgspec.json.encode(profile_json(uid("ada")))
+        return Person(uid("ada"), 7, snapshot_decoder.decode(told), told)
 
 
 @pytest.fixture
@@ -62,14 +60,11 @@ async def till(
     app: FastAPI = create_app(
         engine,
         health=Health("orchestrator-api", {}),
-        profiles=ProfileClient(
-            httpx.AsyncClient(
-                transport=httpx.MockTransport(profile_service), base_url="http://profile"
-            )
-        ),
+        profiles=ProfileClient(httpx.AsyncClient()),
         asking=Asking(
             NextBestAction(engine, ruleset=lambda: RULES, topics=Topics(), counts=COUNTS),
             lambda: RULES,
+            profile_service.person,
             b"key",
         ),
         definitions=DEFINITIONS,
@@ -103,7 +98,7 @@ async def test_a_channel_system_asks_and_is_answered(
     assert sorted(told["action"]) == ["action_id", "channel", "content", "expires_at", "rule"]
     assert told["action"]["rule"] == "offer"
     assert (told["kept"], told["person"]) == (False, "known")
-    assert profile_service.asked == ["/v1/snapshots/loyalty_id/L%201%2F%C3%A9"]
+    assert profile_service.asked == [("loyalty_id", "L 1/é")]
     decision = (await admin.get(f"/v1/decisions/{told['decision_id']}")).raise_for_status().json()
     assert decision["action_ids"] == [told["action"]["action_id"]]
     assert decision["profile_version"] == 7
@@ -114,42 +109,16 @@ async def test_a_channel_system_asks_and_is_answered(
     assert (await till.get(f"/v1/decisions/{told['decision_id']}")).status_code == 403
 
 
-@pytest.mark.parametrize(
-    "instead",
-    [
-        httpx.ConnectError("refused"),
-        httpx.ReadTimeout("slow"),
-        httpx.Response(503),
-        httpx.Response(401),
-        httpx.Response(200, content=b"{}"),
-        httpx.Response(200, content=b"no json"),
-    ],
-    ids=repr,
-)
 async def test_without_the_profile_it_is_the_answer_for_somebody_unknown(
-    till: httpx.AsyncClient,
-    profile_service: ProfileService,
-    instead: httpx.Response | httpx.HTTPError,
+    till: httpx.AsyncClient, profile_service: ProfileService
 ) -> None:
-    profile_service.instead = instead
+    profile_service.away = True
     answer = await till.post("/v1/decide", json=asks(slot="away"))
     assert answer.status_code == httpx.codes.OK, answer.text
     told = answer.json()
     assert told["person"] == "unavailable"
     assert told["reasons"][0].startswith("profile_unavailable: ")
     assert told["action"]["content"] == {"text": " on kiosk"}
-
-
-async def test_a_profile_that_does_not_come_is_not_waited_for() -> None:
-    async def slow(request: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(60)
-        raise AssertionError(request)
-
-    http = httpx.AsyncClient(transport=httpx.MockTransport(slow), base_url="http://profile")
-    begun = time.monotonic()
-    with pytest.raises(Infrastructure, match="TimeoutError"):
-        await ProfileClient(http).person("email", "ada@b.c")
-    assert time.monotonic() - begun < 30
 
 
 @pytest.mark.parametrize(
