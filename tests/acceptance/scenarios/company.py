@@ -157,7 +157,7 @@ class Company:
     ) -> Person:
         """Somebody who has signed up, with these consents."""
         who = Person(name)
-        body = {"traits": {"first_name": name.title(), **(traits or {})}}
+        body: dict[str, Any] = {"traits": {"first_name": name.title(), **(traits or {})}}
         if zone is not None:
             body["context"] = {"timezone": zone}
         kinds = [kind for kind in who.identifiers if kind not in without]
@@ -274,6 +274,7 @@ class Company:
     async def judged(self, who: Person, rule: str) -> dict[str, Any]:
         """What was last decided about a rule for a customer, as its candidate."""
         for decision in await self.decisions(who):
+            candidate: dict[str, Any]
             for candidate in decision["candidates"]:
                 if candidate["rule"] == rule:
                     return candidate

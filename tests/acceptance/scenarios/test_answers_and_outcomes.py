@@ -1,6 +1,7 @@
 """One answer on every channel, and what customers do with it."""
 
 from datetime import timedelta
+from typing import Any
 
 from tests.acceptance.scenarios.company import Company, message, task
 from tests.support.eventually import eventually
@@ -175,8 +176,8 @@ async def test_25_who_is_erased_hears_nothing_more(company: Company) -> None:
     assert (await company.get(path, "profile-api"))["receipt"] == done["receipt"]
 
 
-async def _finished(company: Company, path: str) -> dict[str, object]:
-    done: dict[str, object] = await eventually(
+async def _finished(company: Company, path: str) -> dict[str, Any]:
+    done: dict[str, Any] = await eventually(
         lambda: company.get(path, "profile-api"),
         until=lambda request: request["status"] == "completed",
         within=60,

@@ -19,7 +19,7 @@ _PROGRAM = re.compile(r"^## (\w[\w ]*)\n.*?^```python\n(.*?)^```$", re.MULTILINE
 
 def program(title: str) -> str:
     """The code below a heading of the page."""
-    found = dict(_PROGRAM.findall(PAGE.read_text(encoding="utf-8")))
+    found: dict[str, str] = dict(_PROGRAM.findall(PAGE.read_text(encoding="utf-8")))
     assert title in found, f"docs/channels.md has no program under {title}"
     return found[title]
 

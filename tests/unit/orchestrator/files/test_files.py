@@ -99,7 +99,7 @@ def test_the_plan_is_what_differs(
 
 def test_a_folder_is_read_as_it_was_written(tmp_path: Path) -> None:
     rules = {"one": Wanted(rule_json()), "two": Wanted(rule_json("Else"), "paused")}
-    documents = {kind.folder: {} for kind in KINDS} | {"rules": rules}
+    documents: dict[str, dict[str, Wanted]] = {kind.folder: {} for kind in KINDS} | {"rules": rules}
     assert write_folder(tmp_path, documents) == 2
     assert read_folder(tmp_path) == documents
     assert write_folder(tmp_path, {**documents, "rules": {"two": rules["two"]}}) == 1
