@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.kafka.messages import Message, OutboxBuffer
 from shared.kafka.records import Place
+from shared.postgres.together import Part
 
 SHARDS = 8
 """Relay ownership is per `partition % SHARDS`, for all topics alike."""
@@ -47,24 +48,28 @@ _INSERT = text(
 
 async def append(tx: AsyncConnection, buffer: OutboxBuffer) -> None:
     """Insert the buffer as frames, one row per partition, in one statement."""
+    for part in appending(buffer):
+        await tx.execute(part.statement, part.values)
+
+
+def appending(buffer: OutboxBuffer) -> list[Part]:
+    """The same as a part of a larger write; none for an empty buffer."""
     rows = [
         (partition % SHARDS, topic, partition, len(part), encode_frame(part))
         for (topic, partition), messages in buffer.items()
         for part in _split(messages)
     ]
     if not rows:
-        return
+        return []
     shards, topics, parts, counts, frames = zip(*rows, strict=True)
-    await tx.execute(
-        _INSERT,
-        {
-            "shards": list(shards),
-            "topics": list(topics),
-            "parts": list(parts),
-            "messages": list(counts),
-            "frames": list(frames),
-        },
-    )
+    values = {
+        "shards": list(shards),
+        "topics": list(topics),
+        "parts": list(parts),
+        "messages": list(counts),
+        "frames": list(frames),
+    }
+    return [Part(_INSERT, values)]
 
 
 def encode_frame(messages: Sequence[Message]) -> bytes:

@@ -1,8 +1,6 @@
 """Writes what a batch changes: one statement for each table that has anything to write."""
 
-import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import TextClause, text
@@ -21,6 +19,7 @@ from services.orchestrator.storage import (
     tasks,
 )
 from services.orchestrator.storage.deliveries import DeliveryRow
+from shared.postgres.together import Part, write_together
 
 _DECISIONS = text(
     """
@@ -142,9 +141,10 @@ DELIVERED = "delivered"
 """The delivery of an action that was answered to who asked for it."""
 
 
-async def write(tx: AsyncConnection, effects: Effects) -> None:
-    """Insert and change everything but the messages and the profiles' own rows."""
-    await _run_together(tx, [
+async def write(tx: AsyncConnection, effects: Effects, also: Sequence[Part] = ()) -> list[int]:
+    """Insert and change everything but the messages and the profiles' own rows, and what the
+    caller writes beside it; the counts of those of `also` that return something."""
+    new = [
         (_DECISIONS, [
             (row.id, row.profile_id, row.touchpoint_id, row.at, row.body)
             for row in effects.decisions
@@ -158,7 +158,15 @@ async def write(tx: AsyncConnection, effects: Effects) -> None:
             for timer in effects.timers
         ]),
         (_INPUTS, [(row.id, row.profile_id, row.body) for row in effects.inputs]),
-    ])  # fmt: skip
+    ]  # fmt: skip
+    parts = [Part(statement, _columns(rows)) for statement, rows in new if rows]
+    counts = await write_together(tx, [*parts, *also])
+    await _change(tx, effects)
+    return counts
+
+
+async def _change(tx: AsyncConnection, effects: Effects) -> None:
+    """What concerns rows that may just have been inserted."""
     await _run(tx, _CHANGES, [
         (action_id, change.status, change.in_flight, change.reason, change.published_at,
          change.body, change.due_at)
@@ -274,37 +282,11 @@ def _contact_rows(effects: Effects) -> list[tuple[object, ...]]:
 Rows = Sequence[tuple[Any, ...]]
 
 
-async def _run_together(tx: AsyncConnection, wanted: Sequence[tuple[TextClause, Rows]]) -> None:
-    """Insert into several tables in one round trip. None of the statements may depend on what
-    another one inserts."""
-    some = [(statement, rows) for statement, rows in wanted if rows]
-    if len(some) < 2:
-        for statement, rows in some:
-            await _run(tx, statement, rows)
-        return
-    values = {
-        f"p{part}_{place}": list(column)
-        for part, (_, rows) in enumerate(some)
-        for place, column in enumerate(zip(*rows, strict=True))
-    }
-    await tx.execute(_joined(tuple(statement.text for statement, _ in some)), values)
+def _columns(rows: Rows) -> dict[str, list[Any]]:
+    return {f"c{place}": list(column) for place, column in enumerate(zip(*rows, strict=True))}
 
 
-@lru_cache(maxsize=64)
-def _joined(statements: tuple[str, ...]) -> TextClause:
-    parts = [
-        f"s{part} AS ({_COLUMN.sub(rf':p{part}_', statement)})"
-        for part, statement in enumerate(statements)
-    ]
-    return text(f"WITH {', '.join(parts)} SELECT 1")
-
-
-_COLUMN = re.compile(":c(?=[0-9])")
-
-
-async def _run(tx: AsyncConnection, statement: TextClause, rows: Sequence[tuple[Any, ...]]) -> None:
+async def _run(tx: AsyncConnection, statement: TextClause, rows: Rows) -> None:
     """Execute the statement with the rows as columns; nothing when there is none."""
-    if not rows:
-        return
-    columns = zip(*rows, strict=True)
-    await tx.execute(statement, {f"c{place}": list(column) for place, column in enumerate(columns)})
+    if rows:
+        await tx.execute(statement, _columns(rows))

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.slot import Kept, said_decoder, said_encoder
+from shared.postgres.together import Part
 
 _READ = text(
     """
@@ -92,8 +93,8 @@ async def read(tx: AsyncConnection, ids: Sequence[str], slot: str) -> Found:
     return Found(rows[0].now, {one.profile_id: one for one in kept})
 
 
-async def put(tx: AsyncConnection, slot: str, kept: Kept, before: Kept | None) -> bool:
-    """Keep an answer in place of the one before; False if there is another one by now, which
+def putting(slot: str, kept: Kept, before: Kept | None) -> Part:
+    """Keep an answer in place of the one before; no row if there is another one by now, which
     somebody who asked at the same time was given."""
     values = {
         "profile_id": kept.profile_id,
@@ -108,7 +109,7 @@ async def put(tx: AsyncConnection, slot: str, kept: Kept, before: Kept | None) -
         "body": said_encoder.encode(kept.said),
         "before": None if before is None else before.decision_id,
     }
-    return (await tx.execute(_PUT, values)).first() is not None
+    return Part(_PUT, values, returns=True)
 
 
 async def adopt(tx: AsyncConnection, owner: str, slot: str, profile_id: str) -> None:

@@ -35,6 +35,7 @@ from shared.errors import Infrastructure
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.observability import metrics
 from shared.postgres import outbox
+from shared.postgres.together import Part
 from shared.postgres.transaction import autocommit, statement, transaction
 
 TRIES = 10
@@ -100,14 +101,17 @@ class NextBestAction:
         )
         try:
             async with transaction(self._engine) as tx:
-                answer = await _Turn(tx, whom, ask, ruleset, effects, report).take(found)
-                buffer = OutboxBuffer(self._counts)
-                add_messages(buffer, effects, self._topics)
-                await outbox.append(tx, buffer)
+                turn = _Turn(tx, whom, ask, ruleset, effects, report, self._frames)
+                answer = await turn.take(found)
         except _Overtaken:
             return None
         report.count(effects)
         return answer
+
+    def _frames(self, effects: Effects) -> list[Part]:
+        buffer = OutboxBuffer(self._counts)
+        add_messages(buffer, effects, self._topics)
+        return outbox.appending(buffer)
 
 
 class _Overtaken(Exception):  # noqa: N818 - says what happened, as everywhere
@@ -160,7 +164,9 @@ class _Turn:
         ruleset: RuleSet,
         effects: Effects,
         report: Report,
+        frames: Callable[[Effects], list[Part]],
     ) -> None:
+        self._frames = frames
         self._tx = tx
         self._whom = whom
         self._ask = ask
@@ -184,10 +190,6 @@ class _Turn:
                 return answer
         before = found.kept.get(stands_for)
         made = await self._decide(person, stands_for, stands_for, before, row, found.at)
-        flying = len(made.history.in_flight)
-        if flying != row.in_flight:
-            saved = Saved(in_flight=flying, fresh=person.profile_json, spare=None)
-            await profile_states.save(self._tx, {stands_for: saved})
         return self._answer(made)
 
     async def _theirs(self, stands_for: str, found: Found) -> Answer | None:
@@ -233,8 +235,12 @@ class _Turn:
             at=at,
         )
         self._report.decided(None, made.outcome, made.stage)
-        await effect_rows.write(self._tx, self._effects)
-        if not await slots.put(self._tx, self._ask.slot, made.kept, before):
+        also = [slots.putting(self._ask.slot, made.kept, before), *self._frames(self._effects)]
+        flying = len(made.history.in_flight)
+        if row is not None and flying != row.in_flight:
+            saved = Saved(in_flight=flying, fresh=person.profile_json, spare=None)
+            also.append(profile_states.saving({stands_for: saved}))
+        if await effect_rows.write(self._tx, self._effects, also) != [1]:
             raise _Overtaken
         return made
 
