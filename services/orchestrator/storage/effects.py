@@ -144,7 +144,7 @@ DELIVERED = "delivered"
 async def write(tx: AsyncConnection, effects: Effects, also: Sequence[Part] = ()) -> list[int]:
     """Insert and change everything but the messages and the profiles' own rows, and what the
     caller writes beside it; the counts of those of `also` that return something."""
-    new = [
+    new: list[tuple[TextClause, Rows]] = [
         (_DECISIONS, [
             (row.id, row.profile_id, row.touchpoint_id, row.at, row.body)
             for row in effects.decisions
