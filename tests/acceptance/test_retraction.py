@@ -48,6 +48,7 @@ async def test_a_purchase_at_the_till_takes_everything_back(concert: Concert) ->
         channel = await api.put("/v1/channels/direct_mail", json=PRINT)
         assert channel.is_success, channel.text
         await put_and_publish(api, "/v1/rules/retraction", RULE)
+        await concert.until_live()
         times = [await bought(concert, api, number) for number in range(CUSTOMERS)]
     shown = ", ".join(f"{taken:.2f}" for taken in sorted(times))
     print(f"\nfrom the till to everything taken back: {shown} s (at most {SECONDS:g} s)")

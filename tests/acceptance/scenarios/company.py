@@ -3,7 +3,6 @@ all through the public interfaces. Every scenario has people, event names and ru
 
 import json
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -80,24 +79,7 @@ class Company:
         """Save a draft and make it live; every worker has it when this returns."""
         async with self.concert.api("orchestrator-api") as api:
             await put_and_publish(api, f"/v1/{kind}/{key}", body)
-        await self.until_live()
-
-    async def until_live(self) -> None:
-        """Wait until every role that decides uses the newest configuration."""
-        newest = await self.concert.owner.fetchval("SELECT epoch FROM orchestrator.config_epoch")
-        await eventually(
-            self._used, until=lambda used: used and min(used) >= newest, what="it is live"
-        )
-
-    async def _used(self) -> list[float]:
-        found = []
-        async with httpx.AsyncClient() as client:
-            for role in self.concert.running.values():
-                text = (await client.get(f"{role.metrics_url}/metrics")).text
-                line = re.search(r"^concert_rule_index_version (\S+)$", text, re.MULTILINE)
-                if line is not None and float(line[1]):
-                    found.append(float(line[1]))
-        return found
+        await self.concert.until_live()
 
     async def rule(self, key: str, event: str, *actions: dict[str, Any], **more: Any) -> None:
         """Publish a rule on an event."""
