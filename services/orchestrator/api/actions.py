@@ -14,6 +14,7 @@ from shared.http.auth import Principal, requires
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
+from shared.observability.masking import clean
 from shared.postgres.transaction import transaction
 
 router = api_router(tags=["actions"])
@@ -67,4 +68,5 @@ def _view(action: StoredAction, principal: Principal) -> StoredAction:
     """The action; without its message for who may not see personal data."""
     if is_allowed(principal.roles, Permission.READ_PERSONAL):
         return action
-    return replace(action, message=None)
+    reason = None if action.reason is None else clean(action.reason)
+    return replace(action, message=None, reason=reason)

@@ -16,7 +16,7 @@ from shared.http.auth import Principal, requires
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
-from shared.observability.masking import mask
+from shared.observability.masking import clean, mask
 from shared.postgres.transaction import transaction
 
 router = api_router(tags=["decisions"])
@@ -214,7 +214,7 @@ async def get_decision(
             channel=one.channel,
             category=one.category,
             status=one.status,
-            reason=one.reason,
+            reason=one.reason if personal or one.reason is None else clean(one.reason),
             due_at=one.due_at,
             expires_at=one.expires_at,
             message=one.message if personal else None,

@@ -31,15 +31,15 @@ def found(folder: Path, name: str) -> Written | None:
     return Written(hashlib.sha256(content).hexdigest())
 
 
-async def write(folder: Path, name: str, parts: AsyncIterator[bytes]) -> Written:
-    """Write the parts as the file. Raises OSError."""
-    unfinished = folder / f".{name}.part"
+async def write(folder: Path, name: str, parts: AsyncIterator[bytes], *, writer: int) -> Written:
+    """Write the parts as the file; each writer has an unfinished one of its own. Raises OSError."""
+    unfinished = folder / f".{name}.{writer}.part"
     digest, file = hashlib.sha256(), await asyncio.to_thread(_begin, unfinished)
     with file:
         async for part in parts:
             digest.update(part)
             await asyncio.to_thread(file.write, part)
-        await asyncio.to_thread(_finish, file, folder / name)
+        await asyncio.to_thread(_finish, file, unfinished, folder / name)
     return Written(digest.hexdigest())
 
 
@@ -48,10 +48,10 @@ def _begin(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE), "wb")
 
 
-def _finish(file: BinaryIO, path: Path) -> None:
+def _finish(file: BinaryIO, unfinished: Path, path: Path) -> None:
     file.flush()
     os.fsync(file.fileno())
-    path.with_name(f".{path.name}.part").replace(path)
+    unfinished.replace(path)
 
 
 def seal(folder: Path, name: str, written: Written) -> None:

@@ -164,13 +164,18 @@ class _Transfer:
             self._client.close()
 
 
+_ABOUT_US = (aiosmtplib.SMTPSenderRefused, aiosmtplib.SMTPHeloError)
+
+
 def _answered(error: aiosmtplib.SMTPResponseException, transfer: _Transfer) -> Verdict:
-    """4xx: not now; 5xx: never. For the recipient's sake that is a bounce."""
+    """4xx: not now; 5xx: never. What is said of the recipient or the content is a bounce; a server
+    that does not want us at all may want us later."""
     reason = f"smtp_{error.code}"
-    if error.code >= FIRST_PERMANENT:
-        about_us = isinstance(error, aiosmtplib.SMTPSenderRefused | aiosmtplib.SMTPHeloError)
-        return Verdict("failed" if about_us else "bounced", reason, healthy=not about_us)
+    aimed = isinstance(error, aiosmtplib.SMTPRecipientRefused | aiosmtplib.SMTPDataError)
+    if error.code >= FIRST_PERMANENT and aimed:
+        return Verdict("bounced", reason, healthy=True)
+    if error.code >= FIRST_PERMANENT and isinstance(error, _ABOUT_US):
+        return Verdict("failed", reason, healthy=False)
     if error.code < 0:  # the connection broke before an answer came
         return Verdict("again", "connection_lost", reached=transfer.sending, healthy=False)
-    aimed = isinstance(error, aiosmtplib.SMTPRecipientRefused | aiosmtplib.SMTPDataError)
     return Verdict("again", reason, healthy=aimed)

@@ -101,11 +101,11 @@ def _consider(live: LiveRule, situation: Situation, ruleset: RuleSet) -> Conside
     return one
 
 
-def plan_option(one: Considered, ruleset: RuleSet, after: int, reason: str) -> bool:
-    """Plan for a candidate of one choice what comes after an option that came to nothing."""
+def plan_option(one: Considered, ruleset: RuleSet, tried: frozenset[int], reason: str) -> bool:
+    """Plan for a candidate of one choice another option than those that were tried."""
     (choice,) = one.choices
     asking = Asking(one.live, one.situation, ruleset)
-    if not choice.walk(lambda option: asking.plan(choice, option), after=after, reason=reason):
+    if not choice.walk(lambda option: asking.plan(choice, option), tried=tried, reason=reason):
         return False
     one.planned = asking.made
     return True

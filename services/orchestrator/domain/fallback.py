@@ -9,6 +9,7 @@ from uuid import UUID
 
 from services.orchestrator.domain.asking import choice_for
 from services.orchestrator.domain.capacity import lacking, uses_of
+from services.orchestrator.domain.contact_gates import exposures, held_out
 from services.orchestrator.domain.decide import Considered, plan_option
 from services.orchestrator.domain.gates import Drop, Situation, engagement
 from services.orchestrator.domain.options import NOT_ASKED, Choice, furthest
@@ -40,7 +41,8 @@ def next_option(
     """The next option of the action with an index that may be done now, or why there is none.
 
     `place` is the option that came to nothing (0 is the action itself, n its n-th fallback), for a
-    `reason` that a fallback's `on` may name. Scarce resources have to be in the history.
+    `reason` that a fallback's `on` may name. Scarce resources have to be in the history, and in
+    `acted` the options that were tried before.
     """
     return consider_next(live, index, place, reason, situation, ruleset)[1]
 
@@ -60,9 +62,17 @@ def consider_next(
         valid = "the rule is in force"
         one.drop = Drop("applicability", "not_valid", valid, True, False)
     one.drop = one.drop or engagement(live, situation.moment, situation.history)
+    one.exposures = exposures(ruleset, live.rule, situation.moment.profile_id)
+    one.drop = one.drop or held_out(one.exposures)
     if one.drop is not None:
         return one, one.drop
-    if not plan_option(one, ruleset, place, reason):
+    tried = frozenset(
+        option
+        for option in range(len(choice.specs))
+        if option == place
+        or situation.action_id(live.key, index, option) in situation.history.acted
+    )
+    if not plan_option(one, ruleset, tried, reason):
         one.drop = furthest([choice]) if _was_asked(choice) else _none_left(reason)
         return one, one.drop
     (planned,) = one.planned

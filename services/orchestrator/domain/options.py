@@ -4,7 +4,7 @@ The options are asked in their order. The first one that passes is taken; a fall
 first is asked only when an option before it stopped for one of the reasons in its `on`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from services.orchestrator.domain.gates import Drop
@@ -22,6 +22,7 @@ _KINDS = {
 }
 """From the stage at which an option stopped to the reason that a fallback names."""
 
+_NOT_BROUGHT = frozenset(_KINDS.values())
 NOT_ASKED = "fallback_not_for_this"
 NOT_NEEDED = "not_needed"
 
@@ -44,20 +45,21 @@ class Choice:
         assert self.taken is not None  # noqa: S101 - asked only of open choices
         return self.specs[self.taken]
 
-    def walk(self, gate: OptionGate, *, after: int | None = None, reason: str = "") -> bool:
+    def walk(self, gate: OptionGate, *, tried: Collection[int] = (), reason: str = "") -> bool:
         """Take the first option that passes; whether one did.
 
-        With `after`, only those that come after this option, which was taken before and then came
-        to nothing for the `reason`.
+        With `tried`, only others than these, of which the last came to nothing for the `reason`.
+        The action itself then stands in only for what could not be brought to the customer.
         """
         self.taken, self.dropped = None, {}
         kinds = {reason} if reason else set()
-        first = 0 if after is None else self.order.index(after) + 1
         for place, option in enumerate(self.order):
-            if place < first:
+            if option in tried:
                 continue
             on = self.ons[option]
-            if place and on is not None and not kinds & on:
+            if tried and on is None:
+                on = _NOT_BROUGHT
+            if (place or tried) and on is not None and not kinds & on:
                 self.dropped[option] = _not_asked(on, kinds)
                 continue
             drop = gate(option)

@@ -56,6 +56,7 @@ def decision_record(
     them that were actions in `taken_back`, with how far they had come); `zone` is the
     person's where anything goes by their clock; `together` says that the candidates are those of
     several touchpoints."""
+    retracts = [(action, why[:MAX_REASON]) for action, why in retracts]
     shown = considered[:MAX_CANDIDATES]
     planned = [action for one in considered for action in one.planned]
     versions = {f"rule:{one.live.key}": one.live.rule.version for one in shown}

@@ -127,7 +127,7 @@ def replay(kept: Kept, recorded: Decision, ruleset: RuleSet, action_ids: ActionI
         candidates = [given.rules[key] for key in one.rules if key in given.rules]
         questions.append(Question(candidates, situation))
     considered = _consider(questions, given, together=kept.together)
-    return decision_record(
+    again = decision_record(
         decision_id=UUID(recorded.id),
         profile_id=recorded.profile_id,
         profile_version=recorded.profile_version,
@@ -139,6 +139,8 @@ def replay(kept: Kept, recorded: Decision, ruleset: RuleSet, action_ids: ActionI
         zone=given.joint.zone_for_record(profile),
         together=kept.together,
     )
+    again.retracts = recorded.retracts
+    return again
 
 
 def _consider(

@@ -15,6 +15,8 @@ from services.orchestrator.domain.connector import Rate
 SLOTS = 20
 FAILURES = 5
 """Failures in a row after which the circuit opens."""
+LAST_CHANCE = FAILURES - 1
+"""So many count once a delivery tries alone: its failure opens the circuit again."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=5)
 LONGEST_WAIT = timedelta(hours=1)
 """The most a channel may ask for by `Retry-After`."""
@@ -24,7 +26,8 @@ CLOSED, HALF_OPEN, OPEN = 0.0, 0.5, 1.0
 @dataclass(frozen=True, slots=True)
 class Throttle:
     """`slots` counts what was begun, `failures` are in a row, `opened` is how often the circuit
-    opened since the last success, and before `blocked_until` nothing is begun."""
+    opened since the last success, and before `blocked_until` nothing is begun. What fails while the
+    circuit is open had begun before: it opens it no further."""
 
     slots: Mapping[int, int]
     failures: int = 0
@@ -58,16 +61,16 @@ def begun(
         now = _slot(rate, at)
         slots = {slot: n for slot, n in throttle.slots.items() if slot >= now - SLOTS}
         slots[now] = slots.get(now, 0) + count
-    blocked = throttle.blocked_until
+    blocked, failures = throttle.blocked_until, throttle.failures
     if count and throttle.circuit(at) == HALF_OPEN:
-        blocked = at + lease
-    return replace(throttle, slots=slots, blocked_until=blocked)
+        blocked, failures = at + lease, LAST_CHANCE
+    return replace(throttle, slots=slots, failures=failures, blocked_until=blocked)
 
 
 def failed(throttle: Throttle, at: datetime, *, retry_after: timedelta | None) -> Throttle:
     """The state after one that the channel could not take. Raises nothing."""
     failures, opened, until = throttle.failures + 1, throttle.opened, throttle.blocked_until
-    if failures >= FAILURES:
+    if failures == FAILURES:
         pause: timedelta = min(FIRST_PAUSE * 2 ** min(opened, 10), LONGEST_PAUSE)
         opened, until = opened + 1, at + pause
     if retry_after is not None:

@@ -67,10 +67,10 @@ _SPEND = text(
 _LOCK_WINDOWS = text(
     """
     SELECT FROM resource_window AS w
-     WHERE w.resource = ANY(CAST(:keys AS text[]))
-        OR (w.resource, w.starts_at) IN (
-           SELECT resource, starts_at FROM resource_use
-            WHERE action_id = ANY(CAST(:ids AS uuid[])))
+     WHERE (w.resource, w.starts_at) IN (
+           SELECT * FROM unnest(CAST(:keys AS text[]), CAST(:starts AS timestamptz[]))
+            UNION SELECT resource, starts_at FROM resource_use
+                   WHERE action_id = ANY(CAST(:ids AS uuid[])))
      ORDER BY w.resource, w.starts_at FOR UPDATE
     """
 )
@@ -100,7 +100,9 @@ async def recall(
     since: datetime,
 ) -> None:
     """Take the turn of the resources and read what is used of them and by whom, in windows that
-    start at `since` or later. Until the transaction ends nobody else takes any of them."""
+    start at `since` or later. Until the transaction ends nobody else takes any of them.
+
+    To be asked once in a transaction: the turns have one order."""
     ordered = sorted(keys)
     await tx.execute(_HAVE_TURNS, {"keys": ordered})
     await tx.execute(_TAKE_TURNS, {"keys": ordered})
@@ -122,7 +124,14 @@ async def settle(tx: AsyncConnection, spent: Sequence[Spent], released: Collecti
     ids = list(released)
     if spent and ids:
         # Both at once, in one order: who only gives back has taken no turn.
-        await tx.execute(_LOCK_WINDOWS, {"ids": ids, "keys": [one.use.resource for one in spent]})
+        await tx.execute(
+            _LOCK_WINDOWS,
+            {
+                "ids": ids,
+                "keys": [one.use.resource for one in spent],
+                "starts": [one.use.window for one in spent],
+            },
+        )
     if ids:
         await tx.execute(_FREE, {"ids": ids})
     kept = [one for one in spent if one.action_id not in set(ids)]

@@ -19,6 +19,7 @@ from services.orchestrator.storage import delivery_batches, delivery_work
 from services.orchestrator.storage.delivery_batches import Batch
 from services.orchestrator.use_cases.delivery_events import say_all
 from shared.contracts.topics import Topics
+from shared.errors import Infrastructure
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.observability import metrics
 from shared.postgres import outbox
@@ -76,13 +77,14 @@ async def _write(
         while True:
             async with transaction(engine) as tx:
                 page = await delivery_batches.lines(tx, batch, after)
-                await delivery_batches.hold(tx, batch)
+                if not await delivery_batches.hold(tx, batch):
+                    raise Infrastructure("postgres", f"{name} has another writer by now")
             if not page:
                 return
             yield lines(target, (body for _, body in page))
             after = page[-1][0]
 
-    return await batch_file.write(folder, name, parts())
+    return await batch_file.write(folder, name, parts(), writer=batch.epoch)
 
 
 async def _mark(engine: AsyncEngine, batch: Batch, topics: Topics, counts: PartitionCounts) -> bool:

@@ -26,7 +26,7 @@ async def end_windows(round_: Round, timers: Sequence[Fired]) -> Fire:
         for profile_id in {timer.profile_id for timer in timers}
     }
     triggered = [one for several in asked.values() for one in several if one.candidates]
-    await recall_candidates(round_.tx, round_.histories, triggered, round_.ruleset, round_.at)
+    await recall_candidates(round_.tx, round_.histories, triggered)
 
     def fire(timer: Fired) -> None:
         history, effects = round_.histories[timer.profile_id], round_.effects

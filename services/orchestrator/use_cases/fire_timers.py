@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.orchestrator.domain.effects import CLOSE, EXPIRE, RELEASE, Effects
 from services.orchestrator.domain.history import History
-from services.orchestrator.domain.trigger_index import RuleSet
+from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
 from services.orchestrator.domain.window import ARBITRATE
 from services.orchestrator.storage import effects as effect_rows
 from services.orchestrator.storage import histories, profile_states, timers
@@ -20,7 +20,12 @@ from services.orchestrator.storage.profile_states import Locked, Saved
 from services.orchestrator.storage.timers import Fired
 from services.orchestrator.use_cases.end_windows import end_windows
 from services.orchestrator.use_cases.expire_tasks import expire_tasks
-from services.orchestrator.use_cases.recall import recall_contacts, recall_exits, recall_households
+from services.orchestrator.use_cases.recall import (
+    recall_contacts,
+    recall_exits,
+    recall_households,
+    recall_resources,
+)
 from services.orchestrator.use_cases.release_due import close_due, release_due
 from services.orchestrator.use_cases.report import Report
 from services.orchestrator.use_cases.respond import add_messages
@@ -103,7 +108,15 @@ async def _recall(
     if ruleset.household_window:
         households = {_household(locked[profile_id]) for profile_id in persons}
         await recall_households(tx, found, households, ruleset, at)
+    await recall_resources(tx, found, _rules_at_hand(found, ruleset), ruleset, at)
     return found
+
+
+def _rules_at_hand(found: Histories, ruleset: RuleSet) -> list[LiveRule]:
+    """The rules of what is in flight or held: of these something may be done in the round."""
+    flying = {one.rule for history in found.values() for one in history.in_flight.values()}
+    held = {key for history in found.values() for one in history.held.values() for key in one.rules}
+    return [ruleset.rules[key] for key in flying | held if key in ruleset.rules]
 
 
 def _household(row: Locked) -> str | None:

@@ -236,7 +236,7 @@ class _Turn:
         )
         self._report.decided(None, made.outcome, made.stage)
         also = [slots.putting(self._ask.slot, made.kept, before), *self._frames(self._effects)]
-        flying = len(made.history.in_flight)
+        flying = made.history.under_way
         if row is not None and flying != row.in_flight:
             saved = Saved(in_flight=flying, fresh=person.profile_json, spare=None)
             also.append(profile_states.saving({stands_for: saved}))

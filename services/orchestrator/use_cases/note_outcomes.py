@@ -14,6 +14,7 @@ from services.orchestrator.domain.note_outcome import Heard, Told, note_outcome
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Moment
 from services.orchestrator.storage import outcomes
+from services.orchestrator.storage.histories import Histories
 from services.orchestrator.use_cases.naming import action_ids, fallback_decision_id
 from services.orchestrator.use_cases.recall import Asked
 from services.orchestrator.use_cases.report import Report
@@ -60,6 +61,15 @@ class Outcomes:
             if live is not None and live.has_fallbacks:
                 found.append(Asked(one.moment, [live], one.action_id))
         return found
+
+    def followed_actions(self, histories: Histories) -> list[InFlight]:
+        """The actions in flight that the events speak of."""
+        return [
+            history.in_flight[action_id]
+            for action_id in self._told
+            for history in histories.values()
+            if action_id in history.in_flight
+        ]
 
     def _fall_back(self, action: InFlight, reasons: frozenset[str], situation: Situation) -> None:
         moment = for_action(action, situation.moment, situation.at)

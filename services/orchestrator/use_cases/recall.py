@@ -7,11 +7,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.history import History
+from services.orchestrator.domain.history import History, InFlight
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
-from services.orchestrator.domain.update import Moment
+from services.orchestrator.domain.update import Moment, cause_decoder
 from services.orchestrator.storage import histories, resources
 from services.orchestrator.storage.histories import Histories
+from services.orchestrator.use_cases.naming import action_ids
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +51,9 @@ async def recall(
     await recall_contacts(tx, found, persons, ruleset, at)
     households = {one.moment.profile.household for one in triggered} - {None}
     await recall_households(tx, found, households, ruleset, at)
-    await recall_candidates(tx, found, triggered, ruleset, at, again=again)
+    await recall_candidates(tx, found, triggered, again=again)
+    rules = {live.key: live for one in triggered for live in one.candidates}
+    await recall_resources(tx, found, rules.values(), ruleset, at)
     return found
 
 
@@ -58,17 +61,14 @@ async def recall_candidates(
     tx: AsyncConnection,
     found: Histories,
     triggered: Collection[Asked],
-    ruleset: RuleSet,
-    at: datetime,
     *,
     again: bool = True,
 ) -> None:
-    """What the rules at hand did before, what ended their reasons, and what is left of what they
-    take. Contacts, which all rules share, are read already."""
+    """What the rules at hand did before, and what ended their reasons. What all rules share,
+    contacts and scarce resources, is read beside it."""
     persons = {one.moment.profile_id for one in triggered}
     rules = {live.key: live for one in triggered for live in one.candidates}
     await _recall_rules(tx, found, persons, rules.values())
-    await recall_resources(tx, found, rules.values(), ruleset, at)
     if not again:
         return
     names = {
@@ -120,13 +120,32 @@ async def recall_resources(
     ruleset: RuleSet,
     at: datetime,
 ) -> None:
-    """Take the turn of what the rules take of scarce resources, and read how much is left."""
+    """Take the turn of what the rules take of scarce resources, and read how much is left; once in
+    a transaction, for all rules."""
     if not ruleset.resources:
         return
     keys = {key for live in rules for key in live.rule.costs if key in ruleset.resources}
     if keys:
         since = min(ruleset.resources[key].window(at)[0] for key in keys)
         await resources.recall(tx, found, keys, since=since)
+
+
+async def recall_tried(
+    tx: AsyncConnection, found: Histories, actions: Iterable[InFlight], ruleset: RuleSet
+) -> None:
+    """Which options of these actions, which may be followed by another one, exist already."""
+    persons = {id_: person for person, history in found.items() for id_ in history.in_flight}
+    names: dict[UUID, str] = {}
+    for action in actions:
+        live = ruleset.rules.get(action.rule)
+        if live is None or not live.has_fallbacks:
+            continue
+        named = action_ids(cause_decoder.decode(action.cause).id or "")
+        for index, spec in enumerate(live.rule.actions):
+            for option in range(1 + len(spec.fallback)):
+                names[named(live.key, index, option)] = persons[action.action_id]
+    for action_id in await histories.acted(tx, names) if names else ():
+        found[names[action_id]].acted.add(action_id)
 
 
 async def recall_exits(

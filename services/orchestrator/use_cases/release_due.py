@@ -9,14 +9,14 @@ from services.orchestrator.domain.release import EXPIRED, close, release
 from services.orchestrator.storage import histories, outcomes
 from services.orchestrator.storage.timers import Fired
 from services.orchestrator.use_cases.naming import fallback_decision_id, timer_decision_id
-from services.orchestrator.use_cases.recall import recall_resources
+from services.orchestrator.use_cases.recall import recall_tried
 from services.orchestrator.use_cases.timer_round import Fire, Round
 
 
 async def release_due(round_: Round, timers: Sequence[Fired]) -> Fire:
     """Actions whose instant has come. What cannot happen any more may be followed by a fallback."""
     bodies = await histories.read_bodies(round_.tx, [timer.ref for timer in timers])
-    await _recall_fallbacks(round_, timers)
+    await _recall_tried(round_, timers)
 
     def fire(timer: Fired) -> None:
         action = round_.in_flight(timer)
@@ -43,7 +43,7 @@ async def close_due(round_: Round, timers: Sequence[Fired]) -> Fire:
     """Published actions whose time is up: they can be taken back no more. What the customer did
     nothing with may be followed by a fallback."""
     silent: set[UUID] = set()
-    if await _recall_fallbacks(round_, timers):
+    if await _recall_tried(round_, timers):
         silent = await outcomes.unanswered(round_.tx, [timer.ref for timer in timers])
 
     def fire(timer: Fired) -> None:
@@ -58,14 +58,14 @@ async def close_due(round_: Round, timers: Sequence[Fired]) -> Fire:
     return fire
 
 
-async def _recall_fallbacks(round_: Round, timers: Sequence[Fired]) -> bool:
-    """Read what is left of scarce resources for the rules that have fallbacks; whether any has."""
+async def _recall_tried(round_: Round, timers: Sequence[Fired]) -> bool:
+    """Read which fallbacks were tried of the actions that are due; whether any has fallbacks."""
     due = [action for timer in timers if (action := round_.in_flight(timer)) is not None]
-    rules = {one.rule: round_.ruleset.rules.get(one.rule) for one in due}
-    followed = [live for live in rules.values() if live is not None and live.has_fallbacks]
-    if followed:
-        await recall_resources(round_.tx, round_.histories, followed, round_.ruleset, round_.at)
-    return bool(followed)
+    rules = (round_.ruleset.rules.get(action.rule) for action in due)
+    if not any(live is not None and live.has_fallbacks for live in rules):
+        return False
+    await recall_tried(round_.tx, round_.histories, due, round_.ruleset)
+    return True
 
 
 def _follow(round_: Round, action: InFlight, timer: Fired, reason: str) -> None:

@@ -27,7 +27,7 @@ from services.orchestrator.use_cases.absorb_profile import Persons, link_profile
 from services.orchestrator.use_cases.forget_people import forget_people
 from services.orchestrator.use_cases.naming import action_ids, decision_id
 from services.orchestrator.use_cases.note_outcomes import Outcomes, outcomes_of
-from services.orchestrator.use_cases.recall import Asked, recall
+from services.orchestrator.use_cases.recall import Asked, recall, recall_tried
 from services.orchestrator.use_cases.report import Report
 from shared.contracts.topics import Topics
 from shared.errors import PartitionStopped
@@ -219,6 +219,9 @@ class _Answers:
             ruleset=self._ruleset,
             at=at,
         )
+        followed = noting.followed_actions(self._histories)
+        if followed:
+            await recall_tried(self._tx, self._histories, followed, self._ruleset)
         self._answer_all(asked, in_flight, noting, at)
         crash_point("orchestrator.decided")
         await effect_rows.write(self._tx, self._effects)

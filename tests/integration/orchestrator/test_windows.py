@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from services.orchestrator.domain.rule import Rule
+from tests.integration.orchestrator.asking import ask, asked_rule, chosen
 from tests.integration.orchestrator.stage import Stage
 from tests.integration.orchestrator.test_absorb import merge
 from tests.integration.orchestrator.test_part import merge_of, undo_of
@@ -188,3 +189,14 @@ async def test_a_rule_acts_once_for_a_window(stage: Stage) -> None:
     assert [one["reason"] for one in decision["candidates"]] == [
         "chosen", "already_chosen", "already_chosen",
     ]  # fmt: skip
+
+
+async def test_who_asks_meanwhile_leaves_what_waits(stage: Stage) -> None:
+    """The person as last seen is kept for as long as anything of theirs waits."""
+    stage.rules = ruleset(*THREE, asked_rule("offer", "kiosk"), policies=[WINDOW])
+    await three_happen(stage)
+    assert chosen(await ask(stage, version=10)) == "offer"
+    assert await stage.scalar("SELECT snapshot IS NOT NULL FROM profile_state") is True
+    await stage.advance(FIVE)
+    assert await stage.fire() >= 1
+    assert str(action_id("b", "B")) in (await stage.last_decision())["action_ids"]

@@ -1,6 +1,7 @@
 """A decision depends on what it saw and on nothing else: not on the order of the candidates, and
 made again from what was kept beside it, it is the same bit for bit."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,14 +14,24 @@ from services.orchestrator.domain.answer import answer, answer_window
 from services.orchestrator.domain.decide import Question
 from services.orchestrator.domain.effects import Effects
 from services.orchestrator.domain.estimates import Estimates, totals_of
-from services.orchestrator.domain.history import Contact, History
+from services.orchestrator.domain.history import Contact, History, InFlight
 from services.orchestrator.domain.replay import read, replay
 from services.orchestrator.domain.resource import parse_resource
 from services.orchestrator.domain.rule import Fallback, Rule
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.use_cases.naming import action_ids
 from shared.contracts.decision import decision_decoder, decision_encoder
-from tests.unit.orchestrator.build import NOON, email, policy, profile_json, rule, uid
+from tests.unit.orchestrator.build import (
+    NOON,
+    action_id,
+    email,
+    policy,
+    profile_json,
+    rule,
+    touchpoint_json,
+    uid,
+)
+from tests.unit.orchestrator.build import ruleset as ruleset_of
 from tests.unit.orchestrator.situations import ADA, situation
 
 ID = UUID(int=1)
@@ -162,3 +173,38 @@ def test_so_is_one_that_ends_a_window(
         questions.append(Question(ruleset.candidates(seen.moment.facts), seen))
     answer_window(questions, ruleset=ruleset, decision_id=ID, effects=effects)
     replayed(effects, ruleset)
+
+
+def test_a_purchase_that_takes_back_and_thanks_is_replayed_too() -> None:
+    """What was taken back stands on the record with its channel, and how far it had come."""
+    rules = ruleset_of(
+        rule("cart", "Cart Updated", exit_criteria=[{"event": "Order Completed"}]),
+        rule("thanks", "Order Completed"),
+    )
+    order = situation(name="order", event="Order Completed", at=NOON + timedelta(minutes=1))
+    cart = InFlight(
+        action_id=action_id("cart", "cart"),
+        rule="cart",
+        entry_key="",
+        channel="email",
+        category="service",
+        topic=None,
+        sent_for=None,
+        occurred_at=NOON - timedelta(minutes=1),
+        cause=json.dumps(touchpoint_json("cart")).encode(),
+        gen=0,
+    )
+    order.history.in_flight[cart.action_id] = cart
+    effects = Effects()
+    answered = answer(
+        order,
+        rules.candidates(order.moment.facts),
+        ruleset=rules,
+        decision_id=ID,
+        effects=effects,
+    )
+    assert answered is not None
+    decision, _ = answered
+    assert [(one.channel, one.reached) for one in decision.retracts] == [("email", "pending")]
+    assert decision.outcome == "sent"
+    replayed(effects, rules)

@@ -171,8 +171,18 @@ def test_the_circuit_opens_then_lets_one_try() -> None:
     again = failed(trying, later, retry_after=None)
     assert again.blocked_until == later + 20 * SECOND
     for _ in range(20):
-        again = failed(again, later, retry_after=None)
+        later = again.blocked_until or later
+        trying = begun(again, None, later, count=1, lease=25 * SECOND)
+        again = failed(trying, later, retry_after=None)
     assert again.blocked_until == later + timedelta(minutes=5)
+
+
+def test_what_fails_with_others_at_once_opens_the_circuit_once() -> None:
+    throttle = Throttle({})
+    for _ in range(3 * FAILURES):
+        throttle = failed(throttle, NOON, retry_after=None)
+    assert throttle.blocked_until == NOON + 10 * SECOND
+    assert throttle.circuit(NOON + 10 * SECOND) == HALF_OPEN
 
 
 @pytest.mark.parametrize(("hours", "until"), [(0.5, 0.5), (48, 1)])

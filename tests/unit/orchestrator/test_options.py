@@ -141,9 +141,29 @@ def test_after_a_failed_delivery_the_next_option_is_asked_like_any_other() -> No
     capped = next_option(live, 0, 0, "declined", full, rules)
     assert isinstance(capped, Drop)
     assert capped.reason == "cap"
-    last = next_option(live, 0, 2, "undeliverable", seen, rules)
+    before = {seen.action_id("r", 0, 0), declined.action_id}
+    tried = situation(History(acted=before), profile=BOTH)
+    last = next_option(live, 0, 2, "undeliverable", tried, rules)
     assert isinstance(last, Drop)
     assert last.reason == "no_fallback"
+
+
+def test_another_preference_meanwhile_neither_repeats_nor_loses_an_option() -> None:
+    one = with_fallbacks("r", ("direct_mail", ("undeliverable", "declined")))
+    rules = ruleset(one, policies=[policy(channel_preference={"order": ["profile.likes"]})])
+    live = rules.rules["r"]
+    first = live.rule.actions[0].channel
+    for likes, failed, left in ((first, 1, 0), ("direct_mail", 0, 1)):
+        profile = {**BOTH, "traits": {**BOTH["traits"], "likes": likes}}
+        then = next_option(live, 0, failed, "undeliverable", situation(profile=profile), rules)
+        assert isinstance(then, Planned), likes
+        assert then.option == left
+        tried = {then.action_id}
+        over = situation(History(acted=tried), profile=profile)
+        assert isinstance(next_option(live, 0, failed, "undeliverable", over, rules), Drop)
+    liked = {**BOTH, "traits": {**BOTH["traits"], "likes": first}}
+    refused = next_option(live, 0, 1, "declined", situation(profile=liked), rules)
+    assert isinstance(refused, Drop)
 
 
 def test_no_fallback_for_what_lost_its_reason() -> None:
