@@ -40,7 +40,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/resources"): "read",
     ("GET", "/v1/resources/{key}"): "read",
     ("GET", "/v1/resources/{key}/versions"): "read",
-    ("PUT", "/v1/resources/{key}"): "publish",
+    ("PUT", "/v1/resources/{key}"): "operate",
     ("POST", "/v1/decide"): "serve",
     ("GET", "/v1/decisions"): "read",
     ("GET", "/v1/decisions/{decision_id}"): "read",
