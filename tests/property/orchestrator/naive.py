@@ -92,11 +92,15 @@ def _most(
     cap: dict[str, Any], document: dict[str, Any], world: World, one: Published, zone: ZoneInfo,
     said: list[dict[str, Any]],
 ) -> int:  # fmt: skip
-    """How many contacts the fullest window of the cap holds that contains this one."""
+    """How many contacts the fullest window of the cap holds that contains this one.
+
+    What bypasses the policy may still come between a reservation and its instant, where it counts:
+    then the contact is not made. So it counts against what is made, not against what is reserved.
+    """
     if not _in_scope(cap, one):
         return 0
     free = document.get("bypass", {}).get("categories", FREE)
-    counted = document.get("bypass", {}).get("counts_toward_caps", False)
+    counted = document.get("bypass", {}).get("counts_toward_caps", False) and one.at <= world.now
     times = [one.at]
     for other in _beside(one, world):
         shared = cap.get("per") == "household" and one.contact.household is not None
