@@ -122,9 +122,7 @@ def choose(considered: Sequence[Considered], channel: str, at: datetime) -> Cons
             continue
         due = one.planned[0].due_at
         if due > at:
-            _drop(
-                one, Drop("quiet_hours", "later", "it may be done now", rfc3339(at), rfc3339(due))
-            )
+            _drop(one, later(at, due))
         elif best is None:
             best = one
         else:

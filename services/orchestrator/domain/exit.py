@@ -11,7 +11,7 @@ from services.orchestrator.domain import consent
 from services.orchestrator.domain.gates import engagement
 from services.orchestrator.domain.history import History, InFlight
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
-from services.orchestrator.domain.update import Moment, cause_decoder, facts_of
+from services.orchestrator.domain.update import Moment, moment_with
 
 
 def ended(
@@ -68,16 +68,14 @@ def policy_fails(
 
 def for_action(action: InFlight, moment: Moment, at: datetime) -> Moment:
     """The moment with the action's own cause: what its rule's conditions have to be asked of."""
-    cause = cause_decoder.decode(action.cause)
-    return Moment(
+    return moment_with(
+        action.cause,
         profile_id=moment.profile_id,
         of=moment.of,
         seq=moment.seq,
-        cause=cause,
-        cause_json=action.cause,
         profile=moment.profile,
         profile_json=moment.profile_json,
-        facts=facts_of(moment.profile, cause, at),
+        at=at,
         occurred=action.occurred_at,
     )
 

@@ -20,7 +20,7 @@ from services.orchestrator.domain.history import History
 from services.orchestrator.domain.planned import persona_of
 from services.orchestrator.domain.record import decision_record
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
-from services.orchestrator.domain.update import Moment, cause_decoder, facts_of
+from services.orchestrator.domain.update import Moment, moment_with
 from services.orchestrator.domain.window import consider
 from shared.contracts.decision import Decision
 from shared.contracts.profile_update import snapshot_decoder
@@ -110,19 +110,17 @@ def replay(kept: Kept, recorded: Decision, ruleset: RuleSet, action_ids: ActionI
     given = ruleset.learned(Estimates(kept.prices, kept.counts, kept.totals))
     questions = []
     for one in kept.questions:
-        cause = cause_decoder.decode(one.cause)
-        moment = Moment(
+        moment = moment_with(
+            one.cause,
             profile_id=kept.profile_id,
             of=one.of,
             seq=one.seq,
-            cause=cause,
-            cause_json=one.cause,
             profile=profile,
             profile_json=kept.snapshot,
-            facts=facts_of(profile, cause, kept.at),
+            at=kept.at,
             occurred=one.occurred,
         )
-        ids = action_ids(cause.id or "")
+        ids = action_ids(moment.cause.id or "")
         situation = Situation(moment, kept.history, kept.at, ids)
         candidates = [given.rules[key] for key in one.rules if key in given.rules]
         questions.append(Question(candidates, situation))

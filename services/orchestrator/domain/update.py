@@ -201,6 +201,33 @@ def read_moment(value: bytes, routed: Routed, profile_id: str, at: datetime) -> 
     )
 
 
+def moment_with(
+    cause_json: bytes,
+    *,
+    profile_id: str,
+    of: str,
+    seq: int,
+    profile: ProfileSnapshot,
+    profile_json: bytes,
+    at: datetime,
+    occurred: datetime | None = None,
+) -> Moment:
+    """A person as they stand, with a cause that was kept; `occurred` is the cause's own unless it
+    is given."""
+    cause = cause_decoder.decode(cause_json)
+    return Moment(
+        profile_id=profile_id,
+        of=of,
+        seq=seq,
+        cause=cause,
+        cause_json=cause_json,
+        profile=profile,
+        profile_json=profile_json,
+        facts=facts_of(profile, cause, at),
+        occurred=occurred or cause.occurred,
+    )
+
+
 def facts_of(profile: ProfileSnapshot, cause: Cause, at: datetime) -> Facts:
     """What conditions may read: the profile as of the snapshot, its consents as they hold at an
     instant, the event of the cause."""

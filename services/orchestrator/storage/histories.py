@@ -130,7 +130,7 @@ async def read_contacts(
 ) -> None:
     """The contacts within `window` before `at`, and all planned for later."""
     for row in await tx.execute(_CONTACTS, {"ids": list(ids), "since": at - window}):
-        histories[row.profile_id].contacts.append(_contact(row))
+        histories[row.profile_id].contacts.append(ledger_contact(row))
 
 
 async def read_household_contacts(
@@ -151,12 +151,13 @@ async def read_household_contacts(
     await tx.execute(_LOCK_HOUSEHOLDS, {"ids": ids})
     found: Households = {household: {} for household in ids}
     for row in await tx.execute(_OF_HOUSEHOLDS, {"ids": ids, "since": at - window}):
-        found[row.household][row.action_id] = _contact(row)
+        found[row.household][row.action_id] = ledger_contact(row)
     for history in histories.values():
         history.households = found
 
 
-def _contact(row: Row[Any]) -> Contact:
+def ledger_contact(row: Row[Any]) -> Contact:
+    """The contact that a row with the columns of the ledger tells of."""
     return Contact(
         action_id=row.action_id,
         at=row.at,

@@ -11,8 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.effects import OutcomeRow
-from services.orchestrator.domain.history import Contact
 from services.orchestrator.domain.note_outcome import Told
+from services.orchestrator.storage.histories import ledger_contact
 
 _INSERT = text(
     """
@@ -88,16 +88,7 @@ async def read_told(
     return {
         row.action_id: Told(
             profile_id=row.profile_id,
-            contact=Contact(
-                action_id=row.action_id,
-                at=row.at,
-                channel=row.channel,
-                category=row.category,
-                topic=row.topic,
-                group=row.grp,
-                rule=row.rule,
-                household=row.household,
-            ),
+            contact=ledger_contact(row),
             kind=row.kind,
             status=row.status,
             published_at=row.published_at,

@@ -16,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.effects import Handover
 
-STATUSES = ("open", "claimed", "completed", "expired", "withdrawn")
 FIRST = (float("inf"), datetime.fromisoformat("0001-01-01T00:00:00+00:00"), UUID(int=0))
 """Before the first task of a list."""
 

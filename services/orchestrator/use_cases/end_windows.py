@@ -8,12 +8,10 @@ from services.orchestrator.domain.decide import Question
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import Held
 from services.orchestrator.domain.record import deciding_stage
-from services.orchestrator.domain.update import Moment, cause_decoder, facts_of
 from services.orchestrator.storage.timers import Fired
 from services.orchestrator.use_cases.naming import action_ids, window_decision_id
 from services.orchestrator.use_cases.recall import Asked, recall_candidates
-from services.orchestrator.use_cases.timer_round import Fire, Round
-from shared.contracts.profile_update import snapshot_decoder
+from services.orchestrator.use_cases.timer_round import Fire, Round, last_seen
 
 
 async def end_windows(round_: Round, timers: Sequence[Fired]) -> Fire:
@@ -54,21 +52,7 @@ async def end_windows(round_: Round, timers: Sequence[Fired]) -> Fire:
 
 def _ask(held: Held, profile_id: str, round_: Round) -> Asked:
     """The touchpoint with the person as last seen, and those of its rules that are still live."""
-    row = round_.locked[profile_id]
-    assert row.snapshot is not None  # noqa: S101 - the table's CHECK, while something is held
-    cause = cause_decoder.decode(held.cause)
-    profile = snapshot_decoder.decode(row.snapshot)
-    moment = Moment(
-        profile_id=profile_id,
-        of=profile_id,
-        seq=row.last_seq,
-        cause=cause,
-        cause_json=held.cause,
-        profile=profile,
-        profile_json=row.snapshot,
-        facts=facts_of(profile, cause, round_.at),
-        occurred=cause.occurred,
-    )
+    moment = last_seen(round_.locked[profile_id], profile_id, held.cause, round_.at)
     rules = round_.ruleset.rules
     live = (rules[key] for key in held.rules if key in rules)
     candidates = [one for one in live if one.rule.is_valid_at(round_.at)]

@@ -16,7 +16,7 @@ from services.orchestrator.domain.effects import Effects
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import History, InFlight
 from services.orchestrator.domain.trigger_index import RuleSet
-from services.orchestrator.domain.update import Moment, cause_decoder, facts_of
+from services.orchestrator.domain.update import Moment, moment_with
 from services.orchestrator.storage.histories import Histories
 from services.orchestrator.storage.profile_states import Locked
 from services.orchestrator.storage.timers import Fired
@@ -64,18 +64,27 @@ def situation_of(
     action: InFlight, row: Locked, profile_id: str, history: History, at: datetime
 ) -> Situation:
     """The person as last seen, with the touchpoint that asked for the action."""
-    assert row.snapshot is not None  # noqa: S101 - the table's CHECK, while something is in flight
-    cause = cause_decoder.decode(action.cause)
-    profile = snapshot_decoder.decode(row.snapshot)
-    moment = Moment(
+    moment = last_seen(row, profile_id, action.cause, at, occurred=action.occurred_at)
+    return Situation(moment, history, at, action_ids(moment.cause.id or ""))
+
+
+def last_seen(
+    row: Locked,
+    profile_id: str,
+    cause_json: bytes,
+    at: datetime,
+    *,
+    occurred: datetime | None = None,
+) -> Moment:
+    """The person as last seen, with a cause that was kept."""
+    assert row.snapshot is not None  # noqa: S101 - the table's CHECK, while anything is under way
+    return moment_with(
+        cause_json,
         profile_id=profile_id,
         of=profile_id,
         seq=row.last_seq,
-        cause=cause,
-        cause_json=action.cause,
-        profile=profile,
+        profile=snapshot_decoder.decode(row.snapshot),
         profile_json=row.snapshot,
-        facts=facts_of(profile, cause, at),
-        occurred=action.occurred_at,
+        at=at,
+        occurred=occurred,
     )
-    return Situation(moment, history, at, action_ids(cause.id or ""))

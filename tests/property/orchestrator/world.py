@@ -13,11 +13,12 @@ from uuid import UUID
 
 from services.orchestrator.domain.answer import answer
 from services.orchestrator.domain.effects import RELEASE, Change, Effects, Timer
+from services.orchestrator.domain.exit import for_action
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import Contact, History, Households, InFlight, Outcome
 from services.orchestrator.domain.release import close, release
 from services.orchestrator.domain.trigger_index import RuleSet
-from services.orchestrator.domain.update import Moment, cause_decoder, facts_of, read_moment
+from services.orchestrator.domain.update import Moment, read_moment
 from services.orchestrator.domain.update import routed_decoder as routed
 from services.orchestrator.use_cases.naming import action_ids
 from tests.unit.orchestrator.build import profile_json, touchpoint_json, uid, update_json
@@ -229,8 +230,7 @@ class World:
         if action is None or action.gen != timer.gen:
             return
         assert person.moment is not None
-        cause = cause_decoder.decode(action.cause)
-        moment = replace_cause(person.moment, cause, action, self.now)
+        moment = for_action(action, person.moment, self.now)
         situation = Situation(moment, history, self.now, action_ids(""))
         if timer.kind == RELEASE:
             self._number += 1
@@ -281,21 +281,6 @@ class World:
         row = self.rows[action_id]
         row.flight = history.in_flight.get(action_id) if change.in_flight else None
         row.body = change.body or row.body
-
-
-def replace_cause(moment: Moment, cause: Any, action: InFlight, at: datetime) -> Moment:
-    """The person as last seen, with what asked for the action."""
-    return Moment(
-        profile_id=moment.profile_id,
-        of=moment.of,
-        seq=moment.seq,
-        cause=cause,
-        cause_json=action.cause,
-        profile=moment.profile,
-        profile_json=moment.profile_json,
-        facts=facts_of(moment.profile, cause, at),
-        occurred=action.occurred_at,
-    )
 
 
 def _age(person: Person) -> str:
