@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import orjson
 from sqlalchemy import Row, text
@@ -76,6 +77,15 @@ _CLAIM = text(
     )
     SELECT {_COLUMNS} FROM claimed ORDER BY due_at, action_id
     """  # noqa: S608 - constants
+)
+_ADDRESSED = text(
+    """
+    SELECT d.action_id, a.topic, p.snapshot
+      FROM delivery AS d
+      LEFT JOIN action AS a USING (action_id)
+      LEFT JOIN profile_state AS p ON p.profile_id = d.profile_id
+     WHERE d.kind = 'send' AND d.action_id = ANY (CAST(:ids AS uuid[]))
+    """
 )
 _SETTLE = text(
     """
@@ -210,6 +220,14 @@ async def claim(
     values = {"channel": channel, "limit": limit, "lease": lease, "kinds": list(kinds)}
     rows = await tx.execute(_CLAIM, values)
     return [_claimed(row) for row in rows]
+
+
+async def addressed(
+    tx: AsyncConnection, action_ids: Collection[UUID]
+) -> dict[UUID, tuple[str | None, bytes | None]]:
+    """(topic, newest snapshot of the person) of deliveries; each None where nothing is kept."""
+    rows = await tx.execute(_ADDRESSED, {"ids": sorted(action_ids)})
+    return {row.action_id: (row.topic, row.snapshot) for row in rows}
 
 
 async def settled(

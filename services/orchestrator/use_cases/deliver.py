@@ -1,44 +1,48 @@
 """The role `deliver`: a loop for each channel with a built-in connector, each on its own."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.orchestrator.domain.channel import Channel, parse_channel
+from services.orchestrator.domain.joint_policy import JointPolicy
+from services.orchestrator.domain.policy_document import parse_policy
 from services.orchestrator.storage import delivery_work, saved
+from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.deliver_channel import DeliverChannel, Means
-from shared.errors import Infrastructure, Unprocessable
+from services.orchestrator.use_cases.load_ruleset import parsed
+from shared.errors import Infrastructure
 from shared.observability import metrics
+from shared.postgres import drafts
 from shared.postgres.epochs import epoch
 from shared.postgres.transaction import transaction
 from shared.runtime.live import Live
 from shared.runtime.waiting import wait
 
-logger = logging.getLogger(__name__)
-
 LOOK_SECONDS = 0.5
 MEASURE_SECONDS = 2.0
 
-Channels = Mapping[str, Channel]
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The channels that were saved, and what the contact policies say."""
+
+    channels: Mapping[str, Channel]
+    policy: JointPolicy
 
 
-def live_channels(engine: AsyncEngine) -> Live[Channels]:
-    """The channels that were saved, followed as they change."""
+def live_channels(engine: AsyncEngine) -> Live[InForce]:
+    """What deliveries go by, followed as it changes."""
     return Live(engine, _load)
 
 
-async def _load(tx: AsyncConnection) -> tuple[int, Channels]:
+async def _load(tx: AsyncConnection) -> tuple[int, InForce]:
     now = await epoch(tx)
-    channels = {}
-    for row in await saved.everything(tx, saved.Kind.CHANNEL):
-        try:
-            channels[row.key] = parse_channel(row.body, key=row.key, version=row.version)
-        except Unprocessable as error:
-            logger.error("channel %s is not served: %s", row.key, error)
-    return now, channels
+    channels = parsed(parse_channel, await saved.everything(tx, saved.Kind.CHANNEL), "channel")
+    policies = parsed(parse_policy, await drafts.live(tx, Kind.CONTACT_POLICY), "contact policy")
+    return now, InForce({one.key: one for one in channels}, JointPolicy(policies))
 
 
 @dataclass(slots=True)
@@ -50,9 +54,9 @@ class _Running:
 class Deliver:
     """Keeps one loop for each channel that has a built-in connector."""
 
-    def __init__(self, means: Means, channels: Callable[[], Channels]) -> None:
+    def __init__(self, means: Means, in_force: Callable[[], InForce]) -> None:
         self._means = means
-        self._channels = channels
+        self._in_force = in_force
         self._running: dict[str, _Running] = {}
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -77,23 +81,25 @@ class Deliver:
 
     def _start(self, key: str) -> _Running:
         ending = asyncio.Event()
-        loop = DeliverChannel(self._means, key, lambda: self._known().get(key))
+        loop = DeliverChannel(
+            self._means, key, lambda: self._known().get(key), lambda: self._in_force().policy
+        )
         return _Running(ending, asyncio.create_task(loop.run(ending), name=f"deliver-{key}"))
 
-    def _known(self) -> Channels:
+    def _known(self) -> Mapping[str, Channel]:
         try:
-            return self._channels()
+            return self._in_force().channels
         except Infrastructure:
             return {}  # not loaded yet
 
 
 async def measure(
-    engine: AsyncEngine, channels: Callable[[], Channels], stopping: asyncio.Event
+    engine: AsyncEngine, in_force: Callable[[], InForce], stopping: asyncio.Event
 ) -> None:
     """Show what waits on each channel, since when, and the circuits."""
     while not stopping.is_set():
         try:
-            keys = {key for key, channel in channels().items() if channel.is_built_in}
+            keys = {key for key, channel in in_force().channels.items() if channel.is_built_in}
             async with transaction(engine) as tx:
                 waiting = await delivery_work.waiting(tx, keys)
                 circuits = await delivery_work.circuits(tx)
