@@ -25,6 +25,8 @@ from shared.contracts.profile_update import ProfileSnapshot
 from shared.contracts.times import rfc3339
 
 NOW = timedelta(0)
+UNKNOWN = "unknown"
+"""The status of the empty profile that stands for somebody unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def nobody(profile_id: str, at: datetime) -> Person:
     instant = rfc3339(at)
     profile = ProfileSnapshot(
         id=profile_id,
-        status="unknown",
+        status=UNKNOWN,
         identifiers=[],
         identifiers_total=0,
         traits={},

@@ -1,7 +1,7 @@
 """Says on a channel what became of an action: for channel systems over HTTP, and for tasks.
 
-Nothing changes here. The event comes round like everybody's, and whoever says it again says the
-same event.
+Nothing changes here, but for an action that was shown to somebody unknown. The event comes round
+like everybody's, and whoever says it again says the same event.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.orchestrator.domain.channel import default_channels
+from services.orchestrator.domain.note_outcome import Heard
 from services.orchestrator.storage import erasures, profile_states, records, saved, timers
 from services.orchestrator.storage.records import StoredAction
+from services.orchestrator.use_cases.hear_stranger import hear_stranger
 from services.orchestrator.use_cases.publish_event import publish_event
 from shared import ids
 from shared.contracts.delivery import event_type
@@ -71,6 +73,10 @@ async def say_outcome(
         if any(row.erased for row in locked.values()):
             raise Gone(f"The person of action {action_id} was erased.")
         message_id = _message_id(action, saying)
+        touchpoint_id = ids.touchpoint_id(OWN_SOURCE, message_id)
+        if not locked:  # nobody: no update will bring the event round
+            heard = Heard(str(touchpoint_id), action_id, saying.outcome, at, saying.reason)
+            await hear_stranger(tx, action.profile_id, heard)
         properties: dict[str, Any] = {"action_id": str(action_id), "rule": action.rule}
         if saying.reason is not None:
             properties["reason"] = saying.reason
@@ -85,7 +91,7 @@ async def say_outcome(
             occurred_at=at,
         )
         await outbox.append(tx, buffer)
-    return Said(message_id, ids.touchpoint_id(OWN_SOURCE, message_id))
+    return Said(message_id, touchpoint_id)
 
 
 async def _must_exist(tx: AsyncConnection, channel: str) -> None:
