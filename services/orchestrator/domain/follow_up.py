@@ -65,6 +65,8 @@ def fall_back(
             chosen = replace(chosen, due_at=max(chosen.due_at, situation.at + MOMENT))
         if action.action_id in situation.history.in_flight:
             drop_in_flight(effects, situation.history, action, Change("done", in_flight=False))
+            if action.sent_for is not None:
+                effects.superseded.append(action.action_id)
         start(
             effects, situation.history, chosen, moment=moment, decision_id=decision_id,
             at=situation.at, score=action.score,

@@ -33,6 +33,7 @@ _WITHDRAW = text(
     WITH found AS MATERIALIZED (
         SELECT action_id, state, reached FROM delivery
          WHERE action_id = ANY (CAST(:ids AS uuid[])) AND kind = 'send' AND withdrawn_at IS NULL
+           AND (:arrived OR state IN ('waiting', 'claimed'))
          ORDER BY action_id FOR UPDATE
     ), taken AS (
         UPDATE delivery AS d
@@ -88,6 +89,18 @@ _TESTS = text(
     """
     SELECT count(*) FROM delivery
      WHERE test AND queued_at > (SELECT clock.now()) - CAST(:within AS interval)
+    """
+)
+# Whoever is in flight may still be taken back: that needs to be known.
+_FORGET = text(
+    """
+    DELETE FROM delivery WHERE (action_id, kind) IN (
+        SELECT action_id, kind FROM delivery AS d
+         WHERE finished_at < (SELECT clock.now()) - CAST(:after AS interval)
+           AND (expires_at IS NULL OR expires_at < (SELECT clock.now()))
+           AND NOT EXISTS (SELECT FROM action AS a
+                            WHERE a.action_id = d.action_id AND a.in_flight)
+         ORDER BY finished_at LIMIT :limit FOR UPDATE SKIP LOCKED)
     """
 )
 _HANDED_OVER = text(
@@ -161,8 +174,11 @@ async def withdraw(
     tx: AsyncConnection,
     action_ids: Collection[UUID],
     messages: Mapping[UUID, bytes] | None = None,
+    *,
+    arrived: bool = True,
 ) -> set[UUID]:
-    """Take deliveries back; returns those that nothing was tried for, so nobody has them.
+    """Take deliveries back, those that `arrived` too or only what is under way; returns those that
+    nothing was tried for, so nobody has them.
 
     For the others the channel gets a `retract` when the present try is over: the action's message
     in `messages`, else one made of what was sent. Ids without a delivery are passed over.
@@ -172,6 +188,7 @@ async def withdraw(
     told = {} if messages is None else messages
     values = {
         "ids": sorted(action_ids),
+        "arrived": arrived,
         "told": list(told),
         "messages": list(told.values()),
     }
@@ -208,6 +225,12 @@ async def tests_within(tx: AsyncConnection, within: timedelta) -> int:
 async def handed_over(tx: AsyncConnection, action_id: UUID) -> None:
     """The action is on its channel's topic, and nobody here delivers it."""
     await tx.execute(_HANDED_OVER, {"action_id": action_id})
+
+
+async def forget(tx: AsyncConnection, *, after: timedelta, limit: int) -> int:
+    """Delete deliveries that ended so long ago, at most `limit`; how many. What became of them
+    stands on their actions."""
+    return (await tx.execute(_FORGET, {"after": after, "limit": limit})).rowcount
 
 
 async def find(tx: AsyncConnection, action_id: UUID) -> list[StoredDelivery]:

@@ -1,15 +1,17 @@
-"""The role `deliver`: a loop for each channel with a built-in connector, each on its own."""
+"""The role `deliver`: a loop for each channel that was saved, each on its own. One without a
+built-in connector may have had one: what is left over from then has to end."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.orchestrator.domain.channel import Channel, parse_channel
 from services.orchestrator.domain.joint_policy import JointPolicy
 from services.orchestrator.domain.policy_document import parse_policy
-from services.orchestrator.storage import delivery_work, saved
+from services.orchestrator.storage import deliveries, delivery_work, saved
 from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.deliver_channel import DeliverChannel, Means
 from services.orchestrator.use_cases.load_ruleset import parsed
@@ -23,6 +25,10 @@ from shared.runtime.waiting import wait
 
 LOOK_SECONDS = 0.5
 MEASURE_SECONDS = 2.0
+FORGET_SECONDS = 60.0
+FORGOTTEN_AT_ONCE = 1_000
+KEPT = timedelta(days=35)
+"""How long it can be seen how a delivery went, as long as actions are kept on their topics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ class _Running:
 
 
 class Deliver:
-    """Keeps one loop for each channel that has a built-in connector."""
+    """Keeps one loop for each channel."""
 
     def __init__(self, means: Means, in_force: Callable[[], InForce]) -> None:
         self._means = means
@@ -69,7 +75,7 @@ class Deliver:
         await asyncio.gather(*(one.task for one in self._running.values()))
 
     async def _look(self) -> None:
-        served = {key for key, channel in self._known().items() if channel.is_built_in}
+        served = set(self._known())
         for key in served - self._running.keys():
             self._running[key] = self._start(key)
         for key in self._running.keys() - served:
@@ -99,7 +105,7 @@ async def measure(
     """Show what waits on each channel, since when, and the circuits."""
     while not stopping.is_set():
         try:
-            keys = {key for key, channel in in_force().channels.items() if channel.is_built_in}
+            keys = set(in_force().channels)
             async with transaction(engine) as tx:
                 waiting = await delivery_work.waiting(tx, keys)
                 circuits = await delivery_work.circuits(tx)
@@ -112,3 +118,15 @@ async def measure(
             metrics.DELIVERY_OLDEST.labels(channel=label).set(oldest)
             metrics.DELIVERY_CIRCUIT.labels(channel=label).set(circuits.get(key, 0.0))
         await wait(stopping, MEASURE_SECONDS)
+
+
+async def forget_old(engine: AsyncEngine, stopping: asyncio.Event) -> None:
+    """Delete what ended long ago, a little at a time."""
+    while not stopping.is_set():
+        try:
+            async with transaction(engine) as tx:
+                gone = await deliveries.forget(tx, after=KEPT, limit=FORGOTTEN_AT_ONCE)
+        except Infrastructure:
+            gone = 0  # the loops themselves say what is away
+        if gone < FORGOTTEN_AT_ONCE:
+            await wait(stopping, FORGET_SECONDS)

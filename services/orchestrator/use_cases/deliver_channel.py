@@ -20,7 +20,7 @@ from services.orchestrator.domain.connector import FileBatch
 from services.orchestrator.domain.delivering import UNKNOWN, Claimed, Settled, Verdict
 from services.orchestrator.domain.joint_policy import JointPolicy
 from services.orchestrator.domain.throttle import begun, room
-from services.orchestrator.storage import delivery_work
+from services.orchestrator.storage import delivery_batches, delivery_work
 from services.orchestrator.use_cases.close_batch import close_batch
 from services.orchestrator.use_cases.delivery_events import say_all
 from services.orchestrator.use_cases.hold_back import hold_back
@@ -45,6 +45,8 @@ AT_ONCE = 16
 CONNECTIONS = 3
 """Database connections that one channel uses at the same time."""
 POLL_SECONDS = 0.25
+IDLE_SECONDS = 1.0
+"""The same of a channel without a connector, of which only what is left over has to end."""
 GATHER_SECONDS = 0.01
 """After one try ended others may end too: what is free is claimed together."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
@@ -101,7 +103,9 @@ class DeliverChannel:
                 continue
             pause = FIRST_PAUSE
             if not busy:
-                await wait(stopping, POLL_SECONDS)
+                channel = self._channel()
+                idle = channel is None or channel.target is None
+                await wait(stopping, IDLE_SECONDS if idle else POLL_SECONDS)
             elif len(self._trying) >= AT_ONCE:
                 await asyncio.wait(self._trying, return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.sleep(GATHER_SECONDS)
@@ -113,15 +117,19 @@ class DeliverChannel:
     async def _round(self) -> bool:
         """Do what there is to do; whether there may be more at once."""
         channel = self._channel()
-        if channel is None or channel.target is None:
+        if channel is None:
             return False
         async with self._transaction() as tx:
             work = await delivery_work.work(tx, self._key)
+            if work.unfinished and not isinstance(channel.target, FileBatch):
+                await delivery_batches.give_up(tx, self._key)
+            if work.due and channel.target is None:
+                await delivery_work.nobody_to_tell(tx, channel)
         if work.abandoned:
             await self._take_back(channel)
         if work.expired:
             await self._expire()
-        if not channel.enabled:
+        if channel.target is None or not channel.enabled:
             return False
         kinds: tuple[str, ...] = BOTH
         if isinstance(channel.target, FileBatch):

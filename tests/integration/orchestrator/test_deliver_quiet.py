@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from services.orchestrator.storage.draft_kind import Kind
 from shared.postgres import drafts
@@ -28,8 +29,8 @@ async def deliver(stage: Stage, tmp_path: Path) -> AsyncIterator[Delivering]:
     await delivering.forget_channels()
     yield delivering
     await delivering.stop()
-    await stage.rows("DELETE FROM contact_policy_version RETURNING 1")
-    await stage.rows("DELETE FROM contact_policy RETURNING 1")
+    async with transaction(stage.engine) as tx:
+        await tx.execute(text("TRUNCATE contact_policy, contact_policy_version"))
 
 
 @pytest.fixture
