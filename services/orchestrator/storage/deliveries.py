@@ -85,6 +85,7 @@ _TELL = text(
         ON CONFLICT (action_id, kind) DO NOTHING
     """  # noqa: S608 - a constant
 )
+_ONE_TEST_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('concert.test_send'))")
 _TESTS = text(
     """
     SELECT count(*) FROM delivery
@@ -217,7 +218,8 @@ async def tell_of_erasure(
 
 
 async def tests_within(tx: AsyncConnection, within: timedelta) -> int:
-    """How many tests were sent lately."""
+    """How many tests were sent lately; nobody else sends one until the transaction ends."""
+    await tx.execute(_ONE_TEST_AT_A_TIME)
     count: int = (await tx.execute(_TESTS, {"within": within})).scalar_one()
     return count
 

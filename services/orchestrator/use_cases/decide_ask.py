@@ -10,7 +10,6 @@ from services.orchestrator.domain.answered import Known, why
 from services.orchestrator.domain.ask import (
     Ask,
     Person,
-    as_answered,
     asked_on,
     cause_of,
     choose,
@@ -19,7 +18,7 @@ from services.orchestrator.domain.ask import (
 )
 from services.orchestrator.domain.decide import Considered, decide
 from services.orchestrator.domain.effects import Effects, record
-from services.orchestrator.domain.enact import enact
+from services.orchestrator.domain.enact import Shown, enact
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import History
 from services.orchestrator.domain.record import deciding_stage, decision_record
@@ -97,8 +96,11 @@ async def decide_ask(
     )
     record(effects, decision, decision_id, at)
     if best is not None and best.planned:
-        enact(effects, situation.history, best, moment=moment, decision_id=decision_id, at=at)
-    as_answered(effects, known=known == "known")
+        shown = Shown.KNOWN if known == "known" else Shown.STRANGER
+        enact(
+            effects, situation.history, best,
+            moment=moment, decision_id=decision_id, at=at, shown=shown,
+        )  # fmt: skip
     kept = _kept(best, considered, situation, ask, owner, decision_id, ruleset, known=known)
     return Decided(
         considered, kept, situation.history, decision.outcome, deciding_stage(considered)

@@ -12,10 +12,11 @@ from services.orchestrator.domain.replay import Versions, read, replay
 from services.orchestrator.storage import records, replay_inputs, saved
 from services.orchestrator.storage.configuration import Stored
 from services.orchestrator.storage.draft_kind import Kind
+from services.orchestrator.use_cases.absent import absent
 from services.orchestrator.use_cases.load_ruleset import Compiler
 from services.orchestrator.use_cases.naming import action_ids
 from shared.contracts.decision import decision_decoder, decision_encoder
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict
 from shared.postgres import drafts
 
 MAX_DIFFERENCES = 100
@@ -41,10 +42,11 @@ class Replayed:
 
 
 async def replay_decision(tx: AsyncConnection, decision_id: UUID) -> Replayed:
-    """Raises NotFound for no decision, and Conflict for one that kept nothing of what it saw."""
+    """Raises NotFound for no decision, Gone for one of an erased person, and Conflict for one that
+    kept nothing of what it saw."""
     body = await records.decision_body(tx, decision_id)
     if body is None:
-        raise NotFound(f"There is no decision {decision_id}.")
+        raise await absent(tx, "decision", decision_id)
     found = await replay_inputs.find(tx, decision_id)
     if found is None:
         raise Conflict(

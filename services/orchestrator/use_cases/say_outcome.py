@@ -13,15 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.orchestrator.domain.channel import default_channels
 from services.orchestrator.domain.note_outcome import Heard
-from services.orchestrator.storage import erasures, profile_states, records, saved, timers
+from services.orchestrator.storage import profile_states, records, saved, timers
 from services.orchestrator.storage.records import StoredAction
+from services.orchestrator.use_cases.absent import absent
 from services.orchestrator.use_cases.hear_stranger import hear_stranger
 from services.orchestrator.use_cases.publish_event import publish_event
 from shared import ids
 from shared.contracts.delivery import event_type
 from shared.contracts.times import rfc3339
 from shared.contracts.topics import OWN_SOURCE, Topics
-from shared.errors import Gone, NotFound, Problem, Unprocessable
+from shared.errors import Gone, Problem, Unprocessable
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.postgres import outbox
 from shared.postgres.transaction import transaction
@@ -63,9 +64,7 @@ async def say_outcome(
     async with transaction(engine) as tx:
         action = await records.action(tx, action_id)
         if action is None:
-            if await erasures.is_action_erased(tx, action_id):
-                raise Gone(f"The person of action {action_id} was erased.")
-            raise NotFound(f"There is no action {action_id}.")
+            raise await absent(tx, "action", action_id)
         channel = saying.channel or action.channel
         await _must_exist(tx, channel)
         at = await timers.now(tx) if saying.at is None else saying.at

@@ -12,6 +12,8 @@ CHANGES = (
     CREATE INDEX task_to_do_in_order ON task ((-priority), due_at, action_id)
         WHERE status IN ('open', 'claimed')
     """,
+    # What may still be told of a decision about somebody who was erased: that it is gone.
+    "CREATE TABLE erased_decision (decision_id uuid PRIMARY KEY)",
     "ALTER TABLE delivery_batch ADD COLUMN folder text",
     """
     CREATE INDEX delivery_finished ON delivery (finished_at) WHERE finished_at IS NOT NULL
