@@ -190,6 +190,8 @@ def _unreachable(rule: Rule) -> Iterator[Problem]:
 
 
 def _why_unreachable(rule: Rule, fallback: Fallback, before: set[str]) -> str | None:
+    if rule.trigger.kind == "api":
+        return "an answer is given to who asks for it, and nowhere else"
     if rule.category in _NEEDS_NO_CONSENT and fallback.on <= _GATED:
         return f"{rule.category} actions stop for none of {', '.join(sorted(fallback.on))}"
     if fallback.spec.channel in before and fallback.on <= _BY_CHANNEL:

@@ -50,8 +50,12 @@ async def replay_decision(tx: AsyncConnection, decision_id: UUID) -> Replayed:
     found = await replay_inputs.find(tx, decision_id)
     if found is None:
         raise Conflict(
-            f"Decision {decision_id} was no choice of rules for a touchpoint: only of such is kept "
-            "what they saw."
+            f"Decision {decision_id} was no choice of rules for a touchpoint, and only of such is "
+            "kept what they saw: an answer of /v1/decide, what was done instead of an action, and "
+            "what was taken back when it was due are read as they are recorded, with every "
+            f"candidate and what it saw, at GET /v1/decisions/{decision_id}. Of an action that "
+            "stands in for another (`instead_of`), or was taken back, the decision that planned "
+            "it first can be made again."
         )
     kept, recorded = read(found), decision_decoder.decode(body)
     ruleset = Compiler()(await _stored(tx, kept.versions))

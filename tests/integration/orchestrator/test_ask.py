@@ -185,6 +185,24 @@ async def test_what_a_stranger_did_stays_with_who_becomes_known(stage: Stage) ->
     assert await stage.scalar("SELECT response FROM action") == "opened", "comes round by itself"
 
 
+@pytest.mark.parametrize("outcome", ["declined", "expired"])
+async def test_an_answer_has_no_fallback(stage: Stage, outcome: str) -> None:
+    """It is given where somebody asked, and nowhere else, whatever becomes of it."""
+    sms = {"on": ["declined", "expired"], "channel": "app", "content": {"text": "Hi"}}
+    stage.rules = ruleset(
+        asked_rule("offer", actions=[prompt("kiosk", expires_in="PT10M", fallback=[sms])])
+    )
+    answer = await ask(stage)
+    assert answer.action is not None
+    if outcome == "declined":
+        named = {"action_id": answer.action.action_id}
+        await stage.does("no", "kiosk.declined", properties=named)
+    await stage.advance(HOUR)
+    await stage.fire()
+    assert await stage.scalar("SELECT count(*) FROM action") == 1
+    assert await stage.scalar("SELECT in_flight FROM profile_state") == 0
+
+
 async def test_the_rows_of_a_person_are_locked_in_one_order(stage: Stage) -> None:
     """Whoever asks by a profile that was merged away waits behind who locks both in order."""
     winner, loser = sorted((uid("ada"), uid("bo")))

@@ -212,7 +212,7 @@ async def test_what_chose_between_nothing_cannot_be_made_again(stage: Stage) -> 
     await stage.does("sold", "Order Completed")
     decision = UUID((await stage.last_decision())["id"])
     async with transaction(stage.engine) as tx:
-        with pytest.raises(Conflict):
+        with pytest.raises(Conflict, match=r"GET /v1/decisions/.* can be made again"):
             await replay_decision(tx, decision)
         with pytest.raises(NotFound):
             await replay_decision(tx, UUID(int=1))

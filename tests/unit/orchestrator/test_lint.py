@@ -113,6 +113,11 @@ def test_lists_the_segments_it_names_with_their_places() -> None:
     }
 
 
+def test_an_answer_has_no_fallback() -> None:
+    actions = [email(fallback=[{"on": ["declined"], **SMS}])]
+    assert warned(actions=actions, **on(type="api")) == {"actions[0].fallback[0]": "unreachable"}
+
+
 @pytest.mark.parametrize(
     ("leaf", "warned"),
     [
