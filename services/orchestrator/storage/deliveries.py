@@ -33,7 +33,6 @@ _WITHDRAW = text(
     WITH found AS MATERIALIZED (
         SELECT action_id, state, reached FROM delivery
          WHERE action_id = ANY (CAST(:ids AS uuid[])) AND kind = 'send' AND withdrawn_at IS NULL
-           AND (:arrived OR state IN ('waiting', 'claimed'))
          ORDER BY action_id FOR UPDATE
     ), taken AS (
         UPDATE delivery AS d
@@ -56,6 +55,32 @@ _WITHDRAW = text(
             ON CONFLICT (action_id, kind) DO NOTHING
     )
     SELECT action_id FROM taken WHERE was = 'waiting' AND NOT reached
+    """
+)
+# A try that is being made may still bring it: then it is taken back on the channel.
+_SUPERSEDE = text(
+    """
+    WITH found AS MATERIALIZED (
+        SELECT action_id, channel, profile_id, state, reached, body,
+               coalesce(expires_at <= (SELECT clock.now()), false) AS is_over
+          FROM delivery
+         WHERE action_id = ANY (CAST(:ids AS uuid[])) AND kind = 'send' AND withdrawn_at IS NULL
+           AND state IN ('waiting', 'claimed')
+         ORDER BY action_id FOR UPDATE
+    ), stopped AS (
+        UPDATE delivery AS d
+           SET withdrawn_at = (SELECT clock.now()),
+               state = CASE WHEN d.state = 'waiting' THEN 'withdrawn' ELSE d.state END,
+               finished_at = CASE WHEN d.state = 'waiting' THEN (SELECT clock.now()) END
+          FROM found
+         WHERE d.action_id = found.action_id AND d.kind = 'send' AND NOT found.is_over
+    )
+    INSERT INTO delivery (action_id, kind, channel, profile_id, state, queued_at, due_at, body)
+    SELECT action_id, 'retract', channel, profile_id, 'waiting', (SELECT clock.now()),
+           (SELECT clock.now()), body
+      FROM found WHERE state = 'claimed' OR reached
+     ORDER BY action_id
+        ON CONFLICT (action_id, kind) DO NOTHING
     """
 )
 # What is told of an erased person goes on without the person: under no profile.
@@ -175,11 +200,8 @@ async def withdraw(
     tx: AsyncConnection,
     action_ids: Collection[UUID],
     messages: Mapping[UUID, bytes] | None = None,
-    *,
-    arrived: bool = True,
 ) -> set[UUID]:
-    """Take deliveries back, those that `arrived` too or only what is under way; returns those that
-    nothing was tried for, so nobody has them.
+    """Take deliveries back; returns those that nothing was tried for, so nobody has them.
 
     For the others the channel gets a `retract` when the present try is over: the action's message
     in `messages`, else one made of what was sent. Ids without a delivery are passed over.
@@ -189,11 +211,17 @@ async def withdraw(
     told = {} if messages is None else messages
     values = {
         "ids": sorted(action_ids),
-        "arrived": arrived,
         "told": list(told),
         "messages": list(told.values()),
     }
     return set((await tx.execute(_WITHDRAW, values)).scalars())
+
+
+async def supersede(tx: AsyncConnection, action_ids: Collection[UUID]) -> None:
+    """Something else is done instead of these actions: what has not arrived must not any more. A
+    delivery whose time is up is left to expire, so that it is said."""
+    if action_ids:
+        await tx.execute(_SUPERSEDE, {"ids": sorted(action_ids)})
 
 
 async def tell_of_erasure(

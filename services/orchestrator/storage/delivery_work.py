@@ -261,7 +261,7 @@ async def settled(
     row = (await tx.execute(_SETTLE, values)).one_or_none()
     if row is None:
         return None
-    if row.state == "withdrawn" and not row.reached:
+    if claimed.kind == "send" and not row.reached:  # then there is nothing to take back
         await tx.execute(_NEVER_MIND, {"action_id": claimed.action_id})
     return row.state, row.profile_id
 

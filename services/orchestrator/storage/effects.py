@@ -210,7 +210,7 @@ async def _take_back(tx: AsyncConnection, effects: Effects) -> None:
         if not one.task and one.message is not None
     }
     kept = await deliveries.withdraw(tx, messages.keys(), messages)
-    await deliveries.withdraw(tx, effects.superseded, arrived=False)
+    await deliveries.supersede(tx, effects.superseded)
     reached |= dict.fromkeys(kept, "queued")
     await _run(tx, _TAKEN_BACK, list(reached.items()))
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from services.orchestrator.domain.channel import parse_channel
+from services.orchestrator.domain.delivering import Claimed, Settled
 from services.orchestrator.domain.trigger_index import RuleSet
-from services.orchestrator.storage import deliveries, delivery_batches
+from services.orchestrator.storage import deliveries, delivery_batches, delivery_work
 from services.orchestrator.use_cases.naming import fallback_id
 from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.delivering import QUICK, Delivering, action_id
@@ -127,9 +128,27 @@ async def test_what_is_under_way_does_not_arrive_beside_its_fallback(stage: Stag
     await stage.fire()
     (text,) = await stage.messages("actions.sms")
     assert text.value["action_id"] == str(fallback_id(sent_id("r", "cart"), 0))
-    (row,) = await stage.rows("SELECT state, withdrawn_at FROM delivery WHERE kind = 'send'")
-    assert (row.state, row.withdrawn_at is None) == ("claimed", False)
     assert await states(stage) == [("send", "claimed"), ("retract", "waiting")]
+    (row,) = await stage.rows("SELECT * FROM delivery WHERE kind = 'send'")
+    claimed = Claimed(**{name: getattr(row, name) for name in Claimed.__slots__})
+    end = Settled("waiting", "http_503", await stage.now())
+    async with transaction(stage.engine) as tx:
+        await delivery_work.settled(tx, claimed, end, reached=False)
+    assert await states(stage) == [("send", "waiting"), ("retract", "withdrawn")]
+    async with transaction(stage.engine) as tx:
+        assert [one.action_id for one in await delivery_work.expire(tx, "email")] == [row.action_id]
+
+
+@pytest.mark.parametrize("over", [False, True])
+async def test_what_waits_when_something_else_is_done(deliver: Delivering, over: bool) -> None:
+    """Its time is up: that is said, so that its contact is given back."""
+    (id_,) = await deliver.queue("a", channel="push", expires_in=HOUR)
+    if over:
+        await deliver.stage.advance(2 * HOUR)
+    async with transaction(deliver.stage.engine) as tx:
+        await deliveries.supersede(tx, [id_])
+    assert await deliver.state("a") == ("waiting" if over else "withdrawn")
+    assert await deliver.state("a", "retract") is None
 
 
 async def test_what_was_delivered_stays_beside_its_fallback(stage: Stage) -> None:
