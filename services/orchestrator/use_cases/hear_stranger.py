@@ -14,15 +14,18 @@ from services.orchestrator.storage import effects as effect_rows
 from services.orchestrator.storage import outcomes, slots
 
 
-async def hear_stranger(tx: AsyncConnection, profile_id: UUID, heard: Heard) -> None:
-    """Note the outcome, once for each touchpoint, as long as the action is in the name of nobody
-    (`profile_id`); the action of somebody who was recognised meanwhile is left to their updates."""
+async def hear_stranger(tx: AsyncConnection, nobody: UUID, heard: Heard) -> str:
+    """Note the outcome, once for each touchpoint, as long as the action is in the name of
+    `nobody`; of somebody who was recognised meanwhile it is left to their updates. Returns whose
+    the action is."""
     await slots.lock_action(tx, heard.action_id)
     told = (await outcomes.read_told(tx, {heard.action_id}, {heard.touchpoint_id})).get(
         heard.action_id
     )
-    if told is None or told.profile_id != str(profile_id) or heard.touchpoint_id in told.known:
-        return
-    effects = Effects()
-    note_outcome(effects, History(), told, heard, kept=False)
-    await effect_rows.write(tx, effects)
+    if told is None:
+        return str(nobody)
+    if told.profile_id == str(nobody) and heard.touchpoint_id not in told.known:
+        effects = Effects()
+        note_outcome(effects, History(), told, heard, kept=False)
+        await effect_rows.write(tx, effects)
+    return told.profile_id

@@ -73,9 +73,10 @@ async def say_outcome(
             raise Gone(f"The person of action {action_id} was erased.")
         message_id = _message_id(action, saying)
         touchpoint_id = ids.touchpoint_id(OWN_SOURCE, message_id)
+        whose = str(action.profile_id)
         if not locked:  # nobody: no update will bring the event round
             heard = Heard(str(touchpoint_id), action_id, saying.outcome, at, saying.reason)
-            await hear_stranger(tx, action.profile_id, heard)
+            whose = await hear_stranger(tx, action.profile_id, heard)
         properties: dict[str, Any] = {"action_id": str(action_id), "rule": action.rule}
         if saying.reason is not None:
             properties["reason"] = saying.reason
@@ -85,7 +86,7 @@ async def say_outcome(
             channel=channel,
             message_id=message_id,
             type=event_type(channel, saying.outcome),
-            profile_id=str(action.profile_id),
+            profile_id=whose,
             properties=properties,
             occurred_at=at,
         )
