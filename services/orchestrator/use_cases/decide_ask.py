@@ -96,15 +96,22 @@ async def decide_ask(
     )
     record(effects, decision, decision_id, at)
     if best is not None and best.planned:
-        shown = Shown.KNOWN if known == "known" else Shown.STRANGER
-        enact(
-            effects, situation.history, best,
-            moment=moment, decision_id=decision_id, at=at, shown=shown,
-        )  # fmt: skip
+        _show(best, situation, decision_id, effects, known=known)
     kept = _kept(best, considered, situation, ask, owner, decision_id, ruleset, known=known)
     return Decided(
         considered, kept, situation.history, decision.outcome, deciding_stage(considered)
     )
+
+
+def _show(
+    best: Considered, situation: Situation, decision_id: UUID, effects: Effects, *, known: Known
+) -> None:
+    shown = Shown.KNOWN if known == "known" else Shown.STRANGER
+    moment, at = situation.moment, situation.at
+    enact(
+        effects, situation.history, best,
+        moment=moment, decision_id=decision_id, at=at, shown=shown,
+    )  # fmt: skip
 
 
 def _considered(
