@@ -18,6 +18,7 @@ from deploy.local.processes import Processes
 from deploy.local.services import Deployment
 from shared.contracts.topics import Topics
 from tests.support.kafka import new_prefix, standard_topics
+from tests.support.nursery import close_nurseries
 from tests.support.postgres import Database, cloned_database, empty_database, template_database
 from tests.support.processes import RoleProcesses, free_port
 from tests.support.stack import Stack, running_stack
@@ -30,6 +31,11 @@ def pytest_configure() -> None:
     """SIGTERM ends a run as Ctrl-C does: fixtures stop what they started."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_unconfigure() -> None:
+    """Nothing that the tests started outlives them."""
+    close_nurseries()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
