@@ -10,13 +10,14 @@ import json
 import os
 import signal
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 from services.ingest.bootstrap import COMMANDS as INGEST
 from services.orchestrator.bootstrap import COMMANDS as ORCHESTRATOR
 from services.profile.bootstrap import COMMANDS as PROFILE
 from shared.runtime import crash
-from shared.runtime.cli import main
+from shared.runtime.cli import Command, Tool, main
 
 LATER = (
     "services.ingest.api.app",
@@ -25,7 +26,11 @@ LATER = (
     "services.profile.api.app",
 )
 """What a role imports when it is built."""
-COMMANDS = {"ingest": INGEST, "profile": PROFILE, "orchestrator": ORCHESTRATOR}
+COMMANDS: Mapping[str, Mapping[str, Command | Tool]] = {
+    "ingest": INGEST,
+    "profile": PROFILE,
+    "orchestrator": ORCHESTRATOR,
+}
 
 
 def serve() -> dict[str, Any] | None:

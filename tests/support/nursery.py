@@ -32,7 +32,7 @@ class Nursery:
         ours, theirs = socketpair()
         with theirs:
             self._popen = subprocess.Popen(
-                FORKS, stdin=theirs, cwd=CHECKOUT, start_new_session=True
+                FORKS, stdin=theirs.fileno(), cwd=CHECKOUT, start_new_session=True
             )
         self._socket = ours
         self._stream = ours.makefile("rwb")
