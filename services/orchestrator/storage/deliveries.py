@@ -12,6 +12,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.postgres.transaction import Tx
+
 NIL = UUID(int=0)
 _QUEUE = text(
     """
@@ -139,7 +141,7 @@ class DeliveryRow:
     test: bool = False
 
 
-async def queue(tx: AsyncConnection, rows: Sequence[DeliveryRow]) -> None:
+async def queue(tx: Tx, rows: Sequence[DeliveryRow]) -> None:
     """Let the actions be delivered; those that are queued already stay as they are."""
     if not rows:
         return
@@ -158,7 +160,7 @@ async def queue(tx: AsyncConnection, rows: Sequence[DeliveryRow]) -> None:
 
 
 async def withdraw(
-    tx: AsyncConnection,
+    tx: Tx,
     action_ids: Collection[UUID],
     messages: Mapping[UUID, bytes] | None = None,
 ) -> set[UUID]:
