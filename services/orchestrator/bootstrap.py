@@ -5,10 +5,6 @@ import hashlib
 from functools import partial
 from pathlib import Path
 
-from services.orchestrator.api.app import create_app
-from services.orchestrator.api.decide import Asking
-from services.orchestrator.api.profile_client import profile_client
-from services.orchestrator.api.send_test import Sending
 from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.connectors.preference_links import preference_links
 from services.orchestrator.connectors.profile_definitions import profile_definitions
@@ -17,7 +13,7 @@ from services.orchestrator.domain.address_guard import AddressPolicy, read_polic
 from services.orchestrator.files import command as files
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.storage import schedules, slots, timers
-from services.orchestrator.use_cases.deliver import Deliver, live_channels
+from services.orchestrator.use_cases.deliver import Deliver, forget_old, live_channels
 from services.orchestrator.use_cases.deliver import measure as measure_deliveries
 from services.orchestrator.use_cases.deliver_channel import Means
 from services.orchestrator.use_cases.fire_schedules import fire_schedules
@@ -157,6 +153,7 @@ async def _deliver(settings: OrchestratorSettings) -> Role:
                 "channels": channels.run,
                 "catalogue": built.catalogue.run,
                 "measure": partial(measure_deliveries, built.engine, channels),
+                "old": partial(forget_old, built.engine),
             },
         ],
         closing=[built.engine.dispose, links.close],
@@ -179,6 +176,12 @@ def _service_token(settings: OrchestratorSettings) -> str:
 
 
 async def _api(settings: OrchestratorSettings) -> Role:
+    # Half of the start of a process that serves no HTTP, if it were imported above.
+    from services.orchestrator.api.app import create_app
+    from services.orchestrator.api.decide import Asking
+    from services.orchestrator.api.profile_client import profile_client
+    from services.orchestrator.api.send_test import Sending
+
     built = parts(settings, service=SCHEMA, role="api")
     health = Health(built.name, built.checks())
     token = _service_token(settings)

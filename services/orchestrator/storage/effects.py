@@ -203,12 +203,14 @@ async def _take_back(tx: Tx, effects: Effects) -> None:
     }
     withdrawn = {action_id: one.reason for action_id, one in told.items() if one.task}
     reached |= await tasks.withdraw(tx, withdrawn)
+    # Of every channel: what was queued for a connector is there even when it has another one now.
     messages = {
         action_id: one.message
         for action_id, one in told.items()
-        if one.channel in effects.connected and one.message is not None
+        if not one.task and one.message is not None
     }
     kept = await deliveries.withdraw(tx, messages.keys(), messages)
+    await deliveries.supersede(tx, effects.superseded)
     reached |= dict.fromkeys(kept, "queued")
     await _run(tx, _TAKEN_BACK, list(reached.items()))
 

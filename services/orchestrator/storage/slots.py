@@ -43,6 +43,8 @@ _PUT = text(
 )
 _FORGET = text("DELETE FROM slot_answer WHERE profile_id = ANY(CAST(:ids AS uuid[]))")
 _FORGET_ACTIONS = text("DELETE FROM slot_answer WHERE action_id = ANY(CAST(:ids AS uuid[]))")
+_LOCK_SLOT = text("SELECT FROM slot_answer WHERE action_id = :action_id FOR UPDATE")
+_LOCK_ACTION = text("SELECT FROM action WHERE action_id = :action_id FOR UPDATE")
 _MAKE_ROOM = text(
     "DELETE FROM slot_answer WHERE profile_id = CAST(:profile_id AS uuid) AND slot = :slot"
 )
@@ -60,6 +62,9 @@ _ADOPT = text(
     ), decided AS (
         UPDATE decision SET profile_id = CAST(:profile_id AS uuid)
          WHERE id IN (SELECT decision_id FROM kept)
+    ), told AS (
+        UPDATE outcome SET profile_id = CAST(:profile_id AS uuid)
+         WHERE action_id IN (SELECT action_id FROM kept)
     ), entered AS (
         UPDATE rule_entry AS e SET profile_id = CAST(:profile_id AS uuid)
          WHERE e.profile_id IN (SELECT before FROM acted) AND NOT EXISTS (
@@ -118,6 +123,13 @@ async def adopt(tx: Tx, owner: str, slot: str, profile_id: str) -> None:
     of an answer that does not hold any more."""
     await tx.execute(_MAKE_ROOM, {"slot": slot, "profile_id": profile_id})
     await tx.execute(_ADOPT, {"owner": owner, "slot": slot, "profile_id": profile_id})
+
+
+async def lock_action(tx: AsyncConnection, action_id: UUID) -> None:
+    """Nobody adopts or counts this action of somebody unknown until the transaction ends. Order of
+    locks: the slot that it is the answer for, then the action."""
+    for statement in (_LOCK_SLOT, _LOCK_ACTION):
+        await tx.execute(statement, {"action_id": action_id})
 
 
 async def forget(tx: AsyncConnection, profile_ids: Collection[str]) -> None:

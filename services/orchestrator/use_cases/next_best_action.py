@@ -7,7 +7,7 @@ one answer and no cap is passed twice; answer, ledger and record are one transac
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -82,21 +82,29 @@ class NextBestAction:
     async def __call__(self, whom: Whom, ask: Ask) -> Answer:
         """What is said in the slot. Raises Infrastructure without a database, or before the
         configuration was read."""
+        family = set() if whom.person is None else {whom.person.profile_id}
         for _ in range(TRIES):
             ruleset = self._ruleset()
             async with direct(self._engine) as database:
                 found = await slots.read(database, whom.ids, ask.slot)
                 answer = await _again(database, whom.ids[0], found, whom, ask, ruleset)
                 if answer is None:
-                    answer = await self._decided(database, whom, ask, ruleset, found)
+                    answer = await self._decided(database, whom, ask, ruleset, found, family)
             if answer is not None:
                 return _counted(answer)
         raise Infrastructure("postgres", f"more than {TRIES} asked for {ask.slot} at once")
 
     async def _decided(
-        self, database: Direct, whom: Whom, ask: Ask, ruleset: RuleSet, found: Found
+        self,
+        database: Direct,
+        whom: Whom,
+        ask: Ask,
+        ruleset: RuleSet,
+        found: Found,
+        family: set[str],
     ) -> Answer | None:
-        """None when somebody else who asked at the same time was answered first."""
+        """None when somebody else who asked at the same time was answered first, or when the
+        person was merged into somebody else; `family`, whom to lock, has them then."""
         effects, report = (
             Effects(connected=ruleset.connected, scarce=bool(ruleset.resources)),
             Report(),
@@ -104,8 +112,9 @@ class NextBestAction:
         try:
             async with database.transaction():
                 turn = _Turn(database, whom, ask, ruleset, effects, report, self._frames)
-                answer = await turn.take(found)
-        except _Overtaken:
+                answer = await turn.take(found, family)
+        except _Overtaken as overtaken:
+            family.update(overtaken.family)
             return None
         report.count(effects)
         return answer
@@ -117,7 +126,11 @@ class NextBestAction:
 
 
 class _Overtaken(Exception):  # noqa: N818 - says what happened, as everywhere
-    """Somebody else was answered for the slot since it was read: the transaction is undone."""
+    """Somebody else was answered for the slot since it was read, or the person was merged into
+    `family`: the transaction is undone."""
+
+    def __init__(self, *family: str) -> None:
+        self.family = family
 
 
 def _counted(answer: Answer) -> Answer:
@@ -176,10 +189,10 @@ class _Turn:
         self._effects = effects
         self._report = report
 
-    async def take(self, found: Found) -> Answer:
+    async def take(self, found: Found, family: Collection[str]) -> Answer:
         """Lock whom it is about and decide; `found` is what was kept just before."""
         person = self._whom.person
-        locked = None if person is None else await _lock(self._tx, person.profile_id)
+        locked = None if person is None else await _lock(self._tx, person.profile_id, family)
         if person is None or locked is None:
             if person is not None:  # who was erased since they were read is nobody we know
                 self._whom = Whom(self._whom.owner, None, "unknown")
@@ -256,11 +269,17 @@ class _Turn:
         )
 
 
-async def _lock(tx: Tx, profile_id: str) -> tuple[str, Locked] | None:
+async def _lock(tx: Tx, profile_id: str, family: Collection[str]) -> tuple[str, Locked] | None:
     """Lock the row of the profile that stands for the person here, making it where this service
-    has not heard of them; None when they were erased."""
-    row = await profile_states.lock_or_make(tx, profile_id)
+    has not heard of them; None when they were erased. `family` are the person and whom they were
+    merged into, as far as that is known: rows are locked in their order, all at once."""
+    locked = await profile_states.lock(tx, family) if len(family) > 1 else {}
+    if profile_id not in locked:
+        locked[profile_id] = await profile_states.lock_or_make(tx, profile_id)
+    row = locked[profile_id]
     while row.merged_into is not None:
         profile_id = row.merged_into
-        row = (await profile_states.lock(tx, [profile_id]))[profile_id]
+        if profile_id not in locked:
+            raise _Overtaken(profile_id)
+        row = locked[profile_id]
     return None if row.erased else (profile_id, row)

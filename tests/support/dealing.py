@@ -1,0 +1,66 @@
+"""How tests are dealt out to workers that run side by side (`pytest -n`).
+
+A worker gets whole modules, or whole folders where modules share what is slow to start; the long
+ones first, so that no worker is left with one of them at the end. Each worker has servers of its
+own. Without `-n` nothing here is used.
+"""
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+SHARING = ("tests/acceptance/scenarios", "tests/e2e", "tests/acceptance")
+"""Folders whose modules use one running Concert."""
+APART = (
+    "tests/acceptance/test_outage.py",
+    "tests/acceptance/test_cdnow.py",
+    "tests/acceptance/test_erasure.py",
+    "tests/acceptance/test_audience.py",
+    "tests/acceptance/test_readiness.py",
+)
+"""But these take so long that one more start does not count."""
+LONG = (
+    "tests/acceptance/scenarios",
+    "tests/acceptance/test_outage.py",
+    "tests/chaos/test_every_point.py",
+    "tests/acceptance",
+    "tests/acceptance/test_cdnow.py",
+    "tests/acceptance/test_erasure.py",
+    "tests/e2e",
+    "tests/chaos/test_sharing.py",
+    "tests/acceptance/test_audience.py",
+    "tests/acceptance/test_readiness.py",
+    "tests/integration/ingest/test_hostile_clients.py",
+    "tests/integration/test_local_stack_life.py",
+    "tests/chaos/test_sweeper.py",
+    "tests/integration/profile/test_stored_consents.py",
+    "tests/integration/ingest/test_load.py",
+    "tests/integration/ingest/test_counters.py",
+    "tests/chaos/test_relay_owner.py",
+    "tests/integration/profile/test_febrl.py",
+)
+"""What takes longest, in that order."""
+
+
+class Dealing(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Hands out parts as they come in the collection."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return part_of(nodeid)
+
+
+def part_of(nodeid: str) -> str:
+    """What a test is dealt out with: its folder or its module."""
+    module = nodeid.partition("::")[0]
+    if module in APART:
+        return module
+    return next((folder for folder in SHARING if module.startswith(f"{folder}/")), module)
+
+
+def long_ones_first(items: list[pytest.Item]) -> None:
+    """Sort a collection so that the parts named in LONG come first, the others as they came."""
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    part = part_of(item.nodeid)
+    return LONG.index(part) if part in LONG else len(LONG)
