@@ -219,7 +219,7 @@ async def withdraw(
     return set((await tx.execute(_WITHDRAW, values)).scalars())
 
 
-async def supersede(tx: AsyncConnection, action_ids: Collection[UUID]) -> None:
+async def supersede(tx: Tx, action_ids: Collection[UUID]) -> None:
     """Something else is done instead of these actions: what has not arrived must not any more. A
     delivery whose time is up is left to expire, so that it is said."""
     if action_ids:
