@@ -227,7 +227,7 @@ async def supersede(tx: Tx, action_ids: Collection[UUID]) -> None:
 
 
 async def tell_of_erasure(
-    tx: AsyncConnection,
+    tx: Tx,
     profile_ids: Collection[str],
     action_ids: Collection[UUID],
     retraction_of: Callable[[bytes], bytes],

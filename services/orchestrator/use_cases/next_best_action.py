@@ -273,9 +273,10 @@ async def _lock(tx: Tx, profile_id: str, family: Collection[str]) -> tuple[str, 
     """Lock the row of the profile that stands for the person here, making it where this service
     has not heard of them; None when they were erased. `family` are the person and whom they were
     merged into, as far as that is known: rows are locked in their order, all at once."""
-    locked = await profile_states.lock(tx, family) if len(family) > 1 else {}
-    if profile_id not in locked:
-        locked[profile_id] = await profile_states.lock_or_make(tx, profile_id)
+    if len(family) > 1:
+        locked = await profile_states.lock(tx, family)
+    else:
+        locked = {profile_id: await profile_states.lock_or_make(tx, profile_id)}
     row = locked[profile_id]
     while row.merged_into is not None:
         profile_id = row.merged_into
