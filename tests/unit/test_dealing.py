@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.dealing import APART, LONG, SHARING, part_of
+from tests.support.dealing import ALONE, APART, LONG, SHARING, part_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_lists_name_what_is_there() -> None:
-    assert [one for one in (*APART, *LONG, *SHARING) if not (ROOT / one).exists()] == []
-    assert len(set(LONG)) == len(LONG)
+    assert [one for one in (*ALONE, *APART, *LONG, *SHARING) if not (ROOT / one).exists()] == []
+    assert len({*ALONE, *LONG}) == len(ALONE) + len(LONG)
 
 
 @pytest.mark.parametrize(
