@@ -13,7 +13,7 @@ from services.orchestrator.domain.address_guard import AddressPolicy, read_polic
 from services.orchestrator.files import command as files
 from services.orchestrator.settings import OrchestratorSettings
 from services.orchestrator.storage import schedules, slots, timers
-from services.orchestrator.use_cases.deliver import Deliver, live_channels
+from services.orchestrator.use_cases.deliver import Deliver, forget_old, live_channels
 from services.orchestrator.use_cases.deliver import measure as measure_deliveries
 from services.orchestrator.use_cases.deliver_channel import Means
 from services.orchestrator.use_cases.fire_schedules import fire_schedules
@@ -153,6 +153,7 @@ async def _deliver(settings: OrchestratorSettings) -> Role:
                 "channels": channels.run,
                 "catalogue": built.catalogue.run,
                 "measure": partial(measure_deliveries, built.engine, channels),
+                "old": partial(forget_old, built.engine),
             },
         ],
         closing=[built.engine.dispose, links.close],

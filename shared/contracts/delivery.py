@@ -5,18 +5,19 @@ They are ordinary events of a channel. Their type ends with the outcome (`email.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 from uuid import UUID
 
-DELIVERY = ("delivered", "bounced", "failed", "expired")
+Delivery = Literal["delivered", "bounced", "failed", "expired"]
 """What became of the message itself."""
 
-RESPONSES = (
-    "opened", "clicked", "accepted", "declined", "ignored", "complained", "redeemed",
-)  # fmt: skip
+Response = Literal["opened", "clicked", "accepted", "declined", "ignored", "complained", "redeemed"]
 """What the customer did with it."""
 
-OUTCOMES = (*DELIVERY, *RESPONSES)
+OutcomeName = Literal[Delivery, Response]
+DELIVERY: tuple[str, ...] = get_args(Delivery)
+RESPONSES: tuple[str, ...] = get_args(Response)
+OUTCOMES: tuple[str, ...] = get_args(OutcomeName)
 
 
 def event_type(channel: str, outcome: str) -> str:

@@ -1,14 +1,13 @@
 """Rules that segments, past touchpoints and schedules trigger, on the running services."""
 
-import asyncio
 import json
+from functools import partial
 from typing import Any
 
 from shared import clock
 from shared.contracts.times import rfc3339
 from tests.acceptance.concert import Concert
-
-WITHIN = 60.0
+from tests.support.eventually import eventually
 
 
 def event(name: str, type_: str, who: str, **fields: Any) -> dict[str, Any]:
@@ -40,27 +39,37 @@ async def publish(concert: Concert, key: str, body: dict[str, Any]) -> dict[str,
     return found
 
 
-async def until_in_force(concert: Concert, key: str) -> None:
-    async with concert.api("orchestrator-api") as client, asyncio.timeout(WITHIN):
-        while True:
-            if not (await client.get(f"/v1/rules/{key}")).json()["warming"]:
-                break
-            await asyncio.sleep(0.2)
-    await asyncio.sleep(2.0)  # live on every worker within two seconds
+async def get(concert: Concert, role: str, path: str) -> Any:
+    async with concert.api(role) as client:
+        answer = await client.get(path)
+    return answer.raise_for_status().json()
+
+
+async def until_in_force(concert: Concert, segment: str, *rules: str) -> None:
+    """Wait until a segment has its members, and the past is known that these rules ask about."""
+    await eventually(
+        partial(get, concert, "profile-api", f"/v1/segments/{segment}/backfill"),
+        until=lambda job: job["status"] == "done",
+        what=f"{segment} has its members",
+    )
+    for key in rules:
+        await eventually(
+            partial(get, concert, "orchestrator-api", f"/v1/rules/{key}"),
+            until=lambda rule: not rule["warming"],
+            what=f"{key} is in force",
+        )
+    await concert.until_live()
 
 
 async def said(concert: Concert, *texts: str) -> dict[str, int]:
     """How often each text was said on the app's channel, once each was."""
-    async with asyncio.timeout(WITHIN):
-        while True:
-            values = await concert.read(concert.topics.actions("app"))
-            counts = dict.fromkeys(texts, 0)
-            for value in values:
-                text = value["content"].get("text")
-                counts[text] = counts.get(text, 0) + 1
-            if all(counts[text] for text in texts):
-                return {text: counts[text] for text in texts}
-            await asyncio.sleep(0.3)
+
+    async def counted() -> dict[str, int]:
+        values = await concert.read(concert.topics.actions("app"))
+        said = [value["content"].get("text") for value in values]
+        return {text: said.count(text) for text in texts}
+
+    return await eventually(counted, until=lambda counts: all(counts.values()), every=0.3)
 
 
 async def test_past_touchpoints_segments_traits_and_schedules_trigger_rules(
@@ -85,7 +94,7 @@ async def test_past_touchpoints_segments_traits_and_schedules_trigger_rules(
     changed = {"attr": "profile.triggers_tier", "op": "changed_to", "value": "gold"}
     tier = {"type": "trait_changed", "trait": "triggers_tier", "where": changed}
     await publish(concert, "triggers-tier", rule(tier, "gold"))
-    await until_in_force(concert, "triggers-counting")
+    await until_in_force(concert, "triggers-regular", "triggers-counting")
 
     await concert.publish(
         concert.event("app", event("a1", "Triggers Asked", "regular")),

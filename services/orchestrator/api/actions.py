@@ -8,8 +8,8 @@ from fastapi import Query
 
 from services.orchestrator.storage import records
 from services.orchestrator.storage.records import StoredAction, StoredOutcome
+from services.orchestrator.use_cases.absent import absent, person_of
 from shared.access import Permission, is_allowed
-from shared.errors import NotFound
 from shared.http.auth import Principal, requires
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
@@ -37,9 +37,9 @@ async def get_action(
     """One action, and what became of it; its decision says why."""
     async with transaction(engine) as tx:
         found = await records.action(tx, action_id)
+        if found is None:
+            raise await absent(tx, "action", action_id)
         said = await records.outcomes(tx, action_id)
-    if found is None:
-        raise NotFound(f"There is no action {action_id}.")
     shown = _view(found, principal)
     return ActionView(**{name: getattr(shown, name) for name in FIELDS}, outcomes=said)
 
@@ -54,9 +54,9 @@ async def list_actions(
     """Actions for a person (merged profiles included), newest first."""
     cursor = paging.after(instant, UUID)
     async with transaction(engine) as tx:
-        rows = await records.actions_of_profile(
+        rows = await records.actions_of_person(
             tx,
-            profile_id,
+            await person_of(tx, profile_id),
             before=records.START if cursor is None else (cursor[0], cursor[1]),
             limit=paging.limit + 1,
         )

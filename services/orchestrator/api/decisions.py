@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict
 
 from services.orchestrator.storage import records
 from services.orchestrator.storage.records import StoredDecision
+from services.orchestrator.use_cases.absent import absent, person_of
 from services.orchestrator.use_cases.replay_decision import replay_decision
 from shared.access import Permission, is_allowed
-from shared.errors import NotFound, Problem, Unprocessable
+from shared.errors import Problem, Unprocessable
 from shared.http.auth import Principal, requires
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
@@ -203,7 +204,7 @@ async def get_decision(
     async with transaction(engine) as tx:
         found = await records.decision(tx, decision_id)
         if found is None:
-            raise NotFound(f"There is no decision {decision_id}.")
+            raise await absent(tx, "decision", decision_id)
         actions = await records.actions_of(tx, [UUID(one) for one in found.body["action_ids"]])
     personal = is_allowed(principal.roles, Permission.READ_PERSONAL)
     shown = _view(found, principal).model_dump(exclude_unset=True)
@@ -263,7 +264,8 @@ async def list_decisions(
     async with transaction(engine) as tx:
         match profile_id, touchpoint_id:
             case UUID() as profile, None:
-                rows = await records.decisions_of_profile(tx, profile, before=before, limit=limit)
+                person = await person_of(tx, profile)
+                rows = await records.decisions_of_person(tx, person, before=before, limit=limit)
             case None, UUID() as touchpoint:
                 rows = await records.decisions_of_touchpoint(
                     tx, touchpoint, before=before, limit=limit

@@ -1,6 +1,6 @@
 """`/v1/deliveries/{action_id}/events`: channel systems say what became of an action."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header
@@ -8,25 +8,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.orchestrator.use_cases.say_outcome import Saying, say_outcome
 from shared.access import Permission
+from shared.contracts.delivery import OutcomeName
 from shared.contracts.topics import OWN_SOURCE, Topics
 from shared.http.auth import Principal, requires
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.kafka.messages import PartitionCounts
 
-OutcomeName = Literal[
-    "delivered",
-    "bounced",
-    "failed",
-    "expired",
-    "opened",
-    "clicked",
-    "accepted",
-    "declined",
-    "ignored",
-    "complained",
-    "redeemed",
-]
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from services.orchestrator.storage import deliveries
 from services.orchestrator.storage.deliveries import StoredDelivery
+from services.orchestrator.use_cases.absent import absent
 from shared.access import Permission
-from shared.errors import NotFound
 from shared.http.auth import Principal, requires
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
@@ -30,6 +30,6 @@ async def get_delivery(
     """State, tries and reason; 404 for an action that no built-in connector delivers."""
     async with transaction(engine) as tx:
         found = await deliveries.find(tx, action_id)
-    if not found:
-        raise NotFound(f"There is no delivery of {action_id}.")
+        if not found:
+            raise await absent(tx, "delivery", action_id)
     return DeliveryView(items=found)

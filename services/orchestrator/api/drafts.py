@@ -45,7 +45,7 @@ async def _warming(tx: AsyncConnection, draft: Draft) -> dict[str, Any]:
 
 
 def _add_writing(router: APIRouter, kind: Kind, path: str, definitions: ProfileDefinitions) -> None:
-    validate = partial(validate_draft, has_segment=definitions.has_segment)
+    validate = partial(validate_draft, definitions=definitions)
     add_drafting(router, kind, path, save=save_draft, validate=validate)
 
     @router.post(path + "/{key}:publish", name=f"publish_{kind}")

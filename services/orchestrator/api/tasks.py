@@ -7,15 +7,16 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.orchestrator.api.deliveries import OutcomeName
-from services.orchestrator.storage import records, tasks
+from services.orchestrator.storage import tasks
 from services.orchestrator.storage.tasks import Holder, StoredTask, Wanted
 from services.orchestrator.use_cases import work_tasks
+from services.orchestrator.use_cases.absent import absent, person_of
 from services.orchestrator.use_cases.work_tasks import Done
 from shared.access import Permission, is_allowed
 from shared.conditions.duration import parse_duration
+from shared.contracts.delivery import OutcomeName
 from shared.contracts.topics import Topics
-from shared.errors import NotFound, Problem, Unprocessable
+from shared.errors import Problem, Unprocessable
 from shared.http.auth import Principal, requires
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
@@ -107,7 +108,7 @@ def _add_reading(router: APIRouter) -> None:
         """Tasks, the most valuable first and of these the oldest; of a person under any id."""
         cursor = paging.after(_number, instant, UUID)
         async with transaction(engine) as tx:
-            person = None if profile_id is None else await records.person(tx, profile_id)
+            person = None if profile_id is None else await person_of(tx, profile_id)
             wanted = Wanted(person, channel, queue, status)
             after = tasks.FIRST if cursor is None else (cursor[0], cursor[1], cursor[2])
             rows = await tasks.page(tx, wanted, after=after, limit=paging.limit + 1)
@@ -121,8 +122,8 @@ def _add_reading(router: APIRouter) -> None:
         """One task, as it stands now."""
         async with transaction(engine) as tx:
             found = await tasks.find(tx, task_id)
-        if found is None:
-            raise NotFound(f"There is no task {task_id}.")
+            if found is None:
+                raise await absent(tx, "task", task_id)
         return _view(found, principal)
 
 

@@ -1,10 +1,12 @@
-"""What rules refer to in the profile service: event leaves are registered there, segments asked."""
+"""What rules refer to in the profile service: event leaves are registered there, segments and
+traits asked."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
 
+from shared.conditions.trait_types import TraitType
 from shared.errors import Infrastructure, Problem, Unprocessable
 
 PROFILE = "profile"
@@ -40,6 +42,15 @@ class ProfileDefinitions:
         if answer.status_code != httpx.codes.OK:
             raise Infrastructure(PROFILE, f"answered {answer.status_code}")
         return str(answer.json()["status"]) == "live"
+
+    async def trait_types(self) -> dict[str, TraitType | None]:
+        """The traits that conditions may ask for without a guess, by attribute, with their types;
+        None where a value may be anything. Raises Infrastructure when the profile service does not
+        answer in time."""
+        answer = await self._ask("GET", "/v1/traits:catalogue")
+        if answer.status_code != httpx.codes.OK:
+            raise Infrastructure(PROFILE, f"answered {answer.status_code}")
+        return {one["attr"]: one["type"] for one in answer.json()["items"]}
 
     async def _ask(self, method: str, path: str, **how: Any) -> httpx.Response:
         try:

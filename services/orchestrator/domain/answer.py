@@ -11,7 +11,7 @@ from services.orchestrator.domain.decide import Considered, Question, judge
 from services.orchestrator.domain.effects import Effects, mark_exit, record, retract
 from services.orchestrator.domain.enact import enact
 from services.orchestrator.domain.exit import ended
-from services.orchestrator.domain.gates import Situation
+from services.orchestrator.domain.gates import ActionIds, Situation
 from services.orchestrator.domain.history import History, InFlight
 from services.orchestrator.domain.record import decision_record
 from services.orchestrator.domain.replay import keep
@@ -27,8 +27,10 @@ def answer(
     ruleset: RuleSet,
     decision_id: UUID,
     effects: Effects,
+    action_ids: ActionIds,
 ) -> tuple[Decision, list[Considered]] | None:
-    """The decision with its candidates; None when nothing was considered and nothing taken back."""
+    """The decision with its candidates; None when nothing was considered and nothing taken back.
+    `action_ids` names what was held of earlier touchpoints."""
     moment, history = situation.moment, situation.history
     exits = {event.criterion for event in ruleset.exits(moment.facts)}
     for criterion in sorted(exits):
@@ -48,7 +50,7 @@ def answer(
                 reason=reason,
             )
     if history.held:
-        retracts += let_go(situation, exits, ruleset, effects)
+        retracts += let_go(situation, exits, ruleset, effects, action_ids)
     considered = consider(candidates, situation, ruleset) if candidates else []
     if not considered and not retracts:
         return None

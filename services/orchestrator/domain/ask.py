@@ -16,15 +16,16 @@ from uuid import UUID
 import msgspec
 
 from services.orchestrator.domain.decide import Considered
-from services.orchestrator.domain.effects import Effects
 from services.orchestrator.domain.gates import Drop
-from services.orchestrator.domain.rule import TASK, ActionSpec, Rule
+from services.orchestrator.domain.rule import ActionSpec, Rule
 from services.orchestrator.domain.trigger_index import ASK, LiveRule
 from services.orchestrator.domain.update import ASKED, Cause, Moment, facts_of
 from shared.contracts.profile_update import ProfileSnapshot
 from shared.contracts.times import rfc3339
 
 NOW = timedelta(0)
+UNKNOWN = "unknown"
+"""The status of the empty profile that stands for somebody unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def nobody(profile_id: str, at: datetime) -> Person:
     instant = rfc3339(at)
     profile = ProfileSnapshot(
         id=profile_id,
-        status="unknown",
+        status=UNKNOWN,
         identifiers=[],
         identifiers_total=0,
         traits={},
@@ -149,28 +150,3 @@ def _drop(one: Considered, drop: Drop) -> None:
 
 def _total(one: Considered) -> float | None:
     return None if one.score is None else one.score.total
-
-
-def as_answered(effects: Effects, *, known: bool) -> None:
-    """The actions among the effects are delivered by the answer: the channel that asked gets no
-    second copy, neither by its topic nor by a connector. A task is work that somebody still has to
-    do: it goes to its queue as well.
-
-    Of somebody unknown nobody will hear again: nothing of theirs is queued or watched.
-    """
-    answered = {
-        row.planned.action_id
-        for row in effects.actions
-        if not known or row.planned.spec.kind != TASK
-    }
-    effects.messages = [
-        message for message in effects.messages if message.channel is None or not answered
-    ]
-    effects.deliveries = [one for one in effects.deliveries if one.action_id not in answered]
-    effects.tasks = [one for one in effects.tasks if one.action_id not in answered]
-    effects.actions = [
-        replace(row, answered=row.planned.action_id in answered) for row in effects.actions
-    ]
-    if not known:
-        effects.timers = []
-        effects.actions = [replace(row, in_flight=False, cause=None) for row in effects.actions]

@@ -152,16 +152,17 @@ def _worth(cost: ResourceCost, ruleset: RuleSet) -> str:
 
 
 def _arbitrate(considered: list[Considered], ruleset: RuleSet) -> None:
-    """Let the best act. What they plan counts for the caps and resources of those behind them."""
+    """Let the best act, after those that never lose. What they plan counts for the caps and
+    resources of those behind them."""
     taken = 0
     best: Considered | None = None
     planned: list[Contact] = []
     used: Used = dict(considered[0].situation.history.used) if considered else {}
     acted: set[tuple[str, str]] = set()
     open_ = (one for one in considered if one.drop is None)
-    for one in sorted(open_, key=lambda one: _place(one, ruleset.joint.tie)):
+    for one in sorted(open_, key=lambda one: _turn(one, ruleset)):
         rule = one.live.rule
-        free = rule.category in ruleset.unarbitrated
+        free = _is_free(one, ruleset)
         place = (rule.key, entry_key(one.live, one.situation))
         if place in acted:
             once = "the rule acts once for the touchpoints that are judged together"
@@ -178,6 +179,10 @@ def _arbitrate(considered: list[Considered], ruleset: RuleSet) -> None:
     for one in considered:
         if one.score is not None:
             one.score.probability = 1.0 if one.planned else 0.0
+
+
+def _is_free(one: Considered, ruleset: RuleSet) -> bool:
+    return one.live.rule.category in ruleset.unarbitrated
 
 
 def _plan(one: Considered, ruleset: RuleSet, planned: list[Contact], used: Used) -> None:
@@ -216,6 +221,11 @@ def _place(one: Considered, tie: Sequence[str]) -> Place:
     rule = one.live.rule
     ranked = rank(one.score, value=rule.worth.value, priority=rule.priority, key=rule.key, tie=tie)
     return (ranked, *_newest(one))
+
+
+def _turn(one: Considered, ruleset: RuleSet) -> tuple[bool, Place]:
+    """Who acts whatever happens goes first: nobody behind it can then pass a cap beside it."""
+    return not _is_free(one, ruleset), _place(one, ruleset.joint.tie)
 
 
 def _newest(one: Considered) -> tuple[float, str]:

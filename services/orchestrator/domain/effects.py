@@ -163,6 +163,9 @@ class Effects:
     tasks: list[Handover] = field(default_factory=list)
     deliveries: list[Handover] = field(default_factory=list)
     taken_back: dict[UUID, TakenBack] = field(default_factory=dict)
+    superseded: list[UUID] = field(default_factory=list)
+    """Published actions that another option stands in for: what is still under way must not
+    arrive."""
     outcomes: list[OutcomeRow] = field(default_factory=list)
     standings: dict[UUID, tuple[str | None, str | None]] = field(default_factory=dict)
     messages: list[OutMessage] = field(default_factory=list)

@@ -3,6 +3,7 @@ brings to somebody itself goes into that queue. Nothing is written here, see `ef
 """
 
 from datetime import datetime
+from enum import Enum, auto
 from typing import Protocol
 from uuid import UUID
 
@@ -27,6 +28,15 @@ from shared.contracts.action import Action, action_decoder, action_encoder
 from shared.contracts.times import rfc3339
 
 
+class Shown(Enum):
+    """Who was given an action as the answer to a question. The channel that asked gets no second
+    copy of it; but a task is work that somebody still has to do for a person who is `KNOWN`. Of a
+    `STRANGER` nobody will hear again: nothing of theirs is queued or watched."""
+
+    KNOWN = auto()
+    STRANGER = auto()
+
+
 class Goes(Protocol):
     """What kind of message goes to which channel."""
 
@@ -44,8 +54,10 @@ def enact(
     moment: Moment,
     decision_id: UUID,
     at: datetime,
+    shown: Shown | None = None,
 ) -> None:
-    """Do what a chosen rule planned: all of its actions are one entry of the rule."""
+    """Do what a chosen rule planned: all of its actions are one entry of the rule. `shown`: it is
+    the answer to a question."""
     score = 0.0 if winner.score is None else winner.score.total
     for planned in winner.planned:
         start(
@@ -56,6 +68,7 @@ def enact(
             decision_id=decision_id,
             at=at,
             score=score,
+            shown=shown,
         )
     key = (winner.live.key, winner.planned[0].entry_key)
     _, count = effects.entries.get((moment.profile_id, *key), (at, 0))
@@ -72,6 +85,7 @@ def start(
     decision_id: UUID,
     at: datetime,
     score: float,
+    shown: Shown | None = None,
 ) -> None:
     """Publish the action now, or let it wait for its timer; its contact and what it takes of scarce
     resources are reserved either way.
@@ -80,7 +94,9 @@ def start(
     action may stand in for.
     """
     now = planned.due_at <= at
+    answered = shown is Shown.STRANGER or (shown is Shown.KNOWN and planned.spec.kind != TASK)
     stays = not now or stays_in_flight(planned.live, planned.spec, effects.connected)
+    stays = stays and shown is not Shown.STRANGER
     body = _message(planned, moment, decision_id)
     row = ActionRow(
         profile_id=moment.profile_id,
@@ -95,10 +111,11 @@ def start(
         cause=moment.kept_cause if stays else None,
         score=score,
         instead_of=planned.instead_of,
+        answered=answered,
     )
     effects.actions.append(row)
     action = _in_flight(row, moment)
-    if now:
+    if now and not answered:
         hand_over(effects, action, body, at=at, expires_at=planned.expires_at)
     if stays:
         waits = Timer(planned.due_at, RELEASE, moment.profile_id, planned.action_id, 0)

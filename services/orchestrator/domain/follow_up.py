@@ -17,6 +17,7 @@ from services.orchestrator.domain.history import InFlight
 from services.orchestrator.domain.planned import Planned
 from services.orchestrator.domain.record import decision_record
 from services.orchestrator.domain.trigger_index import RuleSet
+from services.orchestrator.domain.update import ASKED
 from shared.contracts.decision import Decision
 
 MOMENT = timedelta(seconds=1)
@@ -32,12 +33,15 @@ def fall_back(
     decision_id: UUID,
 ) -> Decision | None:
     """Take the next option of the action's rule that is for one of the `reasons`, and may be taken
-    now; the decision about it, None when the rule has no option for them.
+    now; the decision about it, None when the rule has no option for them. An answer to somebody who
+    asked has none: it is given where they asked, and nowhere else.
 
     `situation` is that of the touchpoint that asked for the action, with the person as known now.
     An update of a profile that was merged away shows an old snapshot: what follows from it waits
     for a moment, and is checked like everything that waits.
     """
+    if situation.moment.cause.kind == ASKED:
+        return None
     live = ruleset.rules.get(action.rule)
     place = None if live is None else place_of(live, action.action_id, situation)
     if live is None or place is None:
@@ -65,6 +69,8 @@ def fall_back(
             chosen = replace(chosen, due_at=max(chosen.due_at, situation.at + MOMENT))
         if action.action_id in situation.history.in_flight:
             drop_in_flight(effects, situation.history, action, Change("done", in_flight=False))
+            if action.sent_for is not None:
+                effects.superseded.append(action.action_id)
         start(
             effects, situation.history, chosen, moment=moment, decision_id=decision_id,
             at=situation.at, score=action.score,

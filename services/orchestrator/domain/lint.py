@@ -4,7 +4,7 @@ A warning is a `Problem` with the place and a word for its kind. It is given onl
 certain that what it says is so; whether that is wanted, the author knows.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -15,8 +15,10 @@ from services.orchestrator.domain.rule import ActionSpec, Fallback, Rule
 from services.orchestrator.domain.schedule import next_occurrence
 from services.orchestrator.domain.zone import Zone
 from shared.conditions.contradiction import contradiction
-from shared.conditions.leaves import is_of_one_event, references
-from shared.conditions.tree import All, Condition, EventCount, InSegment, Not
+from shared.conditions.facts import Location, locate
+from shared.conditions.leaves import is_of_one_event, leaves_of, references
+from shared.conditions.trait_types import TraitType, type_mistake
+from shared.conditions.tree import All, Compare, Condition, EventCount, InSegment, Not
 from shared.contracts.times import rfc3339
 from shared.errors import Problem
 
@@ -45,6 +47,42 @@ def segments_of(rule: Rule) -> dict[str, str]:
         for segment in references(condition).segments:
             found.setdefault(segment, path)
     return found
+
+
+def trait_warnings(rule: Rule, types: Mapping[str, TraitType | None]) -> list[Problem]:
+    """What the rule asks of traits that they can never answer. `types` has every trait that is in
+    force, by attribute, with its type where it has one."""
+    return [
+        Problem(path, kind, message)
+        for path, leaf, location in _traits(rule)
+        for kind, message in _trait_mistake(leaf, location, types)
+    ]
+
+
+def names_traits(rule: Rule) -> bool:
+    """Whether the rule asks for traits at all."""
+    return any(True for _ in _traits(rule))
+
+
+def _traits(rule: Rule) -> Iterator[tuple[str, Compare, Location]]:
+    for path, condition in _conditions(rule):
+        for leaf in leaves_of(condition):
+            if isinstance(leaf, Compare):
+                location = locate(leaf.attr)
+                if location.root in ("profile", "computed"):
+                    yield path, leaf, location
+
+
+def _trait_mistake(
+    leaf: Compare, location: Location, types: Mapping[str, TraitType | None]
+) -> Iterator[tuple[str, str]]:
+    name = location.path[0]
+    attr = f"profile.computed.{name}" if location.root == "computed" else f"profile.{name}"
+    type_ = types.get(attr)
+    if location.root == "computed" and attr not in types:
+        yield "unknown_trait", f"no computed trait {name} is in force: nobody has it"
+    elif type_ is not None and (mistake := type_mistake(leaf, len(location.path), type_)):
+        yield "trait_type", mistake
 
 
 def _conditions(rule: Rule) -> Iterator[tuple[str, Condition]]:
@@ -152,6 +190,8 @@ def _unreachable(rule: Rule) -> Iterator[Problem]:
 
 
 def _why_unreachable(rule: Rule, fallback: Fallback, before: set[str]) -> str | None:
+    if rule.trigger.kind == "api":
+        return "an answer is given to who asks for it, and nowhere else"
     if rule.category in _NEEDS_NO_CONSENT and fallback.on <= _GATED:
         return f"{rule.category} actions stop for none of {', '.join(sorted(fallback.on))}"
     if fallback.spec.channel in before and fallback.on <= _BY_CHANNEL:

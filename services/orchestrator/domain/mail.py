@@ -1,5 +1,9 @@
 """Makes the e-mail of an action: text and HTML, headers that nobody can add to.
 
+The headers are written here, not by `EmailMessage`: that reads an encoded word (RFC 2047) in what
+it is given and writes what it stands for, line breaks included, and it encodes long links, which
+then nobody can follow.
+
 Pure: the instant and the link of preferences are given.
 """
 
@@ -7,10 +11,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from email.headerregistry import Address
+from email.header import Header
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime
+from email.utils import format_datetime, formataddr
 from html.parser import HTMLParser
 
 from services.orchestrator.domain.mail_address import ascii_address, split_mailbox
@@ -18,6 +22,9 @@ from shared.contracts.action import Action
 
 MAX_SUBJECT = 200
 LINE_BREAK = re.compile("[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029\x00]")
+ENCODED_WORD = "=?"
+URI = re.compile(r"[!-;=?-~]{1,900}")
+"""Printable ASCII without a space or an angle bracket, as a line of a header can hold it."""
 _WRITE = SMTP.clone(max_line_length=78, cte_type="7bit")
 
 
@@ -50,20 +57,20 @@ def make_mail(
     named = split_mailbox(sender)
     if named is None:
         raise MailRefused("bad_sender")
-    message = EmailMessage(policy=_WRITE)
-    message["From"] = _address(*named)
-    message["To"] = _address("", to)
+    if unsubscribe is not None and URI.fullmatch(unsubscribe) is None:
+        raise MailRefused("bad_unsubscribe_link")
+    headers = {"From": _address(*named), "To": to}
     back = None if reply_to is None else split_mailbox(reply_to)
     if back is not None:
-        message["Reply-To"] = _address(*back)
-    message["Subject"] = _subject(action.content, test=test)
-    message["Date"] = format_datetime(now)
-    message["Message-ID"] = f"<{action.action_id}@{named[1].rpartition('@')[2]}>"
-    if unsubscribe is not None and LINE_BREAK.search(unsubscribe) is None:
-        message["List-Unsubscribe"] = f"<{unsubscribe}>"
-        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    _fill(message, action.content)
-    return Mail(named[1], to, message.as_bytes())
+        headers["Reply-To"] = _address(*back)
+    headers["Subject"] = _words("Subject", _subject(action.content, test=test))
+    headers["Date"] = format_datetime(now)
+    headers["Message-ID"] = f"<{action.action_id}@{named[1].rpartition('@')[2]}>"
+    if unsubscribe is not None:
+        headers["List-Unsubscribe"] = f"<{unsubscribe}>"
+        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return Mail(named[1], to, lines.encode("ascii") + _body(action.content).as_bytes())
 
 
 def _subject(content: Mapping[str, object], *, test: bool) -> str:
@@ -75,21 +82,31 @@ def _subject(content: Mapping[str, object], *, test: bool) -> str:
     return f"[Test] {subject}" if test else subject
 
 
-def _fill(message: EmailMessage, content: Mapping[str, object]) -> None:
+def _words(name: str, text: str) -> str:
+    """Text as the value of a header that every program shows as it is written here."""
+    plain = text.isascii() and ENCODED_WORD not in text
+    header = Header(text, "us-ascii" if plain else "utf-8", header_name=name)
+    return header.encode(linesep="\r\n")
+
+
+def _address(name: str, address: str) -> str:
+    if name.isascii() and ENCODED_WORD not in name:
+        return formataddr((name, address))
+    return f"{_words('From', name)} <{address}>"
+
+
+def _body(content: Mapping[str, object]) -> EmailMessage:
     html = content.get("html", content.get("body_html"))
     text = content.get("text", content.get("body"))
     if not isinstance(text, str) or not text.strip():
         text = plain_text(html) if isinstance(html, str) else ""
     if not text.strip():
         raise MailRefused("no_body")
+    message = EmailMessage(policy=_WRITE)
     message.set_content(text, cte="quoted-printable")
     if isinstance(html, str) and html.strip():
         message.add_alternative(html, subtype="html", cte="quoted-printable")
-
-
-def _address(name: str, address: str) -> Address:
-    local, _, domain = address.rpartition("@")
-    return Address(display_name=name, username=local, domain=domain)
+    return message
 
 
 def plain_text(html: str) -> str:

@@ -11,8 +11,8 @@ from uuid import UUID
 
 import msgspec
 
-from services.orchestrator.domain.ask import later, spec_on
-from services.orchestrator.domain.contact_gates import awaited, suppressed
+from services.orchestrator.domain.ask import UNKNOWN, later, spec_on
+from services.orchestrator.domain.contact_gates import awaited, exposures, held_out, suppressed
 from services.orchestrator.domain.content import ContentFailed, locale_of
 from services.orchestrator.domain.decide import Considered
 from services.orchestrator.domain.gates import Drop, Situation, consented, engagement, recipient
@@ -72,9 +72,9 @@ class Again(msgspec.Struct, frozen=True, gc=False):
 
 def life_of(best: Considered | None, at: datetime, *, short: bool) -> datetime:
     """Until when an answer is kept; `short`: it was given without knowing whom to."""
-    if best is None or short:
-        return at + SHORT_LIFE
-    until = at + LIFE
+    until = at + (SHORT_LIFE if best is None or short else LIFE)
+    if best is None:
+        return until
     return min(until, *(planned.expires_at for planned in best.planned)) if best.planned else until
 
 
@@ -133,8 +133,17 @@ def _stopped(
     return (
         consented(live, spec, situation, ruleset)
         or suppressed(ruleset, _contact(live, spec, situation), situation)
+        or _left_out(live, situation, ruleset)
         or _quiet(live, spec, situation, ruleset)
     )
+
+
+def _left_out(live: LiveRule, situation: Situation, ruleset: RuleSet) -> Drop | None:
+    """Whether the person is held out by now: another percentage holds, or the answer was given
+    before they were known. Of somebody unknown it was asked under an id that is gone."""
+    if situation.moment.profile.status == UNKNOWN:
+        return None
+    return held_out(exposures(ruleset, live.rule, situation.moment.profile_id))
 
 
 def _contact(live: LiveRule, spec: ActionSpec, situation: Situation) -> Contact:

@@ -12,10 +12,9 @@ from uuid import UUID
 
 from services.orchestrator.domain.decide import Considered, decide
 from services.orchestrator.domain.effects import Effects, Timer
-from services.orchestrator.domain.gates import Drop, Situation, stale
+from services.orchestrator.domain.gates import ActionIds, Drop, Situation, stale
 from services.orchestrator.domain.history import Held, History
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
-from shared import ids
 from shared.contracts.times import rfc3339
 
 ARBITRATE = "arbitrate"
@@ -76,7 +75,11 @@ def first_end(history: History, profile_id: str) -> Timer:
 
 
 def let_go(
-    situation: Situation, exits: Collection[str], ruleset: RuleSet, effects: Effects
+    situation: Situation,
+    exits: Collection[str],
+    ruleset: RuleSet,
+    effects: Effects,
+    action_ids: ActionIds,
 ) -> list[tuple[UUID, str]]:
     """Drop the held candidates whose reason the touchpoint ended; the ids of what they would have
     done first, with the reasons."""
@@ -91,7 +94,7 @@ def let_go(
                 kept.append(key)
             else:
                 where = f" on {moment.cause.channel}"
-                gone.append((ids.action_id(key, held.touchpoint_id, "0"), f"exit: {reason}{where}"))
+                gone.append((action_ids(held.touchpoint_id)(key, 0, 0), f"exit: {reason}{where}"))
         if len(kept) < len(held.rules):
             _keep(held, tuple(kept), moment.profile_id, history, effects)
     return gone

@@ -51,6 +51,11 @@ class TimeZone:
             name = self.default if source == "default" else _FIND[source](profile)
             if name is not None:
                 return Zone(name, source, self.default)
+        return self.default_zone
+
+    @property
+    def default_zone(self) -> Zone:
+        """The zone of whom nothing is known."""
         return Zone(self.default, "default", self.default)
 
 

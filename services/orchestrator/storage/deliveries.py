@@ -12,6 +12,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.postgres.transaction import Tx
+
 NIL = UUID(int=0)
 _QUEUE = text(
     """
@@ -57,6 +59,32 @@ _WITHDRAW = text(
     SELECT action_id FROM taken WHERE was = 'waiting' AND NOT reached
     """
 )
+# A try that is being made may still bring it: then it is taken back on the channel.
+_SUPERSEDE = text(
+    """
+    WITH found AS MATERIALIZED (
+        SELECT action_id, channel, profile_id, state, reached, body,
+               coalesce(expires_at <= (SELECT clock.now()), false) AS is_over
+          FROM delivery
+         WHERE action_id = ANY (CAST(:ids AS uuid[])) AND kind = 'send' AND withdrawn_at IS NULL
+           AND state IN ('waiting', 'claimed')
+         ORDER BY action_id FOR UPDATE
+    ), stopped AS (
+        UPDATE delivery AS d
+           SET withdrawn_at = (SELECT clock.now()),
+               state = CASE WHEN d.state = 'waiting' THEN 'withdrawn' ELSE d.state END,
+               finished_at = CASE WHEN d.state = 'waiting' THEN (SELECT clock.now()) END
+          FROM found
+         WHERE d.action_id = found.action_id AND d.kind = 'send' AND NOT found.is_over
+    )
+    INSERT INTO delivery (action_id, kind, channel, profile_id, state, queued_at, due_at, body)
+    SELECT action_id, 'retract', channel, profile_id, 'waiting', (SELECT clock.now()),
+           (SELECT clock.now()), body
+      FROM found WHERE state = 'claimed' OR reached
+     ORDER BY action_id
+        ON CONFLICT (action_id, kind) DO NOTHING
+    """
+)
 # What is told of an erased person goes on without the person: under no profile.
 _WHOSE_NO_MORE = text(
     f"""
@@ -84,10 +112,23 @@ _TELL = text(
         ON CONFLICT (action_id, kind) DO NOTHING
     """  # noqa: S608 - a constant
 )
+_ONE_TEST_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('concert.test_send'))")
 _TESTS = text(
     """
     SELECT count(*) FROM delivery
      WHERE test AND queued_at > (SELECT clock.now()) - CAST(:within AS interval)
+    """
+)
+# Whoever is in flight may still be taken back: that needs to be known.
+_FORGET = text(
+    """
+    DELETE FROM delivery WHERE (action_id, kind) IN (
+        SELECT action_id, kind FROM delivery AS d
+         WHERE finished_at < (SELECT clock.now()) - CAST(:after AS interval)
+           AND (expires_at IS NULL OR expires_at < (SELECT clock.now()))
+           AND NOT EXISTS (SELECT FROM action AS a
+                            WHERE a.action_id = d.action_id AND a.in_flight)
+         ORDER BY finished_at LIMIT :limit FOR UPDATE SKIP LOCKED)
     """
 )
 _HANDED_OVER = text(
@@ -139,7 +180,7 @@ class DeliveryRow:
     test: bool = False
 
 
-async def queue(tx: AsyncConnection, rows: Sequence[DeliveryRow]) -> None:
+async def queue(tx: Tx, rows: Sequence[DeliveryRow]) -> None:
     """Let the actions be delivered; those that are queued already stay as they are."""
     if not rows:
         return
@@ -158,7 +199,7 @@ async def queue(tx: AsyncConnection, rows: Sequence[DeliveryRow]) -> None:
 
 
 async def withdraw(
-    tx: AsyncConnection,
+    tx: Tx,
     action_ids: Collection[UUID],
     messages: Mapping[UUID, bytes] | None = None,
 ) -> set[UUID]:
@@ -178,8 +219,15 @@ async def withdraw(
     return set((await tx.execute(_WITHDRAW, values)).scalars())
 
 
+async def supersede(tx: Tx, action_ids: Collection[UUID]) -> None:
+    """Something else is done instead of these actions: what has not arrived must not any more. A
+    delivery whose time is up is left to expire, so that it is said."""
+    if action_ids:
+        await tx.execute(_SUPERSEDE, {"ids": sorted(action_ids)})
+
+
 async def tell_of_erasure(
-    tx: AsyncConnection,
+    tx: Tx,
     profile_ids: Collection[str],
     action_ids: Collection[UUID],
     retraction_of: Callable[[bytes], bytes],
@@ -200,7 +248,8 @@ async def tell_of_erasure(
 
 
 async def tests_within(tx: AsyncConnection, within: timedelta) -> int:
-    """How many tests were sent lately."""
+    """How many tests were sent lately; nobody else sends one until the transaction ends."""
+    await tx.execute(_ONE_TEST_AT_A_TIME)
     count: int = (await tx.execute(_TESTS, {"within": within})).scalar_one()
     return count
 
@@ -208,6 +257,12 @@ async def tests_within(tx: AsyncConnection, within: timedelta) -> int:
 async def handed_over(tx: AsyncConnection, action_id: UUID) -> None:
     """The action is on its channel's topic, and nobody here delivers it."""
     await tx.execute(_HANDED_OVER, {"action_id": action_id})
+
+
+async def forget(tx: AsyncConnection, *, after: timedelta, limit: int) -> int:
+    """Delete deliveries that ended so long ago, at most `limit`; how many. What became of them
+    stands on their actions."""
+    return (await tx.execute(_FORGET, {"after": after, "limit": limit})).rowcount
 
 
 async def find(tx: AsyncConnection, action_id: UUID) -> list[StoredDelivery]:

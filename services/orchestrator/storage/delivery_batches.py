@@ -32,7 +32,7 @@ _UNFINISHED = text(
 )
 _CREATE = text(
     """
-    INSERT INTO delivery_batch (channel, day) VALUES (:channel, :day)
+    INSERT INTO delivery_batch (channel, day, folder) VALUES (:channel, :day, :folder)
         ON CONFLICT DO NOTHING RETURNING day
     """
 )
@@ -40,7 +40,7 @@ _TAKE = text(
     """
     UPDATE delivery_batch SET epoch = epoch + 1,
            lease_until = clock_timestamp() + CAST(:lease AS interval)
-     WHERE channel = :channel AND day = :day RETURNING epoch
+     WHERE channel = :channel AND day = :day RETURNING epoch, coalesce(folder, :folder) AS folder
     """
 )
 _CHOOSE = text(
@@ -89,6 +89,23 @@ _DELIVERED = text(
     RETURNING d.action_id, d.profile_id::text AS profile_id, d.test
     """
 )
+# The epoch moves on, so that a writer that only stood still finds that it has the file no more.
+_GIVE_UP = text(
+    """
+    WITH begun AS (
+        SELECT day FROM delivery_batch
+         WHERE channel = :channel AND closed_at IS NULL
+           AND (lease_until IS NULL OR lease_until < clock_timestamp())
+         ORDER BY day FOR UPDATE SKIP LOCKED
+    ), ended AS (
+        UPDATE delivery_batch AS b
+           SET closed_at = (SELECT clock.now()), lease_until = NULL, lines = 0, epoch = b.epoch + 1
+          FROM begun WHERE b.channel = :channel AND b.day = begun.day
+    )
+    UPDATE delivery SET lease_until = clock_timestamp()
+     WHERE channel = :channel AND state = 'claimed' AND batch IN (SELECT day FROM begun)
+    """
+)
 _CLOSE = text(
     """
     UPDATE delivery_batch
@@ -102,11 +119,13 @@ _CLOSE = text(
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A day's file that this process has to write, unless the `epoch` moved on."""
+    """A day's file that this process has to write, unless the `epoch` moved on. `folder` is the
+    channel's when the file was begun: whatever it is now, there is one file."""
 
     channel: str
     day: date
     epoch: int
+    folder: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +137,12 @@ class Line:
     test: bool
 
 
-async def take(tx: AsyncConnection, channel: str, *, day: date, cut_off: datetime) -> Batch | None:
+async def take(
+    tx: AsyncConnection, channel: str, *, day: date, cut_off: datetime, folder: str
+) -> Batch | None:
     """A file to write: one that somebody left unfinished, else the day's if anything waits for
     it; None when there is nothing to do."""
-    values = {"channel": channel, "day": day, "cut_off": cut_off, "lease": LEASE}
+    values = {"channel": channel, "day": day, "cut_off": cut_off, "lease": LEASE, "folder": folder}
     unfinished = (await tx.execute(_UNFINISHED, values)).scalar_one_or_none()
     if unfinished is not None:
         values["day"] = unfinished
@@ -130,8 +151,14 @@ async def take(tx: AsyncConnection, channel: str, *, day: date, cut_off: datetim
         if not waits or (await tx.execute(_CREATE, values)).scalar_one_or_none() is None:
             return None
         await tx.execute(_CHOOSE, values)
-    epoch = (await tx.execute(_TAKE, values)).scalar_one()
-    return Batch(channel, unfinished or day, epoch)
+    taken = (await tx.execute(_TAKE, values)).one()
+    return Batch(channel, unfinished or day, taken.epoch, taken.folder)
+
+
+async def give_up(tx: AsyncConnection, channel: str) -> None:
+    """The channel writes no files any more: what nobody finished is closed, and its lines are
+    deliveries of which nobody knows whether they arrived."""
+    await tx.execute(_GIVE_UP, {"channel": channel})
 
 
 async def leave_out(tx: AsyncConnection, batch: Batch) -> None:

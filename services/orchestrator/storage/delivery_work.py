@@ -2,13 +2,15 @@
 
 What is due and what has expired is the business clock's, leases and limits are real time. A claim
 commits before anything is sent; whoever finds its lease run out knows that a try may have been
-made. Order of locks: the row of the channel, then deliveries.
+made. Order of locks: deliveries by their ids, then the row of the channel; who claims has the row
+first, and passes over deliveries that somebody else has locked.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import orjson
 from sqlalchemy import Row, text
@@ -31,7 +33,9 @@ _WORK = text(
            EXISTS (SELECT FROM delivery WHERE channel = :channel AND state = 'claimed'
                       AND lease_until < clock_timestamp()) AS abandoned,
            EXISTS (SELECT FROM delivery WHERE channel = :channel AND state = 'waiting'
-                      AND expires_at <= (SELECT clock.now())) AS expired
+                      AND expires_at <= (SELECT clock.now())) AS expired,
+           EXISTS (SELECT FROM delivery_batch WHERE channel = :channel AND closed_at IS NULL
+                      AND (lease_until IS NULL OR lease_until < clock_timestamp())) AS unfinished
     """
 )
 _KNOW = text("INSERT INTO delivery_channel (channel) VALUES (:channel) ON CONFLICT DO NOTHING")
@@ -77,6 +81,15 @@ _CLAIM = text(
     SELECT {_COLUMNS} FROM claimed ORDER BY due_at, action_id
     """  # noqa: S608 - constants
 )
+_ADDRESSED = text(
+    """
+    SELECT d.action_id, a.topic, p.snapshot
+      FROM delivery AS d
+      LEFT JOIN action AS a USING (action_id)
+      LEFT JOIN profile_state AS p ON p.profile_id = d.profile_id
+     WHERE d.kind = 'send' AND d.action_id = ANY (CAST(:ids AS uuid[]))
+    """
+)
 _SETTLE = text(
     """
     UPDATE delivery
@@ -107,6 +120,14 @@ _EXPIRE = text(
     RETURNING d.action_id, d.kind, d.channel, d.profile_id::text AS profile_id, d.test,
               d.queued_at, d.expires_at, d.tries, d.epoch, d.body, d.state
     """  # noqa: S608 - constants
+)
+_NOBODY_TO_TELL = text(
+    """
+    UPDATE delivery SET state = 'failed', reason = 'no_connector',
+                        finished_at = (SELECT clock.now())
+     WHERE channel = :channel AND state = 'waiting' AND kind = 'retract'
+       AND due_at <= (SELECT clock.now()) - CAST(:after AS interval)
+    """
 )
 _ABANDONED = text(
     f"""
@@ -154,6 +175,8 @@ class Work:
     due: bool
     abandoned: bool
     expired: bool
+    unfinished: bool
+    """A file was begun, and nobody writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +190,7 @@ class Clocks:
 async def work(tx: AsyncConnection, channel: str) -> Work:
     """What waits for a channel, without a lock."""
     row = (await tx.execute(_WORK, {"channel": channel})).one()
-    return Work(row.due, row.abandoned, row.expired)
+    return Work(row.due, row.abandoned, row.expired, row.unfinished)
 
 
 async def clocks(tx: AsyncConnection) -> Clocks:
@@ -212,6 +235,14 @@ async def claim(
     return [_claimed(row) for row in rows]
 
 
+async def addressed(
+    tx: AsyncConnection, action_ids: Collection[UUID]
+) -> dict[UUID, tuple[str | None, bytes | None]]:
+    """(topic, newest snapshot of the person) of deliveries; each None where nothing is kept."""
+    rows = await tx.execute(_ADDRESSED, {"ids": sorted(action_ids)})
+    return {row.action_id: (row.topic, row.snapshot) for row in rows}
+
+
 async def settled(
     tx: AsyncConnection, claimed: Claimed, settled: Settled, *, reached: bool
 ) -> tuple[str, str] | None:
@@ -230,7 +261,7 @@ async def settled(
     row = (await tx.execute(_SETTLE, values)).one_or_none()
     if row is None:
         return None
-    if row.state == "withdrawn" and not row.reached:
+    if claimed.kind == "send" and not row.reached:  # then there is nothing to take back
         await tx.execute(_NEVER_MIND, {"action_id": claimed.action_id})
     return row.state, row.profile_id
 
@@ -238,6 +269,13 @@ async def settled(
 async def expire(tx: AsyncConnection, channel: str) -> list[Claimed]:
     """Close what waits and may not be sent any more; some of it at a time."""
     return [_claimed(row) for row in await tx.execute(_EXPIRE, {"channel": channel})]
+
+
+async def nobody_to_tell(tx: AsyncConnection, channel: Channel) -> None:
+    """Give up the retractions of a channel that has had no connector for too long. Everything else
+    that waits expires."""
+    values = {"channel": channel.key, "after": channel.retry.give_up_after}
+    await tx.execute(_NOBODY_TO_TELL, values)
 
 
 async def abandoned(tx: AsyncConnection, channel: Channel) -> list[tuple[Claimed, str]]:

@@ -25,6 +25,7 @@ _FORGET = {
         f"DELETE FROM {table} WHERE profile_id = ANY (CAST(:ids AS uuid[]))"  # noqa: S608 - constants
     )
     for table in TABLES
+    if table != "resource_use"
 }
 _REMEMBER = text(
     """
@@ -33,7 +34,27 @@ _REMEMBER = text(
         ON CONFLICT DO NOTHING
     """
 )
-_IS_ERASED = text("SELECT EXISTS (SELECT FROM erased_action WHERE action_id = :id)")
+_REMEMBER_DECISIONS = text(
+    """
+    INSERT INTO erased_decision (decision_id)
+    SELECT id FROM decision WHERE profile_id = ANY (CAST(:ids AS uuid[]))
+        ON CONFLICT DO NOTHING
+    """
+)
+_IS_ERASED = text(
+    """
+    SELECT EXISTS (SELECT FROM erased_action WHERE action_id = :id)
+        OR EXISTS (SELECT FROM erased_decision WHERE decision_id = :id)
+    """
+)
+_IS_PROFILE_ERASED = text("SELECT erased FROM profile_state WHERE profile_id = :id")
+# What is given back in this transaction goes with it: in the order in which everybody does.
+_FORGET_USES = text(
+    """
+    DELETE FROM resource_use WHERE profile_id = ANY (CAST(:ids AS uuid[]))
+                               AND action_id <> ALL (CAST(:given_back AS uuid[]))
+    """
+)
 _BLANK = text(
     """
     UPDATE profile_state SET in_flight = 0, snapshot = NULL, erased = true
@@ -56,13 +77,20 @@ _NOTE = text(
 _READ = text("SELECT counts::text FROM erased_profile WHERE profile_id = :id")
 
 
-async def forget(tx: AsyncConnection, told: Collection[str], persons: Collection[str]) -> int:
+async def forget(
+    tx: AsyncConnection,
+    told: Collection[str],
+    persons: Collection[str],
+    given_back: Collection[UUID] = (),
+) -> int:
     """Erase what is held of profiles that were `told` to be erased, and of the `persons` they
     stand for, all of which are locked; how many rows. What waits to be published of them is
-    dropped."""
+    dropped. What the actions of `given_back` reserved is left to who gives it back."""
     ids = sorted({*told, *persons})
     await tx.execute(_REMEMBER, {"ids": ids})
-    counts = {}
+    await tx.execute(_REMEMBER_DECISIONS, {"ids": ids})
+    uses = await tx.execute(_FORGET_USES, {"ids": ids, "given_back": list(given_back)})
+    counts = {"resource_use": uses.rowcount}
     for table, statement in _FORGET.items():
         counts[table] = (await tx.execute(statement, {"ids": ids})).rowcount
     await tx.execute(_BLANK, {"ids": ids})
@@ -77,10 +105,15 @@ async def forget(tx: AsyncConnection, told: Collection[str], persons: Collection
     return sum(counts.values())
 
 
-async def is_action_erased(tx: AsyncConnection, action_id: UUID) -> bool:
-    """Whether there was such an action, of somebody who was erased."""
-    found: bool = (await tx.execute(_IS_ERASED, {"id": action_id})).scalar_one()
+async def is_erased(tx: AsyncConnection, id_: UUID) -> bool:
+    """Whether there was such an action or decision, of somebody who was erased."""
+    found: bool = (await tx.execute(_IS_ERASED, {"id": id_})).scalar_one()
     return found
+
+
+async def is_profile_erased(tx: AsyncConnection, profile_id: UUID) -> bool:
+    """Whether the profile was erased."""
+    return bool((await tx.execute(_IS_PROFILE_ERASED, {"id": profile_id})).scalar())
 
 
 async def forgotten(tx: AsyncConnection, profile_id: UUID) -> Mapping[str, int] | None:

@@ -3,7 +3,7 @@
 A question about a profile covers every profile that was merged with it. Nothing here writes.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -148,11 +148,12 @@ async def decision_body(tx: AsyncConnection, decision_id: UUID) -> bytes | None:
     return None if row is None else bytes(row.body)
 
 
-async def decisions_of_profile(
-    tx: AsyncConnection, profile_id: UUID, *, before: Before, limit: int
+async def decisions_of_person(
+    tx: AsyncConnection, person: Sequence[UUID], *, before: Before, limit: int
 ) -> list[StoredDecision]:
-    """At most `limit` decisions about the person, newest first, behind `before`."""
-    values = _page(before, limit) | {"profile_ids": await person(tx, profile_id)}
+    """At most `limit` decisions about a person of these profiles, newest first, behind
+    `before`."""
+    values = _page(before, limit) | {"profile_ids": list(person)}
     return [_decision(row) for row in await tx.execute(_DECISIONS_OF_PROFILES, values)]
 
 
@@ -181,11 +182,12 @@ async def actions_of(tx: AsyncConnection, ids: Collection[UUID]) -> list[StoredA
     return [_action(row) for row in await tx.execute(_ACTIONS, {"ids": list(ids)})]
 
 
-async def actions_of_profile(
-    tx: AsyncConnection, profile_id: UUID, *, before: Before, limit: int
+async def actions_of_person(
+    tx: AsyncConnection, person: Sequence[UUID], *, before: Before, limit: int
 ) -> list[StoredAction]:
-    """At most `limit` actions for the person, newest first, behind `before` (created_at, id)."""
-    values = _page(before, limit) | {"profile_ids": await person(tx, profile_id)}
+    """At most `limit` actions for a person of these profiles, newest first, behind `before`
+    (created_at, id)."""
+    values = _page(before, limit) | {"profile_ids": list(person)}
     return [_action(row) for row in await tx.execute(_ACTIONS_OF_PROFILES, values)]
 
 

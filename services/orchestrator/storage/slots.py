@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.slot import Kept, said_decoder, said_encoder
 from shared.postgres.together import Part
+from shared.postgres.transaction import Tx
 
 _READ = text(
     """
@@ -42,6 +43,8 @@ _PUT = text(
 )
 _FORGET = text("DELETE FROM slot_answer WHERE profile_id = ANY(CAST(:ids AS uuid[]))")
 _FORGET_ACTIONS = text("DELETE FROM slot_answer WHERE action_id = ANY(CAST(:ids AS uuid[]))")
+_LOCK_SLOT = text("SELECT FROM slot_answer WHERE action_id = :action_id FOR UPDATE")
+_LOCK_ACTION = text("SELECT FROM action WHERE action_id = :action_id FOR UPDATE")
 _MAKE_ROOM = text(
     "DELETE FROM slot_answer WHERE profile_id = CAST(:profile_id AS uuid) AND slot = :slot"
 )
@@ -59,6 +62,9 @@ _ADOPT = text(
     ), decided AS (
         UPDATE decision SET profile_id = CAST(:profile_id AS uuid)
          WHERE id IN (SELECT decision_id FROM kept)
+    ), told AS (
+        UPDATE outcome SET profile_id = CAST(:profile_id AS uuid)
+         WHERE action_id IN (SELECT action_id FROM kept)
     ), entered AS (
         UPDATE rule_entry AS e SET profile_id = CAST(:profile_id AS uuid)
          WHERE e.profile_id IN (SELECT before FROM acted) AND NOT EXISTS (
@@ -86,7 +92,7 @@ class Found(NamedTuple):
     kept: dict[str, Kept]
 
 
-async def read(tx: AsyncConnection, ids: Sequence[str], slot: str) -> Found:
+async def read(tx: Tx, ids: Sequence[str], slot: str) -> Found:
     """What is kept for a slot under these ids; what has expired is too."""
     rows = (await tx.execute(_READ, {"ids": ids, "slot": slot})).all()
     kept = [_kept(row) for row in rows if row.profile_id is not None]
@@ -112,11 +118,18 @@ def putting(slot: str, kept: Kept, before: Kept | None) -> Part:
     return Part(_PUT, values, returns=True)
 
 
-async def adopt(tx: AsyncConnection, owner: str, slot: str, profile_id: str) -> None:
+async def adopt(tx: Tx, owner: str, slot: str, profile_id: str) -> None:
     """Make what was answered to somebody unknown (a keyed hash) a locked profile's own, in place
     of an answer that does not hold any more."""
     await tx.execute(_MAKE_ROOM, {"slot": slot, "profile_id": profile_id})
     await tx.execute(_ADOPT, {"owner": owner, "slot": slot, "profile_id": profile_id})
+
+
+async def lock_action(tx: AsyncConnection, action_id: UUID) -> None:
+    """Nobody adopts or counts this action of somebody unknown until the transaction ends. Order of
+    locks: the slot that it is the answer for, then the action."""
+    for statement in (_LOCK_SLOT, _LOCK_ACTION):
+        await tx.execute(statement, {"action_id": action_id})
 
 
 async def forget(tx: AsyncConnection, profile_ids: Collection[str]) -> None:
@@ -124,7 +137,7 @@ async def forget(tx: AsyncConnection, profile_ids: Collection[str]) -> None:
     await tx.execute(_FORGET, {"ids": list(profile_ids)})
 
 
-async def forget_actions(tx: AsyncConnection, action_ids: Collection[UUID]) -> None:
+async def forget_actions(tx: Tx, action_ids: Collection[UUID]) -> None:
     """The slots that these actions were the answer for are free again: they had an outcome, or
     were taken back."""
     await tx.execute(_FORGET_ACTIONS, {"ids": list(action_ids)})

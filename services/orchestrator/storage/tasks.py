@@ -1,7 +1,7 @@
 """Tasks: what people have to do for customers, one row for each published action of kind task.
 
 Only who holds a task's lease may end it; a lease that is over is read as such, nothing has to
-happen then. The instants are the business clock's.
+happen then. Leases are real time, the other instants the business clock's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.effects import Handover
+from shared.postgres.transaction import Tx
 
 FIRST = (float("inf"), datetime.fromisoformat("0001-01-01T00:00:00+00:00"), UUID(int=0))
 """Before the first task of a list."""
@@ -32,7 +33,7 @@ _INSERT = text(
 )
 _ENDED = """
     SELECT t.action_id, g.reason,
-           CASE WHEN t.status = 'claimed' AND t.lease_until <= (SELECT clock.now())
+           CASE WHEN t.status = 'claimed' AND t.lease_until <= clock_timestamp()
                 THEN 'open' ELSE t.status END AS was
       FROM task AS t JOIN unnest(CAST(:ids AS uuid[]), CAST(:reasons AS text[]))
                           AS g (action_id, reason) USING (action_id)
@@ -56,14 +57,16 @@ _EXPIRE = text(
     """
 )
 _NOW = "(SELECT clock.now())"
+_REAL = "(SELECT clock_timestamp())"
 _SHOWN = f"""
     CASE WHEN t.status NOT IN ('open', 'claimed') THEN t.status
-         WHEN t.status = 'claimed' AND t.lease_until > {_NOW} THEN 'claimed'
+         WHEN t.status = 'claimed' AND t.lease_until > {_REAL} THEN 'claimed'
          WHEN t.expires_at <= {_NOW} THEN 'expired' ELSE 'open' END
 """
 _COLUMNS = f"""
     t.action_id, t.profile_id, t.channel, t.queue, {_SHOWN} AS status, t.priority, t.due_at,
-    t.expires_at, t.holder, t.holder_name, t.lease_until, t.outcome, t.note, t.reason, t.ended_at
+    t.expires_at, t.holder, t.holder_name, t.lease_until,
+    t.lease_until - {_REAL} AS lease_left, t.outcome, t.note, t.reason, t.ended_at
 """
 _ONE = text(
     f"""
@@ -87,20 +90,28 @@ _PAGE = text(
        AND (CAST(:channel AS text) IS NULL OR t.channel = :channel)
        AND (CAST(:queue AS text) IS NULL OR t.queue = :queue)
        AND (CAST(:status AS text) IS NULL OR {_SHOWN} = :status)
+       /* only */
      ORDER BY -t.priority, t.due_at, t.action_id LIMIT :limit
     """  # noqa: S608 - constants
 )
+_TO_DO = ("open", "claimed")
+# Said plainly as well, for the index that holds nothing else: most tasks are over.
+_PAGE_TO_DO = text(_PAGE.text.replace("/* only */", "AND t.status IN ('open', 'claimed')"))
 _FREE = f"""
     t.expires_at > {_NOW}
-    AND (t.status = 'open' OR (t.status = 'claimed' AND t.lease_until <= {_NOW}))
+    AND (t.status = 'open' OR (t.status = 'claimed' AND t.lease_until <= {_REAL}))
 """
+# Whoever has a task when its time is up may finish it, but not have it longer and longer.
+_HOLDS = f"t.status = 'claimed' AND t.lease_until > {_REAL}"
 _CLAIM = text(
     f"""
     UPDATE task AS t
        SET status = 'claimed', holder = :holder, holder_name = :name,
-           lease_until = {_NOW} + CAST(:lease AS interval)
-     WHERE t.action_id = :id
-       AND ({_FREE} OR (t.status = 'claimed' AND t.holder = :holder AND t.lease_until > {_NOW}))
+           lease_until = CASE WHEN {_HOLDS}
+               THEN greatest(t.lease_until, least({_REAL} + CAST(:lease AS interval),
+                                                  {_REAL} + (t.expires_at - {_NOW})))
+               ELSE {_REAL} + CAST(:lease AS interval) END
+     WHERE t.action_id = :id AND ({_FREE} OR (t.holder = :holder AND {_HOLDS}))
     RETURNING t.action_id
     """  # noqa: S608 - constants
 )
@@ -144,6 +155,7 @@ class StoredTask:
     holder: str | None
     holder_name: str | None
     lease_until: datetime | None
+    lease_left: timedelta | None
     outcome: str | None
     note: str | None
     reason: str | None
@@ -167,7 +179,7 @@ class Wanted(NamedTuple):
     status: str | None = None
 
 
-async def insert(tx: AsyncConnection, rows: Sequence[Handover]) -> None:
+async def insert(tx: Tx, rows: Sequence[Handover]) -> None:
     """Put published tasks into their queues."""
     if not rows:
         return
@@ -185,7 +197,7 @@ async def insert(tx: AsyncConnection, rows: Sequence[Handover]) -> None:
     )
 
 
-async def withdraw(tx: AsyncConnection, reasons: Mapping[UUID, str]) -> dict[UUID, str]:
+async def withdraw(tx: Tx, reasons: Mapping[UUID, str]) -> dict[UUID, str]:
     """Take tasks out of their queues, also from whoever holds them; returns how each stood."""
     if not reasons:
         return {}
@@ -223,7 +235,12 @@ async def page(
         "id": after[2],
         "limit": limit,
     }
-    return [_task(row) for row in await tx.execute(_PAGE, values)]
+    return [_task(row) for row in await tx.execute(page_statement(wanted), values)]
+
+
+def page_statement(wanted: Wanted) -> TextClause:
+    """How these are found."""
+    return _PAGE_TO_DO if wanted.status in _TO_DO else _PAGE
 
 
 async def claim(tx: AsyncConnection, action_id: UUID, holder: Holder, lease: timedelta) -> bool:

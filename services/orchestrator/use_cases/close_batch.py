@@ -47,11 +47,13 @@ async def close_batch(
     async with transaction(engine) as tx:
         now = (await delivery_work.clocks(tx)).business
         day, cut_off = last_cut_off(target, now)
-        batch = await delivery_batches.take(tx, channel, day=day, cut_off=cut_off)
+        batch = await delivery_batches.take(
+            tx, channel, day=day, cut_off=cut_off, folder=target.folder
+        )
     if batch is None:
         return False
     crash_point("deliver.batch_claimed")
-    folder, name = files / target.folder, file_name(channel, batch.day)
+    folder, name = files / batch.folder, file_name(channel, batch.day)
     written = await asyncio.to_thread(batch_file.found, folder, name)
     if written is None:
         written = await _write(engine, batch, target, folder, name)

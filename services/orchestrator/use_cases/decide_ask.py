@@ -4,13 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from services.orchestrator.domain.answered import Known, why
 from services.orchestrator.domain.ask import (
     Ask,
     Person,
-    as_answered,
     asked_on,
     cause_of,
     choose,
@@ -19,7 +16,7 @@ from services.orchestrator.domain.ask import (
 )
 from services.orchestrator.domain.decide import Considered, decide
 from services.orchestrator.domain.effects import Effects, record
-from services.orchestrator.domain.enact import enact
+from services.orchestrator.domain.enact import Shown, enact
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import History
 from services.orchestrator.domain.record import deciding_stage, decision_record
@@ -29,6 +26,7 @@ from services.orchestrator.use_cases.naming import action_ids
 from services.orchestrator.use_cases.recall import Asked, recall
 from shared import ids
 from shared.contracts.times import rfc3339
+from shared.postgres.transaction import Tx
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +41,7 @@ class Decided:
 
 
 async def decide_ask(
-    tx: AsyncConnection,
+    tx: Tx,
     ask: Ask,
     person: Person,
     *,
@@ -97,12 +95,22 @@ async def decide_ask(
     )
     record(effects, decision, decision_id, at)
     if best is not None and best.planned:
-        enact(effects, situation.history, best, moment=moment, decision_id=decision_id, at=at)
-    as_answered(effects, known=known == "known")
+        _show(best, situation, decision_id, effects, known=known)
     kept = _kept(best, considered, situation, ask, owner, decision_id, ruleset, known=known)
     return Decided(
         considered, kept, situation.history, decision.outcome, deciding_stage(considered)
     )
+
+
+def _show(
+    best: Considered, situation: Situation, decision_id: UUID, effects: Effects, *, known: Known
+) -> None:
+    shown = Shown.KNOWN if known == "known" else Shown.STRANGER
+    moment, at = situation.moment, situation.at
+    enact(
+        effects, situation.history, best,
+        moment=moment, decision_id=decision_id, at=at, shown=shown,
+    )  # fmt: skip
 
 
 def _considered(

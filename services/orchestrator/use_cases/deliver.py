@@ -1,44 +1,54 @@
-"""The role `deliver`: a loop for each channel with a built-in connector, each on its own."""
+"""The role `deliver`: a loop for each channel that was saved, each on its own. One without a
+built-in connector may have had one: what is left over from then has to end."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.orchestrator.domain.channel import Channel, parse_channel
-from services.orchestrator.storage import delivery_work, saved
+from services.orchestrator.domain.joint_policy import JointPolicy
+from services.orchestrator.domain.policy_document import parse_policy
+from services.orchestrator.storage import deliveries, delivery_work, saved
+from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.deliver_channel import DeliverChannel, Means
-from shared.errors import Infrastructure, Unprocessable
+from services.orchestrator.use_cases.load_ruleset import parsed
+from shared.errors import Infrastructure
 from shared.observability import metrics
+from shared.postgres import drafts
 from shared.postgres.epochs import epoch
 from shared.postgres.transaction import transaction
 from shared.runtime.live import Live
 from shared.runtime.waiting import wait
 
-logger = logging.getLogger(__name__)
-
 LOOK_SECONDS = 0.5
 MEASURE_SECONDS = 2.0
+FORGET_SECONDS = 60.0
+FORGOTTEN_AT_ONCE = 1_000
+KEPT = timedelta(days=35)
+"""How long it can be seen how a delivery went, as long as actions are kept on their topics."""
 
-Channels = Mapping[str, Channel]
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The channels that were saved, and what the contact policies say."""
+
+    channels: Mapping[str, Channel]
+    policy: JointPolicy
 
 
-def live_channels(engine: AsyncEngine) -> Live[Channels]:
-    """The channels that were saved, followed as they change."""
+def live_channels(engine: AsyncEngine) -> Live[InForce]:
+    """What deliveries go by, followed as it changes."""
     return Live(engine, _load)
 
 
-async def _load(tx: AsyncConnection) -> tuple[int, Channels]:
+async def _load(tx: AsyncConnection) -> tuple[int, InForce]:
     now = await epoch(tx)
-    channels = {}
-    for row in await saved.everything(tx, saved.Kind.CHANNEL):
-        try:
-            channels[row.key] = parse_channel(row.body, key=row.key, version=row.version)
-        except Unprocessable as error:
-            logger.error("channel %s is not served: %s", row.key, error)
-    return now, channels
+    channels = parsed(parse_channel, await saved.everything(tx, saved.Kind.CHANNEL), "channel")
+    policies = parsed(parse_policy, await drafts.live(tx, Kind.CONTACT_POLICY), "contact policy")
+    return now, InForce({one.key: one for one in channels}, JointPolicy(policies))
 
 
 @dataclass(slots=True)
@@ -48,11 +58,11 @@ class _Running:
 
 
 class Deliver:
-    """Keeps one loop for each channel that has a built-in connector."""
+    """Keeps one loop for each channel."""
 
-    def __init__(self, means: Means, channels: Callable[[], Channels]) -> None:
+    def __init__(self, means: Means, in_force: Callable[[], InForce]) -> None:
         self._means = means
-        self._channels = channels
+        self._in_force = in_force
         self._running: dict[str, _Running] = {}
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -65,7 +75,7 @@ class Deliver:
         await asyncio.gather(*(one.task for one in self._running.values()))
 
     async def _look(self) -> None:
-        served = {key for key, channel in self._known().items() if channel.is_built_in}
+        served = set(self._known())
         for key in served - self._running.keys():
             self._running[key] = self._start(key)
         for key in self._running.keys() - served:
@@ -77,23 +87,25 @@ class Deliver:
 
     def _start(self, key: str) -> _Running:
         ending = asyncio.Event()
-        loop = DeliverChannel(self._means, key, lambda: self._known().get(key))
+        loop = DeliverChannel(
+            self._means, key, lambda: self._known().get(key), lambda: self._in_force().policy
+        )
         return _Running(ending, asyncio.create_task(loop.run(ending), name=f"deliver-{key}"))
 
-    def _known(self) -> Channels:
+    def _known(self) -> Mapping[str, Channel]:
         try:
-            return self._channels()
+            return self._in_force().channels
         except Infrastructure:
             return {}  # not loaded yet
 
 
 async def measure(
-    engine: AsyncEngine, channels: Callable[[], Channels], stopping: asyncio.Event
+    engine: AsyncEngine, in_force: Callable[[], InForce], stopping: asyncio.Event
 ) -> None:
     """Show what waits on each channel, since when, and the circuits."""
     while not stopping.is_set():
         try:
-            keys = {key for key, channel in channels().items() if channel.is_built_in}
+            keys = set(in_force().channels)
             async with transaction(engine) as tx:
                 waiting = await delivery_work.waiting(tx, keys)
                 circuits = await delivery_work.circuits(tx)
@@ -106,3 +118,15 @@ async def measure(
             metrics.DELIVERY_OLDEST.labels(channel=label).set(oldest)
             metrics.DELIVERY_CIRCUIT.labels(channel=label).set(circuits.get(key, 0.0))
         await wait(stopping, MEASURE_SECONDS)
+
+
+async def forget_old(engine: AsyncEngine, stopping: asyncio.Event) -> None:
+    """Delete what ended long ago, a little at a time."""
+    while not stopping.is_set():
+        try:
+            async with transaction(engine) as tx:
+                gone = await deliveries.forget(tx, after=KEPT, limit=FORGOTTEN_AT_ONCE)
+        except Infrastructure:
+            gone = 0  # the loops themselves say what is away
+        if gone < FORGOTTEN_AT_ONCE:
+            await wait(stopping, FORGET_SECONDS)

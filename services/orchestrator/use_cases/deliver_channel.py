@@ -7,7 +7,7 @@ channel, as `failed` (unknown) on an `at_most_once` one.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,11 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.orchestrator.domain.channel import Channel
 from services.orchestrator.domain.connector import FileBatch
-from services.orchestrator.domain.delivering import UNKNOWN, Claimed, Verdict
+from services.orchestrator.domain.delivering import UNKNOWN, Claimed, Settled, Verdict
+from services.orchestrator.domain.joint_policy import JointPolicy
 from services.orchestrator.domain.throttle import begun, room
-from services.orchestrator.storage import delivery_work
+from services.orchestrator.storage import delivery_batches, delivery_work
 from services.orchestrator.use_cases.close_batch import close_batch
 from services.orchestrator.use_cases.delivery_events import say_all
+from services.orchestrator.use_cases.hold_back import hold_back
 from services.orchestrator.use_cases.senders import Sender, Senders
 from services.orchestrator.use_cases.settlement import CRASH_POINTS as SETTLEMENT_POINTS
 from services.orchestrator.use_cases.settlement import Settlement
@@ -43,6 +45,8 @@ AT_ONCE = 16
 CONNECTIONS = 3
 """Database connections that one channel uses at the same time."""
 POLL_SECONDS = 0.25
+IDLE_SECONDS = 1.0
+"""The same of a channel without a connector, of which only what is left over has to end."""
 GATHER_SECONDS = 0.01
 """After one try ended others may end too: what is free is claimed together."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
@@ -63,12 +67,20 @@ class Means:
 
 
 class DeliverChannel:
-    """The loop of one channel. `channel` gives its document as it now is; None: it is gone."""
+    """The loop of one channel. `channel` gives its document as it now is (None: it is gone),
+    `policy` what the contact policies say."""
 
-    def __init__(self, means: Means, key: str, channel: Callable[[], Channel | None]) -> None:
+    def __init__(
+        self,
+        means: Means,
+        key: str,
+        channel: Callable[[], Channel | None],
+        policy: Callable[[], JointPolicy],
+    ) -> None:
         self._means = means
         self._key = key
         self._channel = channel
+        self._policy = policy
         self._sender: tuple[Channel, Sender] | None = None
         self._trying: set[asyncio.Task[None]] = set()
         self._connections = asyncio.Semaphore(CONNECTIONS)
@@ -91,7 +103,9 @@ class DeliverChannel:
                 continue
             pause = FIRST_PAUSE
             if not busy:
-                await wait(stopping, POLL_SECONDS)
+                channel = self._channel()
+                idle = channel is None or channel.target is None
+                await wait(stopping, IDLE_SECONDS if idle else POLL_SECONDS)
             elif len(self._trying) >= AT_ONCE:
                 await asyncio.wait(self._trying, return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.sleep(GATHER_SECONDS)
@@ -103,15 +117,19 @@ class DeliverChannel:
     async def _round(self) -> bool:
         """Do what there is to do; whether there may be more at once."""
         channel = self._channel()
-        if channel is None or channel.target is None:
+        if channel is None:
             return False
         async with self._transaction() as tx:
             work = await delivery_work.work(tx, self._key)
+            if work.unfinished and not isinstance(channel.target, FileBatch):
+                await delivery_batches.give_up(tx, self._key)
+            if work.due and channel.target is None:
+                await delivery_work.nobody_to_tell(tx, channel)
         if work.abandoned:
             await self._take_back(channel)
         if work.expired:
             await self._expire()
-        if not channel.enabled:
+        if channel.target is None or not channel.enabled:
             return False
         kinds: tuple[str, ...] = BOTH
         if isinstance(channel.target, FileBatch):
@@ -121,12 +139,12 @@ class DeliverChannel:
         if not work.due or free <= 0:
             return work.due
         sender = self._sender_of(channel)
-        claimed, lease = await self._claim(channel, free, kinds)
-        for one in claimed:
+        goes, lease, more = await self._claim(channel, free, kinds)
+        for one in goes:
             task = asyncio.create_task(self._deliver(one, channel, sender, lease))
             self._trying.add(task)
             task.add_done_callback(self._trying.discard)
-        return len(claimed) == free
+        return more
 
     async def _close_batch(self, target: FileBatch) -> None:
         means = self._means
@@ -137,8 +155,9 @@ class DeliverChannel:
 
     async def _claim(
         self, channel: Channel, free: int, kinds: tuple[str, ...]
-    ) -> tuple[list[Claimed], float]:
-        """What may be tried now, and until when, by this process's clock that never jumps."""
+    ) -> tuple[list[Claimed], float, bool]:
+        """What may be tried now, until when by this process's clock that never jumps, and whether
+        there may be more."""
         lease = _longest_try(channel) + MARGIN
         until = clock.monotonic_seconds() + MARGIN.total_seconds()
         async with self._transaction() as tx:
@@ -146,15 +165,33 @@ class DeliverChannel:
             left = room(throttle, channel.rate, now)
             limit = free if left is None else min(free, left)
             if limit == 0:
-                return [], until
+                return [], until, False
             claimed = await delivery_work.claim(
                 tx, self._key, limit=limit, lease=lease, kinds=kinds
             )
-            if claimed:
-                after = begun(throttle, channel.rate, now, count=len(claimed), lease=lease)
+            held = await self._hold_back(tx, claimed)
+            goes = [one for one in claimed if one not in held]
+            if goes:
+                after = begun(throttle, channel.rate, now, count=len(goes), lease=lease)
                 if after != throttle:
                     await delivery_work.keep_throttle(tx, self._key, after)
-        return claimed, until
+        for end in held.values():
+            self._count("later" if end.state == "waiting" else end.state)
+        return goes, until, len(claimed) == free
+
+    async def _hold_back(
+        self, tx: AsyncConnection, claimed: Sequence[Claimed]
+    ) -> dict[Claimed, Settled]:
+        """Those that must not be tried now; what came to nothing by that is said."""
+        now = (await delivery_work.clocks(tx)).business
+        held = await hold_back(tx, claimed, self._policy(), now)
+        buffer = OutboxBuffer(self._means.counts)
+        for one, end in held.items():
+            if end.state == "failed":
+                over = [(one.action_id, one.profile_id)]
+                say_all(buffer, self._means.topics, self._key, "failed", now, over, end.reason)
+        await outbox.append(tx, buffer)
+        return held
 
     async def _deliver(
         self, claimed: Claimed, channel: Channel, sender: Sender, until: float

@@ -30,8 +30,10 @@ async def expire_tasks(round_: Round, timers: Sequence[Fired]) -> Fire:
         action, task = round_.in_flight(timer), known.get(timer.ref)
         if action is None:
             return
-        if task is not None and task.status == "claimed" and task.lease_until is not None:
-            again = Timer(task.lease_until, EXPIRE, timer.profile_id, timer.ref, timer.gen)
+        if task is not None and task.status == "claimed" and task.lease_left is not None:
+            again = Timer(
+                round_.at + task.lease_left, EXPIRE, timer.profile_id, timer.ref, timer.gen
+            )
             round_.effects.timers.append(again)
         elif task is not None and task.status == EXPIRED:
             _tell(round_, task, timer.ref)

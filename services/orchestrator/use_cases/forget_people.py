@@ -28,14 +28,12 @@ async def forget_people(
     whole = told | {persons.of(profile_id) for profile_id in told}
     found = {profile_id: History() for profile_id in sorted(whole)}
     await histories.read_in_flight(tx, found, found)
-    published = [
-        action.action_id
-        for history in found.values()
-        for action in history.in_flight.values()
-        if action.published
-    ]
+    flying = [action for history in found.values() for action in history.in_flight.values()]
+    published = [action.action_id for action in flying if action.published]
     await deliveries.tell_of_erasure(tx, whole, published, partial(retraction_of, reason=ERASED))
-    await erasures.forget(tx, told, whole)
+    given_back = [action.action_id for action in flying] if effects.scarce else []
+    await erasures.forget(tx, told, whole, given_back)
+    effects.released += [action.action_id for action in flying if not action.published]
     persons.forget(whole)
     for history in found.values():
         for action_id, action in sorted(history.in_flight.items()):

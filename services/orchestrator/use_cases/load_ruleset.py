@@ -75,7 +75,7 @@ class Compiler:
 
     def __call__(self, stored: Stored) -> RuleSet:
         """The stored configuration, ready to be used."""
-        saved = list(_parsed(parse_channel, stored.channels, "channel"))
+        saved = list(parsed(parse_channel, stored.channels, "channel"))
         versions = {channel.key: channel.version for channel in saved}
         if versions != self._channels:
             self._rules, self._channels = {}, versions  # a rule has the fallbacks of its channels
@@ -84,10 +84,10 @@ class Compiler:
         self._last = RuleSet(
             epoch=stored.epoch,
             rules=self._rules.values(),
-            policies=_parsed(parse_policy, stored.policies, "contact policy"),
+            policies=parsed(parse_policy, stored.policies, "contact policy"),
             channels=saved,
-            templates=_parsed(parse_template, stored.templates, "template"),
-            resources=_parsed(parse_resource, stored.resources, "resource"),
+            templates=parsed(parse_template, stored.templates, "template"),
+            resources=parsed(parse_resource, stored.resources, "resource"),
             before=self._last,
         )
         return self._last
@@ -98,11 +98,12 @@ class Compiler:
             if known is not None and known.version == row.version:
                 yield known
             else:
-                for rule in _parsed(parse_rule, [row], "rule"):
+                for rule in parsed(parse_rule, [row], "rule"):
                     yield with_channel_fallbacks(rule, channels)
 
 
-def _parsed(parse: Parse[T], rows: Iterable[StoredBody], kind: str) -> Iterator[T]:
+def parsed(parse: Parse[T], rows: Iterable[StoredBody], kind: str) -> Iterator[T]:
+    """The stored documents that this version of the program takes; the others are logged."""
     for row in rows:
         try:
             yield parse(row.body, key=row.key, version=row.version)

@@ -7,12 +7,12 @@ one answer and no cap is passed twice; answer, ledger and record are one transac
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.orchestrator.domain.answered import Answer, Known, decided, given_again
 from services.orchestrator.domain.ask import Ask, Person, moment_of, nobody
@@ -35,8 +35,9 @@ from shared.errors import Infrastructure
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.observability import metrics
 from shared.postgres import outbox
+from shared.postgres.direct import Direct, direct
 from shared.postgres.together import Part
-from shared.postgres.transaction import autocommit, statement, transaction
+from shared.postgres.transaction import Tx
 
 TRIES = 10
 
@@ -74,7 +75,6 @@ class NextBestAction:
         counts: PartitionCounts,
     ) -> None:
         self._engine = engine
-        self._reading = autocommit(engine)
         self._ruleset = ruleset
         self._topics = topics
         self._counts = counts
@@ -82,28 +82,39 @@ class NextBestAction:
     async def __call__(self, whom: Whom, ask: Ask) -> Answer:
         """What is said in the slot. Raises Infrastructure without a database, or before the
         configuration was read."""
+        family = set() if whom.person is None else {whom.person.profile_id}
         for _ in range(TRIES):
             ruleset = self._ruleset()
-            async with statement(self._reading) as tx:
-                found = await slots.read(tx, whom.ids, ask.slot)
-                answer = await _again(tx, whom.ids[0], found, whom, ask, ruleset)
-            if answer is None:
-                answer = await self._decided(whom, ask, ruleset, found)
+            async with direct(self._engine) as database:
+                found = await slots.read(database, whom.ids, ask.slot)
+                answer = await _again(database, whom.ids[0], found, whom, ask, ruleset)
+                if answer is None:
+                    answer = await self._decided(database, whom, ask, ruleset, found, family)
             if answer is not None:
                 return _counted(answer)
         raise Infrastructure("postgres", f"more than {TRIES} asked for {ask.slot} at once")
 
-    async def _decided(self, whom: Whom, ask: Ask, ruleset: RuleSet, found: Found) -> Answer | None:
-        """None when somebody else who asked at the same time was answered first."""
+    async def _decided(
+        self,
+        database: Direct,
+        whom: Whom,
+        ask: Ask,
+        ruleset: RuleSet,
+        found: Found,
+        family: set[str],
+    ) -> Answer | None:
+        """None when somebody else who asked at the same time was answered first, or when the
+        person was merged into somebody else; `family`, whom to lock, has them then."""
         effects, report = (
             Effects(connected=ruleset.connected, scarce=bool(ruleset.resources)),
             Report(),
         )
         try:
-            async with transaction(self._engine) as tx:
-                turn = _Turn(tx, whom, ask, ruleset, effects, report, self._frames)
-                answer = await turn.take(found)
-        except _Overtaken:
+            async with database.transaction():
+                turn = _Turn(database, whom, ask, ruleset, effects, report, self._frames)
+                answer = await turn.take(found, family)
+        except _Overtaken as overtaken:
+            family.update(overtaken.family)
             return None
         report.count(effects)
         return answer
@@ -115,7 +126,11 @@ class NextBestAction:
 
 
 class _Overtaken(Exception):  # noqa: N818 - says what happened, as everywhere
-    """Somebody else was answered for the slot since it was read: the transaction is undone."""
+    """Somebody else was answered for the slot since it was read, or the person was merged into
+    `family`: the transaction is undone."""
+
+    def __init__(self, *family: str) -> None:
+        self.family = family
 
 
 def _counted(answer: Answer) -> Answer:
@@ -126,7 +141,7 @@ def _counted(answer: Answer) -> Answer:
 
 
 async def _again(
-    tx: AsyncConnection, id_: str, found: Found, whom: Whom, ask: Ask, ruleset: RuleSet
+    tx: Tx, id_: str, found: Found, whom: Whom, ask: Ask, ruleset: RuleSet
 ) -> Answer | None:
     """What is kept under an id, if it still holds."""
     kept = found.kept.get(id_)
@@ -134,7 +149,7 @@ async def _again(
 
 
 async def _given_again(
-    tx: AsyncConnection, kept: Kept, whom: Whom, ask: Ask, ruleset: RuleSet, at: datetime
+    tx: Tx, kept: Kept, whom: Whom, ask: Ask, ruleset: RuleSet, at: datetime
 ) -> Answer | None:
     person = whom.person or nobody(kept.profile_id, at)
     history = History()
@@ -158,7 +173,7 @@ class _Turn:
 
     def __init__(
         self,
-        tx: AsyncConnection,
+        tx: Tx,
         whom: Whom,
         ask: Ask,
         ruleset: RuleSet,
@@ -174,10 +189,10 @@ class _Turn:
         self._effects = effects
         self._report = report
 
-    async def take(self, found: Found) -> Answer:
+    async def take(self, found: Found, family: Collection[str]) -> Answer:
         """Lock whom it is about and decide; `found` is what was kept just before."""
         person = self._whom.person
-        locked = None if person is None else await _lock(self._tx, person.profile_id)
+        locked = None if person is None else await _lock(self._tx, person.profile_id, family)
         if person is None or locked is None:
             if person is not None:  # who was erased since they were read is nobody we know
                 self._whom = Whom(self._whom.owner, None, "unknown")
@@ -254,15 +269,18 @@ class _Turn:
         )
 
 
-async def _lock(tx: AsyncConnection, profile_id: str) -> tuple[str, Locked] | None:
+async def _lock(tx: Tx, profile_id: str, family: Collection[str]) -> tuple[str, Locked] | None:
     """Lock the row of the profile that stands for the person here, making it where this service
-    has not heard of them; None when they were erased."""
-    locked = await profile_states.lock(tx, [profile_id])
-    if not locked:
-        await profile_states.advance(tx, {}, [profile_id])
-        locked = await profile_states.lock(tx, [profile_id])
+    has not heard of them; None when they were erased. `family` are the person and whom they were
+    merged into, as far as that is known: rows are locked in their order, all at once."""
+    if len(family) > 1:
+        locked = await profile_states.lock(tx, family)
+    else:
+        locked = {profile_id: await profile_states.lock_or_make(tx, profile_id)}
     row = locked[profile_id]
     while row.merged_into is not None:
         profile_id = row.merged_into
-        row = (await profile_states.lock(tx, [profile_id]))[profile_id]
+        if profile_id not in locked:
+            raise _Overtaken(profile_id)
+        row = locked[profile_id]
     return None if row.erased else (profile_id, row)

@@ -12,10 +12,11 @@ from services.orchestrator.domain.replay import Versions, read, replay
 from services.orchestrator.storage import records, replay_inputs, saved
 from services.orchestrator.storage.configuration import Stored
 from services.orchestrator.storage.draft_kind import Kind
+from services.orchestrator.use_cases.absent import absent
 from services.orchestrator.use_cases.load_ruleset import Compiler
 from services.orchestrator.use_cases.naming import action_ids
 from shared.contracts.decision import decision_decoder, decision_encoder
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict
 from shared.postgres import drafts
 
 MAX_DIFFERENCES = 100
@@ -41,15 +42,20 @@ class Replayed:
 
 
 async def replay_decision(tx: AsyncConnection, decision_id: UUID) -> Replayed:
-    """Raises NotFound for no decision, and Conflict for one that kept nothing of what it saw."""
+    """Raises NotFound for no decision, Gone for one of an erased person, and Conflict for one that
+    kept nothing of what it saw."""
     body = await records.decision_body(tx, decision_id)
     if body is None:
-        raise NotFound(f"There is no decision {decision_id}.")
+        raise await absent(tx, "decision", decision_id)
     found = await replay_inputs.find(tx, decision_id)
     if found is None:
         raise Conflict(
-            f"Decision {decision_id} was no choice of rules for a touchpoint: only of such is kept "
-            "what they saw."
+            f"Decision {decision_id} was no choice of rules for a touchpoint, and only of such is "
+            "kept what they saw: an answer of /v1/decide, what was done instead of an action, and "
+            "what was taken back when it was due are read as they are recorded, with every "
+            f"candidate and what it saw, at GET /v1/decisions/{decision_id}. Of an action that "
+            "stands in for another (`instead_of`), or was taken back, the decision that planned "
+            "it first can be made again."
         )
     kept, recorded = read(found), decision_decoder.decode(body)
     ruleset = Compiler()(await _stored(tx, kept.versions))

@@ -275,6 +275,7 @@ class _Answers:
             ruleset=self._ruleset,
             decision_id=decision_id(one.moment),
             effects=self._effects,
+            action_ids=action_ids,
         )
         if answered is not None:
             decision, considered = answered

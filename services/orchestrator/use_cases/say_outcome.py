@@ -1,7 +1,7 @@
 """Says on a channel what became of an action: for channel systems over HTTP, and for tasks.
 
-Nothing changes here. The event comes round like everybody's, and whoever says it again says the
-same event.
+Nothing changes here, but for an action that was shown to somebody unknown. The event comes round
+like everybody's, and whoever says it again says the same event.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,17 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.orchestrator.domain.channel import default_channels
-from services.orchestrator.storage import erasures, profile_states, records, saved, timers
+from services.orchestrator.domain.note_outcome import Heard
+from services.orchestrator.storage import profile_states, records, saved, timers
 from services.orchestrator.storage.records import StoredAction
+from services.orchestrator.use_cases.absent import absent
+from services.orchestrator.use_cases.hear_stranger import hear_stranger
 from services.orchestrator.use_cases.publish_event import publish_event
 from shared import ids
 from shared.contracts.delivery import event_type
 from shared.contracts.times import rfc3339
 from shared.contracts.topics import OWN_SOURCE, Topics
-from shared.errors import Gone, NotFound, Problem, Unprocessable
+from shared.errors import Gone, Problem, Unprocessable
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.postgres import outbox
 from shared.postgres.transaction import transaction
@@ -61,9 +64,7 @@ async def say_outcome(
     async with transaction(engine) as tx:
         action = await records.action(tx, action_id)
         if action is None:
-            if await erasures.is_action_erased(tx, action_id):
-                raise Gone(f"The person of action {action_id} was erased.")
-            raise NotFound(f"There is no action {action_id}.")
+            raise await absent(tx, "action", action_id)
         channel = saying.channel or action.channel
         await _must_exist(tx, channel)
         at = await timers.now(tx) if saying.at is None else saying.at
@@ -71,6 +72,11 @@ async def say_outcome(
         if any(row.erased for row in locked.values()):
             raise Gone(f"The person of action {action_id} was erased.")
         message_id = _message_id(action, saying)
+        touchpoint_id = ids.touchpoint_id(OWN_SOURCE, message_id)
+        whose = str(action.profile_id)
+        if not locked:  # nobody: no update will bring the event round
+            heard = Heard(str(touchpoint_id), action_id, saying.outcome, at, saying.reason)
+            whose = await hear_stranger(tx, action.profile_id, heard)
         properties: dict[str, Any] = {"action_id": str(action_id), "rule": action.rule}
         if saying.reason is not None:
             properties["reason"] = saying.reason
@@ -80,12 +86,12 @@ async def say_outcome(
             channel=channel,
             message_id=message_id,
             type=event_type(channel, saying.outcome),
-            profile_id=str(action.profile_id),
+            profile_id=whose,
             properties=properties,
             occurred_at=at,
         )
         await outbox.append(tx, buffer)
-    return Said(message_id, ids.touchpoint_id(OWN_SOURCE, message_id))
+    return Said(message_id, touchpoint_id)
 
 
 async def _must_exist(tx: AsyncConnection, channel: str) -> None:

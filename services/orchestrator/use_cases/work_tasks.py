@@ -8,12 +8,13 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.orchestrator.domain.task import Completion, complete
-from services.orchestrator.storage import erasures, profile_states, tasks, timers
+from services.orchestrator.storage import profile_states, tasks, timers
 from services.orchestrator.storage.tasks import Holder, StoredTask
+from services.orchestrator.use_cases.absent import absent
 from services.orchestrator.use_cases.publish_event import publish_event
 from shared.contracts.delivery import event_type
 from shared.contracts.topics import Topics
-from shared.errors import Conflict, Gone, NotFound
+from shared.errors import Conflict
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.observability import metrics
 from shared.postgres import outbox
@@ -137,9 +138,7 @@ async def _found(tx: AsyncConnection, action_id: UUID, *, lock: bool = False) ->
     task = await tasks.find(tx, action_id, lock=lock)
     if task is not None:
         return task
-    if await erasures.is_action_erased(tx, action_id):
-        raise Gone(f"The person of task {action_id} was erased.")
-    raise NotFound(f"There is no task {action_id}.")
+    raise await absent(tx, "task", action_id)
 
 
 def _why_not(task: StoredTask) -> str:

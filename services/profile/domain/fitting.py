@@ -10,7 +10,7 @@ import msgspec
 
 from services.profile.domain.numbers import exact_number, fraction_in_json
 from services.profile.domain.survivorship import REMOVED
-from services.profile.domain.trait import TraitType
+from shared.conditions.trait_types import TraitType
 from shared.conditions.values import read_time
 
 _DECODE = msgspec.json.Decoder(float_hook=fraction_in_json).decode

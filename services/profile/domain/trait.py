@@ -16,10 +16,10 @@ from shared.conditions.duration import parse_duration
 from shared.conditions.mistakes import Mistakes, shown
 from shared.conditions.operands import read_attribute
 from shared.conditions.parse import read_condition
+from shared.conditions.trait_types import TraitType
 from shared.conditions.tree import Condition, EventCount
 from shared.errors import Unprocessable
 
-TraitType = Literal["string", "integer", "decimal", "boolean", "date", "time", "list"]
 Policy = Literal["latest", "source_priority", "first", "highest", "lowest", "most_frequent"]
 Aggregate = Literal[
     "count",

@@ -1,7 +1,5 @@
 """A profile as `profile.updates` would tell of it right now, for a decision that cannot wait."""
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from services.profile.domain.absorb import Rules
 from services.profile.domain.snapshot import update
 from services.profile.domain.working_profile import WorkingProfile
@@ -9,13 +7,14 @@ from services.profile.storage import snapshots
 from services.profile.storage.identifiers import identifier_id
 from services.profile.use_cases.live_definitions import LiveDefinitions
 from shared import ids
+from shared.postgres.transaction import Tx
 
 PROFILE_ID = "profile_id"
 NO_CAUSE = b'{"kind":"read"}'
 
 
 async def read_snapshot(
-    tx: AsyncConnection, type_: str, value: str, *, rules: Rules, live: LiveDefinitions
+    tx: Tx, type_: str, value: str, *, rules: Rules, live: LiveDefinitions
 ) -> bytes | None:
     """The message of an update without a change: the profile as a decision on the stream would see
     it, and the number of its last update.

@@ -7,11 +7,13 @@ from uuid import UUID
 
 import pytest
 
-from services.orchestrator.storage import slots
+from services.orchestrator.storage import profile_states, propensity, slots
+from services.orchestrator.use_cases.say_outcome import Saying, say_outcome
 from shared.contracts.times import rfc3339
+from shared.contracts.topics import Topics
 from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.asking import MINUTE, ask, asked_rule, chosen, prompt
-from tests.integration.orchestrator.stage import Stage
+from tests.integration.orchestrator.stage import COUNTS, Stage
 from tests.unit.orchestrator.build import GRANTED, policy, profile_json, ruleset, uid
 
 HOUR = timedelta(hours=1)
@@ -139,6 +141,84 @@ async def test_a_kept_answer_is_asked_again_whether_it_still_holds(stage: Stage)
     assert on_app.reasons[0].startswith("consent_missing: offer was chosen, but needs consent")
 
 
+async def test_a_kept_answer_asks_holdouts_again(stage: Stage) -> None:
+    offer = asked_rule("offer", "kiosk", "app", category="marketing", score={"value": 5})
+    stage.rules = ruleset(offer)
+    assert chosen(await ask(stage)) == "offer"
+    everybody = {"percent": 100, "salt": "s"}
+    stage.rules = ruleset(offer, policies=[policy(holdout=everybody)])
+    for channel in ("kiosk", "app"):
+        answer = await ask(stage, channel)
+        assert answer.action is None
+        assert not any(reason.startswith("kept") for reason in answer.reasons)
+
+
+async def test_what_a_stranger_did_with_it_is_heard(stage: Stage) -> None:
+    stage.rules = ruleset(asked_rule("hello", "kiosk"))
+    for name, outcome in (("a", "accepted"), ("b", "declined"), ("c", None)):
+        answer = await ask(stage, who=None, identifier=name)
+        assert answer.action is not None
+        for _ in range(2 if outcome else 0):
+            action, saying = UUID(answer.action.action_id), Saying(outcome or "")
+            await say_outcome(stage.engine, action, saying, topics=Topics(), counts=COUNTS)
+    said = await stage.rows("SELECT response FROM action ORDER BY response")
+    assert [one.response for one in said] == ["accepted", "declined", None]
+    assert await stage.scalar("SELECT count(*) FROM outcome") == 2
+    assert await stage.scalar("SELECT count(*) FROM slot_answer") == 1
+    for expected in ((2, 1), (3, 1)):
+        counted = (await stage.rows("SELECT sum(shown), sum(taken) FROM propensity"))[0]
+        assert tuple(counted) == expected
+        await stage.advance(timedelta(days=30))
+        async with transaction(stage.engine) as tx:
+            await propensity.mature(tx, limit=10)
+
+
+async def test_what_a_stranger_did_stays_with_who_becomes_known(stage: Stage) -> None:
+    stage.rules = ruleset(asked_rule("hello", "kiosk", "app"))
+    answer = await ask(stage, who=None)
+    assert answer.action is not None
+    action = UUID(answer.action.action_id)
+    await say_outcome(stage.engine, action, Saying("opened"), topics=Topics(), counts=COUNTS)
+    assert (await ask(stage, "app")).kept
+    assert await stage.scalar("SELECT profile_id::text FROM outcome") == uid("ada")
+    await say_outcome(stage.engine, action, Saying("accepted"), topics=Topics(), counts=COUNTS)
+    assert await stage.scalar("SELECT response FROM action") == "opened", "comes round by itself"
+
+
+@pytest.mark.parametrize("outcome", ["declined", "expired"])
+async def test_an_answer_has_no_fallback(stage: Stage, outcome: str) -> None:
+    """It is given where somebody asked, and nowhere else, whatever becomes of it."""
+    sms = {"on": ["declined", "expired"], "channel": "app", "content": {"text": "Hi"}}
+    stage.rules = ruleset(
+        asked_rule("offer", actions=[prompt("kiosk", expires_in="PT10M", fallback=[sms])])
+    )
+    answer = await ask(stage)
+    assert answer.action is not None
+    if outcome == "declined":
+        named = {"action_id": answer.action.action_id}
+        await stage.does("no", "kiosk.declined", properties=named)
+    await stage.advance(HOUR)
+    await stage.fire()
+    assert await stage.scalar("SELECT count(*) FROM action") == 1
+    assert await stage.scalar("SELECT in_flight FROM profile_state") == 0
+
+
+async def test_the_rows_of_a_person_are_locked_in_one_order(stage: Stage) -> None:
+    """Whoever asks by a profile that was merged away waits behind who locks both in order."""
+    winner, loser = sorted((uid("ada"), uid("bo")))
+    stage.rules = ruleset(asked_rule("offer", "kiosk"))
+    merged = stage.record(winner, {"kind": "merged"}, profile=profile_json(winner),
+                          merged_from=loser, link_seq=1)  # fmt: skip
+    await stage.respond(merged)
+    late = {uid("ada"): "ada", uid("bo"): "bo"}[loser]
+    async with transaction(stage.engine) as tx:
+        await profile_states.lock(tx, [winner])
+        asking = asyncio.create_task(ask(stage, who=late))
+        await asyncio.sleep(0.5)
+        await profile_states.lock(tx, [loser])
+    assert chosen(await asyncio.wait_for(asking, 10)) == "offer"
+
+
 async def test_a_later_touchpoint_ends_it_and_takes_it_back(stage: Stage) -> None:
     stage.rules = ruleset(asked_rule("offer", "kiosk", **BOUGHT))
     answer = await ask(stage)
@@ -238,6 +318,10 @@ async def test_without_the_profile_service_the_answer_says_so_and_is_short(stage
     assert (chosen(answer), answer.person) == ("hello", "unavailable")
     assert answer.reasons[0].startswith("profile_unavailable: ")
     assert answer.valid_until <= rfc3339(await stage.now() + MINUTE)
+    stage.rules = ruleset(asked_rule("brief", actions=[prompt("kiosk", expires_in="PT20S")]))
+    brief = await ask(stage, who=None, known="unavailable", slot="brief")
+    assert brief.action is not None
+    assert brief.valid_until == brief.action.expires_at
 
 
 @pytest.mark.parametrize("first", ["ada", "bo"])

@@ -143,15 +143,20 @@ async def test_only_one_process_writes_a_file(deliver: Delivering) -> None:
     async with transaction(deliver.stage.engine) as tx:
         now = await deliver.stage.now()
         day = now.date()
-        first = await delivery_batches.take(tx, "direct_mail", day=day, cut_off=now)
+        first = await delivery_batches.take(tx, "direct_mail", day=day, cut_off=now, folder="print")
         assert first is not None
     async with transaction(deliver.stage.engine) as tx:
-        assert await delivery_batches.take(tx, "direct_mail", day=day, cut_off=now) is None
+        assert (
+            await delivery_batches.take(tx, "direct_mail", day=day, cut_off=now, folder="print")
+            is None
+        )
     await deliver.stage.scalar(
         "UPDATE delivery_batch SET lease_until = now() - interval '1 s' RETURNING 1"
     )
     async with transaction(deliver.stage.engine) as tx:
-        second = await delivery_batches.take(tx, "direct_mail", day=day, cut_off=now)
+        second = await delivery_batches.take(
+            tx, "direct_mail", day=day, cut_off=now, folder="print"
+        )
         assert second is not None
         assert second.epoch == 2
         assert not await delivery_batches.hold(tx, first), "the first one has lost it"

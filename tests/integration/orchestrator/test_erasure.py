@@ -51,6 +51,7 @@ async def test_what_a_channel_has_is_taken_back_without_a_word_about_the_person(
     call = {"type": "task", "channel": "call_centre", "content": {"body": "Call"}}
     stage.rules = ruleset(rule(actions=[call, email(delay="PT1H")]))
     await stage.does("c1")
+    decision_id = await stage.scalar("SELECT id FROM decision")
     await erased(stage, "ada")
     (message,) = await stage.messages("actions.call_centre")
     assert message.value["kind"] == "retract"
@@ -62,8 +63,11 @@ async def test_what_a_channel_has_is_taken_back_without_a_word_about_the_person(
     assert await stage.messages("actions.email") == []
     assert await counts(stage) == dict.fromkeys(TABLES, 0)
     async with transaction(stage.engine) as tx:
-        assert await erasures.is_action_erased(tx, action_id("r", "c1"))
-        assert not await erasures.is_action_erased(tx, action_id("r", "c2"))
+        assert await erasures.is_erased(tx, action_id("r", "c1"))
+        assert not await erasures.is_erased(tx, action_id("r", "c2"))
+        assert await erasures.is_erased(tx, decision_id)
+        assert await erasures.is_profile_erased(tx, UUID(uid("ada")))
+        assert not await erasures.is_profile_erased(tx, UUID(uid("bo")))
 
 
 async def test_what_stands_before_it_in_the_same_batch_is_not_answered(stage: Stage) -> None:

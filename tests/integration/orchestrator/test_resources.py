@@ -54,6 +54,20 @@ async def test_the_last_one_goes_to_one_of_many_who_ask_at_once(stage: Stage) ->
     assert sorted(reasons) == ["chosen"] * 3 + ["no_capacity"] * 9
 
 
+async def test_what_an_erased_person_had_reserved_is_there_again(stage: Stage) -> None:
+    task = {"type": "task", "channel": "call_centre", "content": {"body": "Call"}}
+    done = replace(rule("done", "Page Viewed", category="marketing"), costs={"calls": 2.0})
+    stage.rules = with_calls(call(actions=[email(delay="PT1H"), task]), done)
+    await stage.does("cart-p1", who="p1")
+    await stage.does("cart-p2", who="p2")
+    await stage.does("page-p2", "Page Viewed", who="p2")
+    assert await used(stage) == 8.0
+    await stage.respond(stage.record(uid("p2"), {"kind": "erased"}, profile={}))
+    assert await used(stage) == 5.0, "what was sent stays used"
+    left = await stage.rows("SELECT profile_id::text AS person FROM resource_use")
+    assert {row.person for row in left} == {uid("p1")}
+
+
 async def test_what_is_taken_back_is_there_again(stage: Stage) -> None:
     stage.rules = with_calls(call(actions=[email(delay="PT1H")], exit_criteria=BOUGHT))
     for who in ("p1", "p2", "p3"):
@@ -198,7 +212,7 @@ async def test_what_chose_between_nothing_cannot_be_made_again(stage: Stage) -> 
     await stage.does("sold", "Order Completed")
     decision = UUID((await stage.last_decision())["id"])
     async with transaction(stage.engine) as tx:
-        with pytest.raises(Conflict):
+        with pytest.raises(Conflict, match=r"GET /v1/decisions/.* can be made again"):
             await replay_decision(tx, decision)
         with pytest.raises(NotFound):
             await replay_decision(tx, UUID(int=1))

@@ -86,6 +86,7 @@ class AnswersOfProfileService:
 
     leaves: dict[str, bool] = field(default_factory=dict)
     segments: set[str] = field(default_factory=set)
+    traits: dict[str, str | None] = field(default_factory=dict)
     away: bool = False
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -96,6 +97,9 @@ class AnswersOfProfileService:
             states = {name: "ready" if self.leaves.get(name) else "warming" for name in asked}
             shown = [{"hash": name, "leaf": {}, "state": state} for name, state in states.items()]
             return httpx.Response(200, json=shown)
+        if request.url.path == "/v1/traits:catalogue":
+            items = [{"attr": attr, "type": type_} for attr, type_ in self.traits.items()]
+            return httpx.Response(200, json={"items": items})
         key = request.url.path.rpartition("/")[2]
         if key not in self.segments:
             return httpx.Response(404)
@@ -117,7 +121,7 @@ DEFINITIONS = ProfileDefinitions(
 @pytest.fixture
 def profile_service() -> Iterator[AnswersOfProfileService]:
     """What the profile service answers; nothing is there until the test says so."""
-    ANSWERS.leaves, ANSWERS.segments, ANSWERS.away = {}, set(), False
+    ANSWERS.leaves, ANSWERS.segments, ANSWERS.away, ANSWERS.traits = {}, set(), False, {}
     yield ANSWERS
     ANSWERS.away = False
 

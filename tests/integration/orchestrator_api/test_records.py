@@ -207,3 +207,25 @@ async def test_a_crafted_cursor_is_the_callers_mistake(admin: httpx.AsyncClient,
     for cursor in crafted_cursors():
         answer = await admin.get(httpx.URL(url).copy_merge_params({"cursor": cursor}))
         assert answer.status_code == 400, (cursor, answer.text)
+
+
+async def test_ids_of_erased_people_are_gone(admin: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    erased, decided, done = UUID(int=901), UUID(int=902), UUID(int=903)
+    async with engine.begin() as tx:
+        for statement, id_ in (
+            ("INSERT INTO profile_state (profile_id, last_seq, erased) VALUES (:id, 1, true)",
+             erased),
+            ("INSERT INTO erased_decision VALUES (:id)", decided),
+            ("INSERT INTO erased_action VALUES (:id)", done),
+        ):  # fmt: skip
+            await tx.execute(text(statement), {"id": id_})
+    paths = [f"/v1/decisions/{decided}"]
+    paths += [f"/v1/{kind}/{done}" for kind in ("actions", "tasks", "deliveries")]
+    paths += [f"/v1/{kind}?profile_id={erased}" for kind in ("actions", "tasks", "decisions")]
+    for path in paths:
+        assert (await admin.get(path)).status_code == 410, path
+    assert (await admin.post(f"/v1/decisions/{decided}:replay")).status_code == 410
+    for kind in ("decisions", "actions", "tasks", "deliveries"):
+        assert (await admin.get(f"/v1/{kind}/{UUID(int=904)}")).status_code == 404, kind
+    async with engine.begin() as tx:
+        await tx.execute(text("DELETE FROM profile_state WHERE erased"))

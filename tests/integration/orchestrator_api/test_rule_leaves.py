@@ -113,14 +113,18 @@ async def test_validate_warns_of_what_is_probably_not_meant(
     admin: httpx.AsyncClient, profile_service: AnswersOfProfileService
 ) -> None:
     profile_service.segments = {"vip"}
+    profile_service.traits = {"profile.tier": "string", "profile.plan": None}
     where = {"all": [{"attr": "event.a", "op": "gt", "value": 5},
                      {"attr": "event.a", "op": "lt", "value": 3}]}  # fmt: skip
-    gone = {"suitability": {"all": [{"segment": "vip"}, {"segment": "gone"}]}}
+    gone: dict[str, Any] = {"suitability": {"all": [{"segment": "vip"}, {"segment": "gone"}]}}
+    gone["applicability"] = {"attr": "profile.tier", "op": "gt", "value": 3}
+    gone["eligibility"] = {"attr": "profile.plan", "op": "gt", "value": 3}
     body = {**RULE, "trigger": {"event": "x", "where": where}, "engagement_policy": gone}
     checked = await done(await admin.post("/v1/rules/lint:validate", json=body))
     assert checked["valid"]
     assert {one["path"]: one["rule"] for one in checked["warnings"]} == {
         "trigger.where": "never_holds",
+        "engagement_policy.applicability": "trait_type",
         "engagement_policy.suitability": "unknown_segment",
     }
     await done(await publish(admin, "lint", body))

@@ -1,5 +1,6 @@
 """Channels with connectors over HTTP: what may be saved; and test sends."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -173,6 +174,17 @@ async def test_tests_are_few(admin: httpx.AsyncClient, engine: AsyncEngine) -> N
         (await admin.post(url, json={"to": "me@example.com"})).status_code for _ in range(11)
     ]
     assert answers == [202] * 10 + [429]
+
+
+async def test_tests_are_few_also_at_once(admin: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    await _forget_tests(engine)
+    await admin.put("/v1/templates/welcome", json=WELCOME)
+    await admin.put("/v1/channels/email", json={"connector": "kafka"})
+    url = "/v1/templates/welcome:test-send"
+    answers = await asyncio.gather(
+        *(admin.post(url, json={"to": "me@example.com"}) for _ in range(14))
+    )
+    assert sorted(one.status_code for one in answers) == [202] * 10 + [429] * 4
 
 
 async def test_what_cannot_be_sent_is_said(admin: httpx.AsyncClient, engine: AsyncEngine) -> None:

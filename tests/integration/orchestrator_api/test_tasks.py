@@ -1,18 +1,23 @@
 """Tasks over HTTP: listed, claimed by one, given back, completed once, withdrawn under somebody."""
 
 import asyncio
+from datetime import UTC, datetime
+from math import inf
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.orchestrator.storage import tasks
 from shared.access import Role
 from tests.integration.orchestrator_api.acting import HOUR, add_action, published, run
 from tests.support.api import calling, crafted_cursors
 
+START = datetime(1, 1, 1, tzinfo=UTC)
 ADA, BO = UUID(int=701), UUID(int=702)
 
 
@@ -26,7 +31,7 @@ async def post(client: httpx.AsyncClient, task: UUID, verb: str, **body: Any) ->
 
 
 async def test_the_best_come_first_in_pages(admin: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    tasks = [await add(engine, "pages", priority) for priority in (1.5, 9, 1.5, 4)]
+    made = [await add(engine, "pages", priority) for priority in (1.5, 9, 1.5, 4)]
     found: list[str] = []
     cursor = None
     while True:
@@ -36,7 +41,7 @@ async def test_the_best_come_first_in_pages(admin: httpx.AsyncClient, engine: As
         cursor = page["next_cursor"]
         if cursor is None:
             break
-    assert found == [str(tasks[place]) for place in (1, 3, 0, 2)]
+    assert found == [str(made[place]) for place in (1, 3, 0, 2)]
     for crafted in crafted_cursors():
         assert (await admin.get("/v1/tasks", params={"cursor": crafted})).status_code == 400
 
@@ -73,7 +78,7 @@ async def test_of_two_at_once_one_has_it(admin: httpx.AsyncClient, engine: Async
 async def test_the_next_of_a_queue_goes_to_one_each(
     admin: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
-    tasks = {str(await add(engine, "next", number)) for number in range(5)}
+    free = {str(await add(engine, "next", number)) for number in range(5)}
     asked = [
         admin.post("/v1/tasks:claim", json={"channel": "call_centre", "queue": "next",
                                             "agent": f"agent {number}"})
@@ -81,7 +86,7 @@ async def test_the_next_of_a_queue_goes_to_one_each(
     ]  # fmt: skip
     answers = await asyncio.gather(*asked)
     assert sorted(one.status_code for one in answers) == [200] * 5 + [204]
-    assert {one.json()["id"] for one in answers if one.status_code == 200} == tasks
+    assert {one.json()["id"] for one in answers if one.status_code == 200} == free
 
 
 async def test_a_lease_is_extended_by_its_holder_and_ends(
@@ -177,3 +182,59 @@ async def test_no_task_and_one_of_somebody_erased(
     await run(engine, "INSERT INTO erased_action VALUES (:id) ON CONFLICT DO NOTHING",
               id=UUID(int=89))  # fmt: skip
     assert (await post(admin, UUID(int=89), verb, **body)).status_code == 410
+
+
+async def test_a_lease_is_real_time(admin: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    """The business clock may jump: who is on the phone still has the task."""
+    task = await add(engine, "clock", expires_in=10 * HOUR)
+    claimed = (await post(admin, task, "claim", lease="PT1H")).raise_for_status().json()
+    async with engine.begin() as tx:
+        await tx.execute(text("SELECT clock.advance(interval '5 hours')"))
+    try:
+        shown = (await admin.get(f"/v1/tasks/{task}")).json()
+        assert (shown["status"], shown["lease_until"]) == ("claimed", claimed["lease_until"])
+        assert (await post(admin, task, "claim", agent="bo")).status_code == 409
+        longer = (await post(admin, task, "claim", lease="PT2H")).raise_for_status().json()
+        assert longer["lease_until"] > claimed["lease_until"]
+    finally:
+        await run(engine, "SELECT clock.reset()")
+
+
+async def test_an_extension_ends_with_the_task(
+    admin: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    task = await add(engine, "extended", expires_in=HOUR / 2)
+    first = (await post(admin, task, "claim", lease="PT10M")).raise_for_status().json()
+    longer = (await post(admin, task, "claim", lease="PT24H")).raise_for_status().json()
+    assert first["lease_until"] < longer["lease_until"]
+    ends = datetime.fromisoformat(longer["lease_until"])
+    assert abs(ends - datetime.fromisoformat(longer["expires_at"])) < HOUR / 60
+    other = await add(engine, "extended", expires_in=HOUR / 2)
+    over = (await post(admin, other, "claim", lease="PT1H")).raise_for_status().json()
+    again = (await post(admin, other, "claim", lease="PT24H")).raise_for_status().json()
+    assert again["lease_until"] == over["lease_until"], "what they have they keep"
+
+
+async def test_open_tasks_are_found_without_those_that_are_over(
+    admin: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    task = await add(engine, "plan", -1e9)
+    over = """
+        INSERT INTO task (action_id, profile_id, channel, queue, status, priority, due_at,
+                          expires_at)
+        SELECT gen_random_uuid(), profile_id, channel, 'plan', 'completed', 9, due_at, expires_at
+          FROM task, generate_series(1, 3000) WHERE action_id = :id
+    """
+    await run(engine, over, id=task)
+    await run(engine, "ANALYZE task")
+    wanted = tasks.Wanted(None, None, "plan", "open")
+    async with engine.begin() as tx:
+        await tx.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = await tx.execute(
+            text(f"EXPLAIN {tasks.page_statement(wanted).text}"),
+            wanted._asdict() | {"priority": inf, "due": START, "id": UUID(int=0), "limit": 11},
+        )
+        assert "task_to_do" in "\n".join(plan.scalars())
+    found = (await admin.get("/v1/tasks", params={"queue": "plan", "status": "open"})).json()
+    assert [one["id"] for one in found["items"]] == [str(task)]
+    await run(engine, "DELETE FROM task WHERE queue = 'plan'")

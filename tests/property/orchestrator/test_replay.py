@@ -153,7 +153,10 @@ def test_a_decision_made_again_is_the_same_in_whatever_order_its_candidates_come
         candidates = list(ruleset.candidates(seen.moment.facts))
         if shuffled:
             chance.shuffle(candidates)
-        answer(seen, candidates, ruleset=ruleset, decision_id=ID, effects=effects)
+        answer(
+            seen, candidates, ruleset=ruleset, decision_id=ID, effects=effects,
+            action_ids=action_ids,
+        )  # fmt: skip
         replayed(effects, ruleset)
         bodies.append(effects.decisions[0].body)
         for one in effects.spent:
@@ -202,6 +205,7 @@ def test_a_purchase_that_takes_back_and_thanks_is_replayed_too() -> None:
         ruleset=rules,
         decision_id=ID,
         effects=effects,
+        action_ids=action_ids,
     )
     assert answered is not None
     decision, _ = answered

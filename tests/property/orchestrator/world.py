@@ -219,6 +219,7 @@ class World:
             ruleset=self.rules,
             decision_id=UUID(uid(f"decision-{self._number}")),
             effects=effects,
+            action_ids=action_ids,
         )
         self._write(person, history, effects)
 

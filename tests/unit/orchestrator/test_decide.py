@@ -205,6 +205,20 @@ def test_caps_look_at_their_scope_and_spare_bypassed_categories() -> None:
     assert stage_of("marketing", cap, bypass={"counts_toward_caps": True}) == "cap"
 
 
+@pytest.mark.parametrize(("counted", "wins"), [(True, ["bill"]), (False, ["bill", "offer"])])
+def test_what_never_loses_is_planned_first_so_that_caps_see_it(
+    counted: bool, wins: list[str]
+) -> None:
+    rules = ruleset(
+        rule("offer", category="marketing", score={"value": 9}),
+        rule("bill", category="transactional"),
+        policies=[policy({"limit": 1, "window": "P1D"}, bypass={"counts_toward_caps": counted})],
+    )
+    considered = decided(rules)
+    assert sorted(one.live.key for one in considered if one.planned) == wins
+    assert [one.drop.stage for one in considered if one.drop is not None] == ["cap"] * counted
+
+
 def test_a_cap_of_the_household_counts_everybody_of_it_once() -> None:
     cap = {"limit": 1, "window": "P1D", "per": "household"}
     rules = ruleset(rule(category="marketing"), policies=[policy(cap)])

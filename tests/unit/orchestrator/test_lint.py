@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from services.orchestrator.domain.contact_policy import ContactPolicy
-from services.orchestrator.domain.lint import segments_of, warnings_of
+from services.orchestrator.domain.lint import segments_of, trait_warnings, warnings_of
+from shared.conditions.trait_types import TraitType
 from tests.unit.orchestrator.build import NOON, email, policy, rule
 
 CHEAP = {"attr": "event.total", "op": "lt", "value": 3}
@@ -110,3 +111,32 @@ def test_lists_the_segments_it_names_with_their_places() -> None:
         "new": "engagement_policy.suitability",
         "gone": "exit_criteria[1]",
     }
+
+
+def test_an_answer_has_no_fallback() -> None:
+    actions = [email(fallback=[{"on": ["declined"], **SMS}])]
+    assert warned(actions=actions, **on(type="api")) == {"actions[0].fallback[0]": "unreachable"}
+
+
+@pytest.mark.parametrize(
+    ("leaf", "warned"),
+    [
+        ({"attr": "profile.tier", "op": "eq", "value": "gold"}, None),
+        ({"attr": "profile.tier", "op": "gt", "value": 3}, "trait_type"),
+        ({"attr": "profile.tier.name", "op": "eq", "value": "gold"}, "trait_type"),
+        ({"attr": "profile.computed.orders", "op": "gte", "value": 3}, None),
+        ({"attr": "profile.computed.spent", "op": "gte", "value": "much"}, "trait_type"),
+        ({"attr": "profile.computed.gone", "op": "exists", "value": True}, "unknown_trait"),
+        ({"attr": "profile.unheard_of", "op": "gt", "value": 3}, None),
+        ({"attr": "event.tier", "op": "gt", "value": 3}, None),
+    ],
+)
+def test_a_trait_is_asked_for_what_it_can_answer(leaf: dict[str, Any], warned: str | None) -> None:
+    types: dict[str, TraitType | None] = {
+        "profile.tier": "string", "profile.computed.orders": None,
+        "profile.computed.spent": "decimal",
+    }  # fmt: skip
+    found = trait_warnings(rule(engagement_policy={"eligibility": leaf}), types)
+    assert [(one.path, one.rule) for one in found] == [
+        ("engagement_policy.eligibility", kind) for kind in (warned,) if kind is not None
+    ]

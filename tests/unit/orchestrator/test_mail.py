@@ -1,6 +1,7 @@
 """E-mails: well-formed, with a link to leave, and nobody adds a header."""
 
 import email
+from base64 import b64encode
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import default
@@ -20,15 +21,19 @@ ID = "0193a5c4-0000-7000-8000-000000000001"
 LINK = "https://p.example.com/preferences/abc"
 
 
-def made(
-    to: str = "ada@example.com", *, sender: str = "Shop Ü <shop@example.com>", **content: Any
-) -> Mail:
-    action = Action(
+def action(to: str, **content: Any) -> Action:
+    return Action(
         action_id=ID, idempotency_key=ID, kind="send", profile_id="p", channel="email",
         category="marketing", decision_id="d", to=Identifier("email", to),
         content={"subject": "Hello", "body": "Hi", **content},
     )  # fmt: skip
-    return make_mail(action, sender=sender, reply_to="help@example.com", unsubscribe=LINK, now=NOON)
+
+
+def made(
+    to: str = "ada@example.com", *, sender: str = "Shop Ü <shop@example.com>", **content: Any
+) -> Mail:
+    return make_mail(action(to, **content), sender=sender, reply_to="help@example.com",
+                     unsubscribe=LINK, now=NOON)  # fmt: skip
 
 
 def read(mail: Mail) -> EmailMessage:
@@ -106,7 +111,42 @@ def test_subject_and_body_are_needed() -> None:
             made(**fields)
 
 
-@given(subject=st.text(min_size=1, max_size=200), body=st.text(max_size=500), html=st.text())
+@pytest.mark.parametrize("charset", ["utf-8", "us-ascii", "utf-7"])
+@pytest.mark.parametrize("text", ["=0D=0AReply-To:_evil@example.com", "=0D=0A=0D=0AClick_here"])
+def test_an_encoded_word_in_a_subject_is_text(text: str, charset: str) -> None:
+    hidden = b64encode(text.replace("=0D=0A", "\r\n").encode()).decode()
+    for word in (f"=?{charset}?q?{text}?=", f"=?{charset}?b?{hidden}?="):
+        mail = made(subject=f"Hi {word} there")
+        message = read(mail)
+        assert message["Subject"] == f"Hi {word} there"
+        assert message["Reply-To"] == "help@example.com"
+        assert message.get_content().strip() == "Hi"
+
+
+def test_a_long_link_to_leave_stays_one() -> None:
+    link = "https://shop.example.com/preferences/" + "a-b_C" * 60
+    mail = make_mail(action("ada@example.com"), sender="s@b.de", reply_to=None, unsubscribe=link,
+                     now=NOON)  # fmt: skip
+    assert f"\r\nList-Unsubscribe: <{link}>\r\n".encode() in mail.content
+    for wrong in ("https://a.b/\r\nX: y", "https://a.b/>", "https://a.b/ c", "https://ü.b/"):
+        with pytest.raises(MailRefused, match="bad_unsubscribe_link"):
+            make_mail(action("ada@example.com"), sender="s@b.de", reply_to=None,
+                      unsubscribe=wrong, now=NOON)  # fmt: skip
+
+
+WORDS = st.builds(
+    "=?{}?{}?{}?=".format,
+    st.sampled_from(("utf-8", "us-ascii", "x")),
+    st.sampled_from("qbQB"),
+    st.text(st.sampled_from("=0DA_\r\nBcc:x"), max_size=30),
+)
+
+
+@given(
+    subject=st.text(min_size=1, max_size=200) | st.lists(WORDS, min_size=1).map(" ".join),
+    body=st.text(max_size=500),
+    html=st.text(),
+)
 def test_whatever_it_says_the_headers_are_ours(subject: str, body: str, html: str) -> None:
     try:
         mail = made(subject=subject, body=body, html=html)
@@ -115,7 +155,11 @@ def test_whatever_it_says_the_headers_are_ours(subject: str, body: str, html: st
     allowed = {"from", "to", "reply-to", "subject", "date", "message-id", "list-unsubscribe",
                "list-unsubscribe-post", "mime-version", "content-type",
                "content-transfer-encoding"}  # fmt: skip
-    assert {name.lower() for name in read(mail)} <= allowed
+    head = mail.content.partition(b"\r\n\r\n")[0].decode("ascii").split("\r\n")
+    names = [line.partition(":")[0].lower() for line in head if not line.startswith((" ", "\t"))]
+    assert set(names) <= allowed
+    assert len(set(names)) == len(names)
+    assert names == [name.lower() for name in read(mail)]
 
 
 def test_plain_text_of_broken_html() -> None:
