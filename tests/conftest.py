@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.workermanage import NodeManager
 
 from deploy.local.home import open_home
 from deploy.local.ports import HOST
 from deploy.local.processes import Processes
 from deploy.local.services import Deployment
 from shared.contracts.topics import Topics
-from tests.support.dealing import Dealing, long_ones_first
+from tests.support.dealing import Dealing, put_in_order
 from tests.support.kafka import new_prefix, standard_topics
 from tests.support.nursery import close_nurseries
 from tests.support.postgres import Database, cloned_database, empty_database, template_database
@@ -27,10 +28,13 @@ from tests.support.stack import Stack, running_stack
 
 PURE_FOLDERS = ("unit", "property")
 HERE = Path(__file__).parent
+STOP_SECONDS = 60
+"""How long a worker may take to stop its servers before it is killed; they would end then too."""
 
 
 def pytest_configure() -> None:
-    """SIGTERM ends a run as Ctrl-C does: fixtures stop what they started."""
+    """SIGTERM ends a run as Ctrl-C does: fixtures stop what they started, those of workers too."""
+    NodeManager.EXIT_TIMEOUT = STOP_SECONDS
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
@@ -53,7 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if folder in PURE_FOLDERS and "stack" in getattr(item, "fixturenames", ()):
             raise pytest.UsageError(f"{item.nodeid} is in tests/{folder} but needs the stack")
     if hasattr(config, "workerinput"):
-        long_ones_first(items)
+        put_in_order(items)
 
 
 @pytest.fixture(scope="session")

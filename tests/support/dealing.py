@@ -1,12 +1,14 @@
 """How tests are dealt out to workers that run side by side (`pytest -n`).
 
 A worker gets whole modules, or whole folders where modules share what is slow to start; the long
-ones first, so that no worker is left with one of them at the end. Each worker has servers of its
-own. Without `-n` nothing here is used.
+ones first, so that no worker is left with one of them at the end; those that measure time last,
+to one worker when the others and their servers are gone. Each worker has servers of its own.
+Without `-n` nothing here is used.
 """
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 SHARING = ("tests/acceptance/scenarios", "tests/e2e", "tests/acceptance")
 """Folders whose modules use one running Concert."""
@@ -29,7 +31,6 @@ LONG = (
     "tests/chaos/test_sharing.py",
     "tests/acceptance/test_audience.py",
     "tests/acceptance/test_readiness.py",
-    "tests/integration/ingest/test_hostile_clients.py",
     "tests/integration/test_local_stack_life.py",
     "tests/chaos/test_sweeper.py",
     "tests/integration/profile/test_stored_consents.py",
@@ -39,6 +40,14 @@ LONG = (
     "tests/integration/profile/test_febrl.py",
 )
 """What takes longest, in that order."""
+ALONE = (
+    "tests/integration/ingest/test_hostile_clients.py",
+    "tests/integration/ingest/test_tracking_plan.py",
+    "tests/integration/profile/test_storm.py",
+    "tests/integration/profile_api/test_scale.py",
+    "tests/unit/conditions/test_index.py",
+)
+"""What asserts how long something takes, and must have nothing beside it."""
 
 
 class Dealing(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
@@ -46,6 +55,26 @@ class Dealing(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 
     def _split_scope(self, nodeid: str) -> str:
         return part_of(nodeid)
+
+    def mark_test_complete(
+        self, node: WorkerController, item_index: int, duration: float = 0
+    ) -> None:
+        super().mark_test_complete(node, item_index, duration)
+        if self._only_alone_is_left():
+            for other in self.nodes:
+                self._reschedule(other)
+
+    def _reschedule(self, node: WorkerController) -> None:
+        others = [one for one in self.nodes if one is not node]
+        if not self._only_alone_is_left():
+            super()._reschedule(node)
+        elif not all(one.shutting_down for one in others):
+            node.shutdown()  # after what it has
+        elif not any(self._pending_of(self.assigned_work[one]) for one in others):
+            super()._reschedule(node)
+
+    def _only_alone_is_left(self) -> bool:
+        return bool(self.workqueue) and next(iter(self.workqueue)) in ALONE
 
 
 def part_of(nodeid: str) -> str:
@@ -56,11 +85,13 @@ def part_of(nodeid: str) -> str:
     return next((folder for folder in SHARING if module.startswith(f"{folder}/")), module)
 
 
-def long_ones_first(items: list[pytest.Item]) -> None:
-    """Sort a collection so that the parts named in LONG come first, the others as they came."""
+def put_in_order(items: list[pytest.Item]) -> None:
+    """Sort a collection: the parts of LONG come first, those of ALONE last, others as they came."""
     items.sort(key=_place)
 
 
 def _place(item: pytest.Item) -> int:
     part = part_of(item.nodeid)
+    if part in ALONE:
+        return len(LONG) + 1 + ALONE.index(part)
     return LONG.index(part) if part in LONG else len(LONG)

@@ -4,6 +4,7 @@ Its standard input is the socket it is asked through, one line of JSON a questio
 closes, whatever became of the tests, it ends what it forked.
 """
 
+import contextlib
 import gc
 import importlib
 import json
@@ -36,7 +37,11 @@ COMMANDS: Mapping[str, Mapping[str, Command | Tool]] = {
 def serve() -> dict[str, Any] | None:
     """Fork on demand and tell of ends. In a role: what it was asked to be; at the end: None."""
     codes: dict[int, int | None] = {}
-    with socket.socket(fileno=0) as asked, asked.makefile("rwb") as stream:
+    with (
+        contextlib.suppress(ConnectionError),  # who asked is gone before the answer
+        socket.socket(fileno=0) as asked,
+        asked.makefile("rwb") as stream,
+    ):
         for line in stream:
             request: dict[str, Any] = json.loads(line)
             if "poll" in request:
