@@ -9,7 +9,6 @@ import pytest
 
 from services.orchestrator.storage import profile_states, propensity, slots
 from services.orchestrator.use_cases.say_outcome import Saying, say_outcome
-from shared.contracts.times import rfc3339
 from shared.contracts.topics import Topics
 from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.asking import MINUTE, ask, asked_rule, chosen, prompt
@@ -310,18 +309,6 @@ async def test_who_becomes_known_is_not_told_twice(stage: Stage) -> None:
     assert other.action is None
     await stage.advance(HOUR)
     assert (await ask(stage)).action is None
-
-
-async def test_without_the_profile_service_the_answer_says_so_and_is_short(stage: Stage) -> None:
-    stage.rules = ruleset(asked_rule("hello", "kiosk"))
-    answer = await ask(stage, who=None, known="unavailable")
-    assert (chosen(answer), answer.person) == ("hello", "unavailable")
-    assert answer.reasons[0].startswith("profile_unavailable: ")
-    assert answer.valid_until <= rfc3339(await stage.now() + MINUTE)
-    stage.rules = ruleset(asked_rule("brief", actions=[prompt("kiosk", expires_in="PT20S")]))
-    brief = await ask(stage, who=None, known="unavailable", slot="brief")
-    assert brief.action is not None
-    assert brief.valid_until == brief.action.expires_at
 
 
 @pytest.mark.parametrize("first", ["ada", "bo"])
