@@ -6,15 +6,15 @@ from uuid import UUID
 
 from fastapi import Query
 
+from services.orchestrator.api.sight import mask_reason, sees_personal
 from services.orchestrator.storage import records
 from services.orchestrator.storage.records import StoredAction, StoredOutcome
 from services.orchestrator.use_cases.absent import absent, person_of
-from shared.access import Permission, is_allowed
+from shared.access import Permission
 from shared.http.auth import Principal, requires
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
-from shared.observability.masking import clean
 from shared.postgres.transaction import transaction
 
 router = api_router(tags=["actions"])
@@ -66,7 +66,6 @@ async def list_actions(
 
 def _view(action: StoredAction, principal: Principal) -> StoredAction:
     """The action; without its message for who may not see personal data."""
-    if is_allowed(principal.roles, Permission.READ_PERSONAL):
+    if sees_personal(principal):
         return action
-    reason = None if action.reason is None else clean(action.reason)
-    return replace(action, message=None, reason=reason)
+    return replace(action, message=None, reason=mask_reason(action.reason))

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.orchestrator.api.sight import mask_reason
 from services.orchestrator.storage import tasks
 from services.orchestrator.storage.tasks import Holder, StoredTask, Wanted
 from services.orchestrator.use_cases import work_tasks
@@ -218,7 +219,7 @@ def _view(task: StoredTask, principal: Principal) -> TaskView:
         lease_until=task.lease_until,
         outcome=task.outcome,
         note=task.note if sees else None,
-        reason=task.reason,
+        reason=task.reason if sees else mask_reason(task.reason),
         ended_at=task.ended_at,
         rule=message.get("rule"),
         decision_id=message.get("decision_id"),
