@@ -11,6 +11,8 @@ from services.orchestrator.api.sight import (
     mask_decision,
     mask_difference,
     mask_reason,
+    note_shown,
+    personal_in,
     sees_personal,
 )
 from services.orchestrator.storage import records
@@ -206,12 +208,16 @@ async def get_decision(
     principal: Annotated[Principal, requires(Permission.READ)],
 ) -> ExplainedDecisionView:
     """One decision with every candidate and its reason, and what was done with its content."""
+    personal = sees_personal(principal)
     async with transaction(engine) as tx:
         found = await records.decision(tx, decision_id)
         if found is None:
             raise await absent(tx, "decision", decision_id)
         actions = await records.actions_of(tx, [UUID(one) for one in found.body["action_ids"]])
-    personal = sees_personal(principal)
+        if personal:
+            said = ["actions.message"] if actions else []
+            whose = found.body["profile_id"]
+            await note_shown(tx, principal, [(whose, [*personal_in(found.body), *said])])
     shown = _view(found, personal=personal).model_dump(exclude_unset=True)
     shown["actions"] = [
         PlannedActionView(
@@ -237,9 +243,11 @@ async def replay(
     principal: Annotated[Principal, requires(Permission.READ)],
 ) -> ReplayView:
     """Decide again from what the decision saw, with the configuration of then; nothing is done."""
+    personal = sees_personal(principal)
     async with transaction(engine) as tx:
         found = await replay_decision(tx, decision_id)
-    personal = sees_personal(principal)
+        if personal and found.differences:
+            await note_shown(tx, principal, [(found.profile_id, ["differences"])])
     return ReplayView(
         decision_id=found.decision_id,
         same=found.same,
@@ -278,7 +286,10 @@ async def list_decisions(
             case _:
                 problem = Problem("profile_id", "one_of", "either this or touchpoint_id")
                 raise Unprocessable("Name a profile_id or a touchpoint_id, one of them.", [problem])
-    shown, next_cursor = split_page(rows, paging, lambda row: (row.at, row.id))
+        shown, next_cursor = split_page(rows, paging, lambda row: (row.at, row.id))
+        if personal:
+            seen = [(row.body["profile_id"], personal_in(row.body)) for row in shown]
+            await note_shown(tx, principal, seen)
     items = [_view(row, personal=personal) for row in shown]
     return Page(items=items, next_cursor=next_cursor)
 

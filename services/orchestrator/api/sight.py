@@ -1,13 +1,13 @@
 """Who sees what of people, and the record of it.
 
 A role that may read personal data sees it in clear, everybody else masked: whatever a condition saw
-of a customer or an event is theirs, unless it is known to be Concert's own. What is shown in clear to
-a person's or a system's token is an entry of the audit log: who, whose, and which fields. Concert's
-own services are left out.
+of a customer or an event is theirs, unless it is known to be Concert's own. What is shown in clear
+to a person's or a system's token is an entry of the audit log: who, whose, and which fields.
+Concert's own services are left out.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -46,6 +46,11 @@ def mask_decision(body: dict[str, Any]) -> dict[str, Any]:
     return body | {"candidates": candidates, "retracts": retracts}
 
 
+def personal_in(body: dict[str, Any]) -> list[str]:
+    """What of the record of a decision masking would hide."""
+    return [] if mask_decision(body) == body else ["candidates"]
+
+
 def mask_difference(path: str, value: Any) -> Any:
     """What a replayed decision says at a place of its record."""
     if isinstance(value, dict | list) or _DETAIL.search(path) is not None:
@@ -64,10 +69,14 @@ def mask_reason(reason: str | None) -> str | None:
 
 
 async def note_shown(
-    tx: AsyncConnection, principal: Principal, shown: Mapping[str, Sequence[str]]
+    tx: AsyncConnection, principal: Principal, shown: Iterable[tuple[object, Sequence[str]]]
 ) -> None:
-    """Record what is shown in clear, in one statement: by profile id, the fields of it."""
-    after = {profile_id: {"fields": list(fields)} for profile_id, fields in shown.items() if fields}
+    """Record what is shown in clear, in one statement: of each profile (its id), which fields."""
+    found: dict[str, set[str]] = {}
+    for profile_id, fields in shown:
+        if fields:
+            found.setdefault(str(profile_id), set()).update(fields)
+    after = {profile_id: {"fields": sorted(fields)} for profile_id, fields in found.items()}
     if after and principal.roles != {Role.SERVICE}:
         await audit.append_each(tx, who=principal.who, kind=KIND, action=ACTION, after=after)
 

@@ -10,12 +10,14 @@ import pytest
 from services.orchestrator.storage import profile_states, propensity, slots
 from services.orchestrator.use_cases.say_outcome import Saying, say_outcome
 from shared.contracts.topics import Topics
+from shared.postgres.audit import Who
 from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.asking import MINUTE, ask, asked_rule, chosen, prompt
 from tests.integration.orchestrator.stage import COUNTS, Stage
 from tests.unit.orchestrator.build import GRANTED, policy, profile_json, ruleset, uid
 
 HOUR = timedelta(hours=1)
+TILL = Who("till", "till 7")
 DENIED = [{"purpose": "marketing", "channel": "*", "status": "denied", "at": "2026-01-02"}]
 BOUGHT: dict[str, Any] = {"exit_criteria": [{"event": "Order Completed"}]}
 
@@ -159,7 +161,9 @@ async def test_what_a_stranger_did_with_it_is_heard(stage: Stage) -> None:
         assert answer.action is not None
         for _ in range(2 if outcome else 0):
             action, saying = UUID(answer.action.action_id), Saying(outcome or "")
-            await say_outcome(stage.engine, action, saying, topics=Topics(), counts=COUNTS)
+            await say_outcome(
+                stage.engine, action, saying, who=TILL, topics=Topics(), counts=COUNTS
+            )
     said = await stage.rows("SELECT response FROM action ORDER BY response")
     assert [one.response for one in said] == ["accepted", "declined", None]
     assert await stage.scalar("SELECT count(*) FROM outcome") == 2
@@ -177,10 +181,14 @@ async def test_what_a_stranger_did_stays_with_who_becomes_known(stage: Stage) ->
     answer = await ask(stage, who=None)
     assert answer.action is not None
     action = UUID(answer.action.action_id)
-    await say_outcome(stage.engine, action, Saying("opened"), topics=Topics(), counts=COUNTS)
+    await say_outcome(
+        stage.engine, action, Saying("opened"), who=TILL, topics=Topics(), counts=COUNTS
+    )
     assert (await ask(stage, "app")).kept
     assert await stage.scalar("SELECT profile_id::text FROM outcome") == uid("ada")
-    await say_outcome(stage.engine, action, Saying("accepted"), topics=Topics(), counts=COUNTS)
+    await say_outcome(
+        stage.engine, action, Saying("accepted"), who=TILL, topics=Topics(), counts=COUNTS
+    )
     assert await stage.scalar("SELECT response FROM action") == "opened", "comes round by itself"
 
 
