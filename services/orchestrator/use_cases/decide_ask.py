@@ -156,6 +156,6 @@ def _kept(
         version=situation.moment.seq,
         epoch=ruleset.epoch,
         at=situation.at,
-        expires_at=life_of(best, situation.at, short=known == "unavailable"),
+        expires_at=situation.at if known == "unavailable" else life_of(best, situation.at),
         said=said,
     )

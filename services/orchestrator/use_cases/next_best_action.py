@@ -151,7 +151,8 @@ async def _again(
 async def _given_again(
     tx: Tx, kept: Kept, whom: Whom, ask: Ask, ruleset: RuleSet, at: datetime
 ) -> Answer | None:
-    person = whom.person or nobody(kept.profile_id, at)
+    unavailable = whom.known == "unavailable"
+    person = whom.person or nobody(kept.profile_id, at, unavailable=unavailable)
     history = History()
     live = ruleset.rules.get(kept.rule or "")
     if live is not None and live.exit_events:
@@ -220,9 +221,11 @@ class _Turn:
 
     async def _for_nobody(self, found: Found) -> Answer:
         """Somebody without a profile. Of them only the keyed hash is kept, as long as the answer
-        is; decision and action are in the name of nobody in particular."""
+        is; decision and action are in the name of nobody in particular. For who could not be read
+        in time nothing is kept: they may have an answer that still holds."""
         owner = self._whom.owner
-        stranger = nobody(str(ids.random_id()), found.at)
+        unavailable = self._whom.known == "unavailable"
+        stranger = nobody(str(ids.random_id()), found.at, unavailable=unavailable)
         before = found.kept.get(owner)
         made = await self._decide(stranger, stranger.profile_id, owner, before, None, found.at)
         return self._answer(made)
@@ -250,12 +253,15 @@ class _Turn:
             at=at,
         )
         self._report.decided(None, made.outcome, made.stage)
-        also = [slots.putting(self._ask.slot, made.kept, before), *self._frames(self._effects)]
+        keeping = []
+        if self._whom.known != "unavailable":
+            keeping = [slots.putting(self._ask.slot, made.kept, before)]
+        also = [*keeping, *self._frames(self._effects)]
         flying = made.history.under_way
         if row is not None and flying != row.in_flight:
             saved = Saved(in_flight=flying, fresh=person.profile_json, spare=None)
             also.append(profile_states.saving({stands_for: saved}))
-        if await effect_rows.write(self._tx, self._effects, also) != [1]:
+        if await effect_rows.write(self._tx, self._effects, also) != [1] * len(keeping):
             raise _Overtaken
         return made
 

@@ -28,7 +28,10 @@ from tests.integration.orchestrator_api.conftest import DEFINITIONS
 from tests.support.api import calling
 from tests.unit.orchestrator.build import profile_json, ruleset, uid
 
-RULES = ruleset(asked_rule("offer", "kiosk", "app"))
+RULES = ruleset(
+    asked_rule("offer", "kiosk", "app", score={"value": 2}),
+    asked_rule("receipt", "kiosk", "app", category="transactional", score={"value": 1}),
+)
 
 
 class ProfileService:
@@ -109,7 +112,7 @@ async def test_a_channel_system_asks_and_is_answered(
     assert (await till.get(f"/v1/decisions/{told['decision_id']}")).status_code == 403
 
 
-async def test_without_the_profile_it_is_the_answer_for_somebody_unknown(
+async def test_without_the_profile_only_what_nothing_could_forbid_is_given(
     till: httpx.AsyncClient, profile_service: ProfileService
 ) -> None:
     profile_service.away = True
@@ -118,6 +121,8 @@ async def test_without_the_profile_it_is_the_answer_for_somebody_unknown(
     told = answer.json()
     assert told["person"] == "unavailable"
     assert told["reasons"][0].startswith("profile_unavailable: ")
+    assert told["reasons"][-1].startswith("person_unavailable: offer needs ")
+    assert told["action"]["rule"] == "receipt"
     assert told["action"]["content"] == {"text": " on kiosk"}
 
 
