@@ -21,6 +21,8 @@ from services.orchestrator.use_cases.fire_timers import fire_timers
 from services.orchestrator.use_cases.learn import Learned, keep_estimates
 from services.orchestrator.use_cases.load_ruleset import live_ruleset
 from services.orchestrator.use_cases.next_best_action import NextBestAction
+from services.orchestrator.use_cases.open_channels import OpenChannels
+from services.orchestrator.use_cases.prepare_channel import Preparing
 from services.orchestrator.use_cases.respond import Responder
 from services.orchestrator.use_cases.senders import Senders
 from services.orchestrator.use_cases.warm_rules import keep_warming
@@ -50,9 +52,13 @@ DELIVER_POOL = 32
 """A channel uses a few connections at a time; so ten of them do not wait for each other."""
 
 
+def _open_channels(built: Parts) -> OpenChannels:
+    return OpenChannels(built.catalogue, built.topics)
+
+
 async def _worker(settings: OrchestratorSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="worker")
-    ruleset = live_ruleset(built.engine)
+    ruleset = live_ruleset(built.engine, _open_channels(built))
     learned = Learned(built.engine, ruleset)
     return stateful_worker(
         built,
@@ -65,7 +71,7 @@ async def _worker(settings: OrchestratorSettings) -> Role:
 
 async def _poller(settings: OrchestratorSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="poller")
-    ruleset = live_ruleset(built.engine)
+    ruleset = live_ruleset(built.engine, _open_channels(built))
     learned = Learned(built.engine, ruleset)
 
     async def fire(limit: int) -> int:
@@ -136,7 +142,7 @@ async def _drop_expired_answers(built: Parts, stopping: asyncio.Event) -> None:
 
 async def _deliver(settings: OrchestratorSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="deliver", pool_size=DELIVER_POOL)
-    channels = live_channels(built.engine)
+    channels = live_channels(built.engine, _open_channels(built))
     links = preference_links(settings.profile_url, _service_token(settings))
     means = Means(
         engine=built.engine,
@@ -188,7 +194,7 @@ async def _api(settings: OrchestratorSettings) -> Role:
     profiles = profile_client(settings.profile_url, token)
     deadline = settings.decide_profile_ms / 1000
     snapshots = Snapshots(settings.profile_url, token, deadline=deadline)
-    ruleset = live_ruleset(built.engine)
+    ruleset = live_ruleset(built.engine, _open_channels(built))
     learned = Learned(built.engine, ruleset)
     definitions = profile_definitions(settings.profile_url, token)
     app = create_app(
@@ -205,7 +211,8 @@ async def _api(settings: OrchestratorSettings) -> Role:
         topics=built.topics,
         counts=built.counts,
         definitions=definitions,
-        sending=Sending(built.topics, built.counts, Outgoing(_outgoing(settings))),
+        preparing=Preparing(Outgoing(_outgoing(settings)), _open_channels(built)),
+        sending=Sending(built.topics, built.counts),
     )
     role = api_role(
         built, health=health, app=app, also={"ruleset": ruleset.run, "estimates": learned.run}

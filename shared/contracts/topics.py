@@ -71,6 +71,11 @@ class Topics:
     def channel(self, channel: str) -> str:
         return f"{self.prefix}channel.{channel}"
 
+    def incoming(self, channel: str) -> tuple[str, str]:
+        """Where a channel's events come in, and where those of them go that cannot be read."""
+        raw = self.channel(channel)
+        return raw, self.dead_letters(raw)
+
     def actions(self, channel: str) -> str:
         return f"{self.prefix}actions.{channel}"
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterable
 
 from aiokafka.admin import AIOKafkaAdminClient
 
@@ -18,6 +19,9 @@ logger = logging.getLogger(__name__)
 REFRESH_SECONDS = 2.0
 SILENT_SECONDS = 5.0
 """Without an answer for this long Kafka counts as away."""
+ENSURE_SECONDS = 5.0
+"""For so long it is waited for topics that are wanted now."""
+LOOK_SECONDS = 0.1
 DEFAULT_PARTITIONS = 8
 
 
@@ -35,6 +39,7 @@ class Catalogue:
         self.counts = PartitionCounts()
         self.known: dict[str, int] = {}
         self._answered_at: float | None = None
+        self._one_at_a_time = asyncio.Lock()
 
     async def check(self) -> None:
         """For readiness: raises Infrastructure when Kafka has not answered of late."""
@@ -57,11 +62,34 @@ class Catalogue:
                 continue
         await self.close()
 
+    async def ensure(self, topics: Iterable[str]) -> None:
+        """Make what is missing of these topics, and wait until it is there.
+
+        When Kafka is away it is only said, after a few seconds: the catalogue goes on trying.
+        """
+        wanted = set(topics)
+        if wanted <= self.known.keys():
+            return
+        self.counts.missing.update(wanted - self.known.keys())
+        try:
+            async with asyncio.timeout(ENSURE_SECONDS):
+                await self.refresh()
+                while not wanted <= self.known.keys():
+                    await asyncio.sleep(LOOK_SECONDS)
+                    await self.refresh()
+        except (Infrastructure, TimeoutError) as error:
+            absent = ", ".join(sorted(wanted - self.known.keys()))
+            logger.warning("topics are not there yet: %s: %s", absent, error or "no answer")
+
     async def refresh(self) -> None:
         """Read the topics, then create those that a message was meant for and that are missing.
 
         Raises Infrastructure when Kafka does not answer.
         """
+        async with self._one_at_a_time:
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         try:
             admin = await self._started()
             self._read(await admin.describe_topics())

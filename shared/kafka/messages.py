@@ -1,7 +1,7 @@
 """Messages on their way out, by topic and partition, in the order they were added."""
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -40,9 +40,19 @@ class PartitionCounts:
         """Raises Infrastructure for a topic that is not there (yet); it is asked for by that."""
         count = self._counts.get(topic)
         if count is None:
-            self.missing.add(topic)
-            raise Infrastructure("kafka", f"topic {topic} does not exist yet")
+            raise self._absent([topic])
         return count
+
+    def require(self, topics: Iterable[str]) -> None:
+        """Raises Infrastructure when topics are not there (yet); all of them are asked for."""
+        absent = sorted(set(topics) - self._counts.keys())
+        if absent:
+            raise self._absent(absent)
+
+    def _absent(self, topics: Sequence[str]) -> Infrastructure:
+        self.missing.update(topics)
+        named = f"topic {topics[0]} does" if len(topics) == 1 else f"{len(topics)} topics do"
+        return Infrastructure("kafka", f"{named} not exist yet")
 
 
 class OutboxBuffer:
@@ -52,6 +62,11 @@ class OutboxBuffer:
         self._counts = counts
         self._messages: dict[tuple[str, int], list[Message]] = {}
         self._topic_counts: dict[str, int] = {}
+
+    def require(self, topics: Iterable[str]) -> None:
+        """Say where messages will go: those that are missing are asked for together, else one by
+        one as messages are added. Raises Infrastructure."""
+        self._counts.require(topics)
 
     def add(self, topic: str, key: bytes, value: bytes, headers: Headers = ()) -> None:
         """Add a message to the partition of its key (CRC-32, as librdkafka's `consistent`).

@@ -25,8 +25,8 @@ T = TypeVar("T")
 class Live(Generic[T]):
     """The configuration in force, as this process knows it. Call it for the present one.
 
-    `load` is given a fresh transaction and returns all of it, compiled, with its epoch; `loaded` is
-    told of each one.
+    `load` is given a fresh transaction and returns all of it, compiled, with its epoch. `prepare`
+    is waited for before what was loaded is in force, `loaded` is told of it afterwards.
     """
 
     def __init__(
@@ -34,10 +34,12 @@ class Live(Generic[T]):
         engine: AsyncEngine,
         load: Callable[[AsyncConnection], Awaitable[tuple[int, T]]],
         loaded: Callable[[T, int], None] = lambda _configuration, _epoch: None,
+        prepare: Callable[[T], Awaitable[None]] | None = None,
     ) -> None:
         self._engine = engine
         self._load = load
         self._loaded = loaded
+        self._prepare = prepare
         self._current: tuple[int, T] | None = None
 
     def __call__(self) -> T:
@@ -53,7 +55,10 @@ class Live(Generic[T]):
         if self._current is not None and self._current[0] == now:
             return False
         async with transaction(self._engine) as tx:
-            now, loaded = self._current = await self._load(tx)
+            now, loaded = await self._load(tx)
+        if self._prepare is not None:
+            await self._prepare(loaded)
+        self._current = now, loaded
         self._loaded(loaded, now)
         return True
 

@@ -6,8 +6,10 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 HANG, RESET, ANSWER_THEN_RESET = "hang", "reset", "answer then reset"
+DRIP_SECONDS = 0.1
 LINGER_OFF = struct.pack("ii", 1, 0)
 
 
@@ -18,6 +20,10 @@ class Answer:
     status: int = 200
     headers: tuple[str, ...] = ()
     body: bytes = b"{}"
+    drips: bool = False
+    """The body comes byte by byte, slowly, and is announced as if it were longer than it is."""
+    endless: bool = False
+    """The body never stops."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Receiver:
     port: int = 0
     calls: list[Call] = field(default_factory=list)
     script: Script = field(default=lambda _: Answer())
+    connections: int = 0
 
     @property
     def url(self) -> str:
@@ -55,6 +62,7 @@ class Receiver:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, request by request."""
+        self.connections += 1
         try:
             while True:
                 call = await _read(reader)
@@ -66,6 +74,8 @@ class Receiver:
                     _reset(writer)
                     return
                 answer = said if isinstance(said, Answer) else Answer()
+                if answer.drips or answer.endless:
+                    await _never_end(writer, answer)
                 lines = (f"HTTP/1.1 {answer.status} X", f"content-length: {len(answer.body)}",
                          *answer.headers)  # fmt: skip
                 writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + answer.body)
@@ -88,6 +98,16 @@ async def _read(reader: asyncio.StreamReader) -> Call:
     }
     body = await reader.readexactly(int(headers.get("content-length", "0")))
     return Call(method, path, headers, body)
+
+
+async def _never_end(writer: asyncio.StreamWriter, answer: Answer) -> NoReturn:
+    """Raises ConnectionError when the caller has gone."""
+    head = f"HTTP/1.1 {answer.status} X\r\ncontent-length: {10**12}\r\n"
+    writer.write(head.encode() + b"".join(b"%s\r\n" % h.encode() for h in answer.headers) + b"\r\n")
+    while True:
+        writer.write(b"x" if answer.drips else b"x" * 65_536)
+        await writer.drain()
+        await asyncio.sleep(DRIP_SECONDS if answer.drips else 0)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -1,12 +1,7 @@
 """Makes sure that the topic of a channel exists before its first event comes."""
 
-import logging
-
 from shared.contracts.topics import Topics
-from shared.errors import Infrastructure
 from shared.kafka.catalogue import Catalogue
-
-logger = logging.getLogger(__name__)
 
 
 class OpenChannel:
@@ -21,12 +16,4 @@ class OpenChannel:
 
         When Kafka is away it is only said: the catalogue goes on trying by itself.
         """
-        topic = self._topics.channel(channel)
-        wanted = {topic, self._topics.dead_letters(topic)} - self._catalogue.known.keys()
-        if not wanted:
-            return
-        self._catalogue.counts.missing.update(wanted)
-        try:
-            await self._catalogue.refresh()
-        except Infrastructure as error:
-            logger.warning("the topic of a new channel is not there yet: %s", error)
+        await self._catalogue.ensure(self._topics.incoming(channel))

@@ -21,7 +21,7 @@ from services.orchestrator.api.tasks import tasks_router
 from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
 from services.orchestrator.storage import saved
 from services.orchestrator.storage.draft_kind import Kind
-from services.orchestrator.use_cases.check_outgoing import check_outgoing
+from services.orchestrator.use_cases.prepare_channel import Preparing, prepare_channel
 from shared.contracts.topics import Topics
 from shared.http import app as http
 from shared.kafka.messages import PartitionCounts
@@ -41,6 +41,7 @@ def create_app(
     topics: Topics,
     counts: PartitionCounts,
     definitions: ProfileDefinitions,
+    preparing: Preparing,
     sending: Sending,
 ) -> FastAPI:
     """The application. `shiftable_clock` only where the deployment is for tests; `topics` and
@@ -56,9 +57,7 @@ def create_app(
             saved_router(saved.Kind.TEMPLATE, "/v1/templates"),
             preview_router(profiles),
             send_test_router(profiles, sending),
-            saved_router(
-                saved.Kind.CHANNEL, "/v1/channels", partial(check_outgoing, sending.outgoing)
-            ),
+            saved_router(saved.Kind.CHANNEL, "/v1/channels", partial(prepare_channel, preparing)),
             delivery_progress,
             decide_router(asking),
             saved_router(saved.Kind.RESOURCE, "/v1/resources"),

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.orchestrator.api.preview import PreviewEvent, PreviewRequest, facts_for
 from services.orchestrator.api.profile_client import ProfileClient
 from services.orchestrator.api.sight import note_shown, sees_personal
-from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.domain.channel_content import check_content
 from services.orchestrator.domain.content import ContentFailed, parse_template
 from services.orchestrator.storage import saved
@@ -31,11 +30,10 @@ UNKNOWN: dict[str, Any] = {"traits": {}, "computed": {}}
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What the API needs to queue a test, and to check where a channel would connect to."""
+    """What the API needs to queue a test."""
 
     topics: Topics
     counts: PartitionCounts
-    outgoing: Outgoing
 
 
 class SendTestRequest(BaseModel):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -18,6 +19,8 @@ from services.orchestrator.domain.webhook_signature import signed_headers
 from shared import clock
 
 MAX_ANSWER = 64 * 1024
+ANSWER_SECONDS = 1.0
+"""A receiver has said all with its status; for so long its connection is worth waiting for."""
 AGENT = "Concert-Webhooks/1"
 CONNECTIONS = 32
 IDLE_SECONDS = 15.0
@@ -79,8 +82,10 @@ class WebhookSender:
         }
         reached = _Reached()
         try:
-            async with asyncio.timeout(seconds):
-                return await self._answer(url, headers, body, reached)
+            async with asyncio.timeout(seconds) as limit:
+                response = await self._pool.handle_async_request(
+                    _request(url, headers, body, reached)
+                )
         except AddressRefused as refused:
             return Verdict("failed", f"address_refused_{refused.rule}")
         except TimeoutError:
@@ -89,27 +94,8 @@ class WebhookSender:
             return _again("no_connection", reached)
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
             return _again("connection_lost", reached)
-
-    async def _answer(
-        self, url: Url, headers: dict[str, str], body: bytes, reached: "_Reached"
-    ) -> Verdict:
-        request = httpcore.Request(
-            "POST",
-            httpcore.URL(
-                scheme=url.scheme.encode(), host=url.host.encode(), port=url.port,
-                target=url.path.encode(),
-            ),
-            headers=list(headers.items()),
-            content=body,
-            extensions={"trace": reached},
-        )  # fmt: skip
-        response = await self._pool.handle_async_request(request)
-        try:
-            verdict = _verdict(response.status, response.headers)
-            await _read_some(response)
-        finally:
-            await response.aclose()
-        return verdict
+        await _finish(response, limit.when())
+        return _verdict(response.status, response.headers)
 
 
 class _Reached:
@@ -123,14 +109,32 @@ class _Reached:
             self.yes = True
 
 
-async def _read_some(response: httpcore.Response) -> None:
-    """Read what the receiver says, up to a limit, and forget it; its status has said all."""
-    size = 0
+def _request(url: Url, headers: dict[str, str], body: bytes, reached: _Reached) -> httpcore.Request:
+    return httpcore.Request(
+        "POST",
+        httpcore.URL(
+            scheme=url.scheme.encode(), host=url.host.encode(), port=url.port,
+            target=url.path.encode(),
+        ),
+        headers=list(headers.items()),
+        content=body,
+        extensions={"trace": reached},
+    )  # fmt: skip
+
+
+async def _finish(response: httpcore.Response, until: float | None) -> None:
+    """Read what the receiver says, up to a limit of size and of time, and forget it.
+
+    A connection whose answer was not read to its end is closed, and used no more.
+    """
+    now, size = asyncio.get_running_loop().time(), 0
+    until = now + ANSWER_SECONDS if until is None else min(until, now + ANSWER_SECONDS)
     try:
-        async for part in response.aiter_stream():
-            size += len(part)
-            if size > MAX_ANSWER:
-                return
+        async with asyncio.timeout_at(until), aclosing(response):
+            async for part in response.aiter_stream():
+                size += len(part)
+                if size > MAX_ANSWER:
+                    return
     except (TimeoutError, httpcore.NetworkError, httpcore.ProtocolError):
         return
 

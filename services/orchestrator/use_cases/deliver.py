@@ -15,6 +15,7 @@ from services.orchestrator.storage import deliveries, delivery_work, saved
 from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.deliver_channel import DeliverChannel, Means
 from services.orchestrator.use_cases.load_ruleset import parsed
+from services.orchestrator.use_cases.open_channels import Open
 from shared.errors import Infrastructure
 from shared.observability import metrics
 from shared.postgres import drafts
@@ -39,9 +40,13 @@ class InForce:
     policy: JointPolicy
 
 
-def live_channels(engine: AsyncEngine) -> Live[InForce]:
-    """What deliveries go by, followed as it changes."""
-    return Live(engine, _load)
+def live_channels(engine: AsyncEngine, open_channels: Open) -> Live[InForce]:
+    """What deliveries go by, followed as it changes; where their outcomes go is asked for first."""
+
+    async def prepare(in_force: InForce) -> None:
+        await open_channels(in_force.channels)
+
+    return Live(engine, _load, prepare=prepare)
 
 
 async def _load(tx: AsyncConnection) -> tuple[int, InForce]:

@@ -17,6 +17,7 @@ from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import configuration
 from services.orchestrator.storage.configuration import Stored
+from services.orchestrator.use_cases.open_channels import Open
 from shared.errors import Unprocessable
 from shared.observability import metrics
 from shared.runtime.live import Live
@@ -44,8 +45,9 @@ class Parse(Protocol[T_co]):
     def __call__(self, document: object, *, key: str, version: int) -> T_co: ...
 
 
-def live_ruleset(engine: AsyncEngine) -> Live[RuleSet]:
-    """The configuration in force, followed as it changes."""
+def live_ruleset(engine: AsyncEngine, open_channels: Open) -> Live[RuleSet]:
+    """The configuration in force, followed as it changes; the topics of all its channels are asked
+    for before it is used."""
     compiler = Compiler()
 
     async def load(tx: AsyncConnection) -> tuple[int, RuleSet]:
@@ -53,7 +55,10 @@ def live_ruleset(engine: AsyncEngine) -> Live[RuleSet]:
         # In a thread: with very many rules it takes seconds, and the role goes on meanwhile.
         return stored.epoch, await asyncio.to_thread(compiler, stored)
 
-    return Live(engine, load, _report)
+    async def prepare(ruleset: RuleSet) -> None:
+        await open_channels(ruleset.channels)
+
+    return Live(engine, load, _report, prepare)
 
 
 def _report(ruleset: RuleSet, epoch: int) -> None:

@@ -101,9 +101,11 @@ class Responder:
 
 def add_messages(buffer: OutboxBuffer, effects: Effects, topics: Topics) -> None:
     """Put the messages of a batch into the outbox, keyed by profile."""
+    channels = {message.channel for message in effects.messages}
+    named = {one: topics.decisions if one is None else topics.actions(one) for one in channels}
+    buffer.require(named.values())
     for message in effects.messages:
-        topic = topics.decisions if message.channel is None else topics.actions(message.channel)
-        buffer.add(topic, message.profile_id.encode(), message.value)
+        buffer.add(named[message.channel], message.profile_id.encode(), message.value)
 
 
 def _read(records: Sequence[Record], ruleset: RuleSet, handled: Handled) -> Batch:

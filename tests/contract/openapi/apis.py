@@ -4,6 +4,7 @@ An application is built as at start, with doors that are never opened: making th
 neither PostgreSQL nor Kafka.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 import httpx
@@ -26,6 +27,7 @@ from services.orchestrator.connectors.profile_definitions import ProfileDefiniti
 from services.orchestrator.domain.address_guard import AddressPolicy
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.use_cases.next_best_action import NextBestAction
+from services.orchestrator.use_cases.prepare_channel import Preparing
 from services.profile.api.app import create_app as create_profile
 from services.profile.domain.absorb import Rules
 from shared.contracts.topics import Topics
@@ -71,7 +73,8 @@ def _applications() -> dict[str, FastAPI]:
                 _nobody,
                 b"",
             ),
-            sending=Sending(topics, PartitionCounts(), Outgoing(AddressPolicy())),
+            preparing=Preparing(Outgoing(AddressPolicy()), _nothing_opens),
+            sending=Sending(topics, PartitionCounts()),
             shiftable_clock=False,
             topics=topics,
             counts=PartitionCounts(),
@@ -81,6 +84,10 @@ def _applications() -> dict[str, FastAPI]:
 
 
 async def _nobody(_type: str, _value: str) -> None:
+    return None
+
+
+async def _nothing_opens(_channels: Iterable[str]) -> None:
     return None
 
 

@@ -24,7 +24,7 @@ from shared.contracts.topics import Topics
 from shared.contracts.touchpoint import Identifier
 from shared.postgres import audit
 from shared.postgres.transaction import transaction
-from tests.integration.orchestrator.stage import COUNTS, Stage
+from tests.integration.orchestrator.stage import COUNTS, Stage, ask_for_topics
 from tests.support.eventually import eventually
 from tests.unit.orchestrator.build import uid
 
@@ -120,7 +120,7 @@ class Delivering:
 
     async def start(self) -> None:
         """Begin to deliver."""
-        channels = live_channels(self.stage.engine)
+        channels = live_channels(self.stage.engine, ask_for_topics)
         await channels.refresh()
         means = Means(
             engine=self.stage.engine,

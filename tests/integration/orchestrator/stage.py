@@ -1,7 +1,7 @@
 """A stage for the handler and the timers on a real database: updates go in, messages come out."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +22,15 @@ from tests.unit.orchestrator.build import profile_json, touchpoint_json, uid, up
 
 TOPIC = "profile.updates"
 COUNTS = PartitionCounts({spec.name: 8 for spec in default_topics()})
+
+ASKED_FOR: list[str] = []
+"""The channels whose topics were asked for, in the order of asking."""
+
+
+async def ask_for_topics(channels: Iterable[str]) -> None:
+    """Stands for the catalogue where a test has no Kafka."""
+    ASKED_FOR.extend(channels)
+
 
 STATE = (
     *("profile_state", "decision", "action", "contact_ledger", "rule_entry", "exit_mark"),

@@ -1,5 +1,6 @@
 """What is published is what the worker uses, at once, and nothing that was only drafted."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from shared import clock
 from shared.errors import Infrastructure
 from shared.postgres import drafts, epochs
 from shared.postgres.transaction import transaction
-from tests.integration.orchestrator.stage import Stage
+from tests.integration.orchestrator.stage import Stage, ask_for_topics
 from tests.unit.orchestrator.build import rule_json
 
 RULE, POLICY = Kind.RULE, Kind.CONTACT_POLICY
@@ -31,7 +32,7 @@ async def publish(stage: Stage, kind: Kind, key: str, body: dict[str, Any]) -> N
 
 
 async def test_follows_the_epoch(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
-    live = live_ruleset(stage.engine)
+    live = live_ruleset(stage.engine, ask_for_topics)
     with pytest.raises(Infrastructure):
         live()
     assert await live.refresh()
@@ -59,6 +60,27 @@ async def test_follows_the_epoch(stage: Stage, caplog: pytest.LogCaptureFixture)
         await epochs.bump_epoch(tx)
     assert await live.refresh()
     assert not live().rules
+
+
+async def test_the_topics_of_every_channel_are_asked_for_before_it_is_used(stage: Stage) -> None:
+    """Else the first message of a new channel holds up everybody's answers."""
+    asked: list[set[str]] = []
+    in_force: list[int] = []
+
+    async def open_channels(channels: Iterable[str]) -> None:
+        asked.append(set(channels))
+        in_force.append(len(live().channels) if len(asked) > 1 else 0)
+
+    live = live_ruleset(stage.engine, open_channels)
+    await live.refresh()
+    assert asked[0] >= {"web", "email"}
+    async with transaction(stage.engine) as tx:
+        for key in ("telex", "pager"):
+            await saved.insert(tx, saved.Kind.CHANNEL, key, {}, at=clock.now(), by="test")
+        await epochs.bump_epoch(tx)
+    await live.refresh()
+    assert asked[1] == asked[0] | {"telex", "pager"}
+    assert in_force[1] == len(live().channels) - 2, "it was asked before the channels were in force"
 
 
 async def test_counts_timers(stage: Stage) -> None:

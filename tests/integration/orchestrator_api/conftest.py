@@ -20,6 +20,7 @@ from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
 from services.orchestrator.domain.address_guard import AddressPolicy
 from services.orchestrator.use_cases.next_best_action import NextBestAction
+from services.orchestrator.use_cases.prepare_channel import Preparing
 from shared.access import Role
 from shared.conditions.leaves import leaf_hash
 from shared.conditions.parse import parse_condition
@@ -28,7 +29,7 @@ from shared.contracts.topics import Topics
 from shared.observability.health import Health
 from shared.postgres.engine import create_engine
 from shared.postgres.migrate import migrate
-from tests.integration.orchestrator.stage import COUNTS
+from tests.integration.orchestrator.stage import COUNTS, ask_for_topics
 from tests.support.api import calling, token_for_each_role
 from tests.support.postgres import empty_database
 from tests.support.stack import Stack
@@ -164,7 +165,8 @@ def make_app(engine: AsyncEngine, *, shiftable_clock: bool) -> FastAPI:
         profiles=profiles,
         asking=asking,
         definitions=DEFINITIONS,
-        sending=Sending(Topics(), COUNTS, Outgoing(AddressPolicy(), resolve=resolve)),
+        preparing=Preparing(Outgoing(AddressPolicy(), resolve=resolve), ask_for_topics),
+        sending=Sending(Topics(), COUNTS),
         shiftable_clock=shiftable_clock,
         topics=Topics(),
         counts=COUNTS,

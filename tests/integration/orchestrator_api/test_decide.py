@@ -17,13 +17,14 @@ from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.domain.address_guard import AddressPolicy
 from services.orchestrator.domain.ask import Person
 from services.orchestrator.use_cases.next_best_action import NextBestAction
+from services.orchestrator.use_cases.prepare_channel import Preparing
 from shared.access import Role
 from shared.contracts.profile_update import snapshot_decoder
 from shared.contracts.topics import Topics
 from shared.errors import Infrastructure
 from shared.observability.health import Health
 from tests.integration.orchestrator.asking import asked_rule
-from tests.integration.orchestrator.stage import COUNTS
+from tests.integration.orchestrator.stage import COUNTS, ask_for_topics
 from tests.integration.orchestrator_api.conftest import DEFINITIONS
 from tests.support.api import calling
 from tests.unit.orchestrator.build import profile_json, ruleset, uid
@@ -71,7 +72,8 @@ async def till(
             b"key",
         ),
         definitions=DEFINITIONS,
-        sending=Sending(Topics(), COUNTS, Outgoing(AddressPolicy())),
+        preparing=Preparing(Outgoing(AddressPolicy()), ask_for_topics),
+        sending=Sending(Topics(), COUNTS),
         topics=Topics(),
         counts=COUNTS,
         shiftable_clock=True,

@@ -15,6 +15,7 @@ from shared.access import Role
 from shared.contracts.topics import DEFAULT_CHANNELS
 from shared.postgres import epochs
 from shared.postgres.transaction import transaction
+from tests.integration.orchestrator.stage import ASKED_FOR
 from tests.support.api import calling
 
 ADA = "01930000-0000-7000-8000-000000000001"
@@ -106,6 +107,15 @@ async def test_the_default_channels_are_there_and_can_be_changed(
     assert [(one.key, one.version) for one in stored.channels] == [("pos", 1)]
     assert (await admin.get("/v1/channels/telex")).status_code == 404
     assert (await done(await admin.get("/v1/channels/web/versions")))["items"] == []
+
+
+async def test_a_channel_has_its_topics_before_it_is_saved(admin: httpx.AsyncClient) -> None:
+    ASKED_FOR.clear()
+    await done(await admin.put("/v1/channels/telex", json={}))
+    assert ASKED_FOR == ["telex"]
+    refused = await admin.put("/v1/channels/pager", json={"connector": "pigeon"})
+    assert refused.status_code == 422
+    assert ASKED_FOR == ["telex"]
 
 
 async def test_a_preview_is_what_the_customer_would_read(admin: httpx.AsyncClient) -> None:

@@ -30,6 +30,15 @@ def test_an_unknown_topic_is_asked_for() -> None:
     assert not counts.missing
 
 
+def test_all_unknown_topics_are_asked_for_at_once() -> None:
+    counts = PartitionCounts({"actions.web": 2})
+    buffer = OutboxBuffer(counts)
+    buffer.require(["actions.web"])
+    with pytest.raises(Infrastructure, match="2 topics do not exist yet"):
+        buffer.require(["actions.telex", "actions.web", "actions.fax"])
+    assert counts.missing == {"actions.telex", "actions.fax"}
+
+
 def test_what_the_topic_would_refuse_is_refused_here() -> None:
     buffer = OutboxBuffer(PartitionCounts({"touchpoints": 1}))
     with pytest.raises(InvalidData, match="too_large"):
