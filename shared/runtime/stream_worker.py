@@ -22,6 +22,7 @@ from shared.runtime.breaker import Breaker
 from shared.runtime.commit import Epochs
 from shared.runtime.crash import crash_point
 from shared.runtime.leases import TICK_SECONDS, LeaseKeeper
+from shared.runtime.slices import Slices
 from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class StreamWorker:
         self._discover = discover
         self._commit = commit
         self._max_records = max_records
+        self._slices = Slices(max_records)
         self._health = health
         self._breaker = Breaker()
         self._rows: set[Place] = set()
@@ -114,8 +116,11 @@ class StreamWorker:
             await asyncio.sleep(TICK_SECONDS / 5)
             return
         started = clock.monotonic_seconds()
+        waiting = {place: self._consumer.waiting(place) for place in ready}
+        quota = self._slices.quota(waiting, started)
+        ready.sort(key=waiting.__getitem__)
         try:
-            spans = await self._consumer.poll(ready, self._max_records)
+            spans = await self._consumer.poll(ready, self._max_records, quota=quota)
         except PartitionStopped as stop:
             self._stop(stop, ready)
             return
@@ -164,14 +169,20 @@ class StreamWorker:
     async def _finish(self, spans: list[Span]) -> None:
         """Apply the spans; whatever is not applied is read again from where its lease stands."""
         self._doubtful.update(span.place for span in spans)
-        try:
-            await self._apply(spans)
-        except Fenced as error:
-            logger.warning("%s", error)
-        except PartitionStopped as stop:
-            self._stop(stop, [span.place for span in spans])
-        else:
-            self._doubtful.clear()
+        started = clock.monotonic_seconds()
+        for turn in self._slices.turns(spans, started):
+            places = [span.place for span in turn]
+            try:
+                await self._apply(turn)
+            except Fenced as error:
+                logger.warning("%s", error)
+            except PartitionStopped as stop:
+                self._stop(stop, places)
+            else:
+                self._doubtful.difference_update(places)
+            done = clock.monotonic_seconds()
+            self._slices.took(turn, done - started)
+            started = done
 
     async def _apply(self, spans: list[Span]) -> None:
         """Apply together; when that fails for an unknown reason, halve until one stands alone."""
