@@ -74,7 +74,12 @@ class GuardedConsumer:
         return 0 if end is None else max(end - self.expected[place], 0)
 
     async def poll(
-        self, places: Iterable[Place], max_records: int, *, quota: int | None = None
+        self,
+        places: Iterable[Place],
+        max_records: int,
+        *,
+        quota: int | None = None,
+        wait_ms: int = POLL_MS,
     ) -> list[Span]:
         """Records of these partitions, at least one of which must be given.
 
@@ -91,7 +96,9 @@ class GuardedConsumer:
             raise ValueError("poll needs at least one assigned partition")
         consumer = await self._started()
         try:
-            fetched = await self._fetch_fairly(consumer, wanted, max_records, quota or max_records)
+            fetched = await self._fetch_fairly(
+                consumer, wanted, max_records, quota or max_records, wait_ms
+            )
         except Unreadable:
             fetched = await self._fetch_singly(consumer, wanted, max_records)
         spans = [self._span(tp, fetched[tp]) for tp in wanted if fetched.get(tp)]
@@ -104,10 +111,11 @@ class GuardedConsumer:
         wanted: list[TopicPartition],
         max_records: int,
         quota: int,
+        wait_ms: int,
     ) -> dict[TopicPartition, list[ConsumerRecord]]:
         """The client empties what it has of one partition before it comes to the next. So when a
         quota does not take all that is there, each of the others is asked for its own."""
-        fetched = await self._fetch(consumer, wanted, min(quota, max_records))
+        fetched = await self._fetch(consumer, wanted, min(quota, max_records), wait_ms=wait_ms)
         left = max_records - sum(map(len, fetched.values()))
         if max_records - left < quota:
             return fetched

@@ -2,9 +2,9 @@
 
 A process reads several partitions in one loop, and what a poll returns is one transaction. Where
 one of them is crowded (a storm of merges into one person) and others are calm, a poll takes all
-that the calm ones have and a slice of the backlog; the calm ones' records are applied first, and
-the slice is a transaction of its own, as large as can be applied in a short time. Where most are
-crowded, or nobody else is there, whole batches are cheaper.
+that the calm ones have and a slice of the backlog. The slice is a transaction of its own, in
+services with state beside those of the calm partitions, and as large as can be applied in a short
+time. Where most are crowded, or nobody else is there, whole batches are cheaper.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,18 @@ from shared.kafka.records import Place, Span
 
 CROWDED_RECORDS = 200
 """A partition with more records waiting than this has a backlog, until a slice is all of it."""
-FIRST_RECORDS = 100
+FIRST_RECORDS = 50
 """So many are taken of each partition where none has a backlog: one may be about to begin."""
-LEAST_RECORDS = 20
-"""A slice has no fewer, because every one has to load and store the profiles it is about."""
-SLICE_SECONDS = 0.05
+LEAST_RECORDS = 50
+"""A slice has no fewer: every one has to load and store the profiles it is about, and slices that
+are mostly that take the time of everybody."""
+SLICE_SECONDS = 0.1
 """A slice should take so long."""
 LATELY_SECONDS = 10.0
-"""A partition without a record for so long waits for nobody."""
+"""Nobody has to wait for a partition that had no record for so long."""
+REMEMBERED_SECONDS = 2.0
+"""A backlog is thought to go on for so long after its end: the broker tells how much waits only
+with the records it sends."""
 NEVER = float("-inf")
 
 
@@ -31,7 +35,9 @@ class Slices:
         self._max_records = max_records
         self._first = min(FIRST_RECORDS, max_records)
         self._slice = self._first
-        self._crowded: frozenset[Place] = frozenset()
+        self.crowded: frozenset[Place] = frozenset()
+        """The partitions that are read in slices now."""
+        self._sliced_at = NEVER
         self._lively_at: dict[Place, float] = {}
 
     def quota(self, waiting: Mapping[Place, int], now: float) -> int:
@@ -40,31 +46,33 @@ class Slices:
         crowded = {
             place
             for place, count in waiting.items()
-            if count > (self._slice if place in self._crowded else CROWDED_RECORDS)
+            if count > (self._slice if place in self.crowded else CROWDED_RECORDS)
         }
         lively = sum(
             now - self._lively_at.get(place, NEVER) <= LATELY_SECONDS
             for place in waiting.keys() - crowded
         )
         slicing = 0 < len(crowded) <= lively
-        if not slicing:
+        if slicing:
+            self._sliced_at = now
+        elif now - self._sliced_at > REMEMBERED_SECONDS:
             self._slice = self._first
-        self._crowded = frozenset(crowded) if slicing else frozenset()
+        self.crowded = frozenset(crowded) if slicing else frozenset()
         if crowded and not slicing:
             return self._max_records
-        return max(self._slice // max(len(self._crowded), 1), 1)
+        return max(self._slice // max(len(self.crowded), 1), 1)
 
     def turns(self, spans: Sequence[Span], now: float) -> list[list[Span]]:
         """What was polled, in the parts to apply one after the other: calm partitions first."""
         self._lively_at |= {span.place: now for span in spans if span.records}
-        calm = [span for span in spans if span.place not in self._crowded]
-        crowded = [span for span in spans if span.place in self._crowded]
+        calm = [span for span in spans if span.place not in self.crowded]
+        crowded = [span for span in spans if span.place in self.crowded]
         return [turn for turn in (calm, crowded) if turn]
 
     def took(self, turn: Sequence[Span], seconds: float) -> None:
         """Learn from a turn that was applied: a slice grows or shrinks by twice at most."""
         count = sum(len(span.records) for span in turn)
-        if turn[0].place not in self._crowded or 2 * count < self._slice:
+        if turn[0].place not in self.crowded or 2 * count < self._slice:
             return
         factor = SLICE_SECONDS / seconds if seconds > 0 else 2.0
         wanted = round(self._slice * min(max(factor, 0.5), 2.0))

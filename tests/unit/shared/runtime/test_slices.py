@@ -8,6 +8,7 @@ from shared.runtime.slices import (
     FIRST_RECORDS,
     LATELY_SECONDS,
     LEAST_RECORDS,
+    REMEMBERED_SECONDS,
     SLICE_SECONDS,
     Slices,
 )
@@ -60,15 +61,27 @@ def slice_after(*seconds: float) -> int:
 def test_a_slice_becomes_what_can_be_applied_in_its_time() -> None:
     assert slice_after(SLICE_SECONDS) == FIRST_RECORDS
     assert slice_after(SLICE_SECONDS / 1.5) == 1.5 * FIRST_RECORDS
-    assert slice_after(SLICE_SECONDS * 1.25) == FIRST_RECORDS / 1.25
-    assert slice_after(SLICE_SECONDS * 100) == FIRST_RECORDS / 2
     assert slice_after(0.0, 0.0) == 4 * FIRST_RECORDS
+    assert slice_after(0.0, 0.0, SLICE_SECONDS * 1.25) == 3.2 * FIRST_RECORDS
+    assert slice_after(0.0, 0.0, SLICE_SECONDS * 100) == 2 * FIRST_RECORDS
 
 
 def test_a_slice_has_bounds_and_comes_back_from_them() -> None:
-    assert slice_after(*[9.0] * 9) == LEAST_RECORDS
+    assert slice_after(0.0, *[9.0] * 9) == LEAST_RECORDS
     assert slice_after(*[0.0] * 9) == MOST
     assert slice_after(*[9.0] * 9, 0.0, 0.0) == 4 * LEAST_RECORDS
+
+
+def test_what_was_learnt_is_remembered_for_a_while_when_no_more_seems_to_wait() -> None:
+    slices = lively(ONE, TWO)
+    quota = slices.quota({ONE: 5000, TWO: 0}, 0.1)
+    (turn,) = slices.turns(spans({ONE: quota}), 0.1)
+    slices.took(turn, 0.0)
+    assert slices.quota({ONE: 0, TWO: 0}, 0.2) == 2 * FIRST_RECORDS
+    assert slices.crowded == frozenset()
+    assert slices.quota({ONE: 5000, TWO: 0}, 0.3) == 2 * FIRST_RECORDS
+    assert slices.quota({ONE: 0, TWO: 0}, 0.3 + REMEMBERED_SECONDS) == 2 * FIRST_RECORDS
+    assert slices.quota({ONE: 0, TWO: 0}, 0.4 + REMEMBERED_SECONDS) == FIRST_RECORDS
 
 
 def test_what_calm_partitions_or_the_end_of_a_backlog_took_says_nothing_of_a_slice() -> None:
@@ -84,7 +97,7 @@ def test_two_crowded_partitions_share_a_slice() -> None:
     slices = lively(ONE, TWO, THREE, FOUR)
     waiting = {ONE: 5000, TWO: 0, THREE: 0, FOUR: 700}
     assert slices.quota(waiting, 0.1) == FIRST_RECORDS // 2
-    assert slices.turns(spans({ONE: 50, FOUR: 50}), 0.1) == [spans({ONE: 50, FOUR: 50})]
+    assert slices.turns(spans({ONE: 25, FOUR: 25}), 0.1) == [spans({ONE: 25, FOUR: 25})]
 
 
 def test_a_backlog_is_one_until_a_slice_is_all_of_it() -> None:
