@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from shared.kafka.records import Place, Span
 
-CROWDED_RECORDS = 200
+CROWDED_RECORDS = 500
 """A partition with more records waiting than this has a backlog, until a slice is all of it."""
 FIRST_RECORDS = 50
 """So many are taken of each partition where none has a backlog: one may be about to begin."""
