@@ -77,6 +77,10 @@ chaos: $(VENV)/dev.txt ## Kills and freezes at every crash point, with more seed
 fuzz: $(VENV)/dev.txt ## Every operation of the collector's OpenAPI document, with more requests than `make test`
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-50} $(BIN)/python -m pytest tests/e2e/test_openapi.py --timeout=1800 $(TEST_OPTIONS)
 
+.PHONY: bench-rules
+bench-rules: $(VENV)/dev.txt ## Route 100,000 events to 10,000 rules, compared with asking each
+	$(BIN)/python -m bench.rules
+
 .PHONY: bench
 bench: $(VENV)/dev.txt ## Measure throughput and latency beside the floor; writes docs/benchmarks.md
 	$(BIN)/python -m bench

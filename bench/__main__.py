@@ -8,6 +8,7 @@ from pathlib import Path
 import uvloop
 
 from bench import machine, report
+from bench.asking import run_asking
 from bench.collecting import CollectRun, run_collecting
 from bench.floor import SNAPSHOT, FloorRun, run_floor
 from bench.latency import LatencyRun, run_latency
@@ -67,6 +68,8 @@ def _measure(
     at_half = _latency(stage, progress, "half", pipeline.rate / 2, seconds)
     stage.stop_roles()
     collecting = _collecting(stage, progress, seconds / 3)
+    progress.say("decide: 10,000 people, and the bare endpoint")
+    asking = uvloop.run(run_asking(stage, seconds))
     after = _floor(stage, progress, events, "after", SNAPSHOT)
     return Figures(
         machine=machine.describe(),
@@ -78,6 +81,7 @@ def _measure(
         latency=latency,
         latency_at_half=at_half,
         collecting=collecting,
+        asking=asking,
     )
 
 

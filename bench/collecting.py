@@ -51,7 +51,7 @@ async def run_collecting(stage: Stage, seconds: float) -> list[CollectRun]:
     key = await _new_key(stage)
     port = stage.ports.base + 1
     batches, singles = _requests(key, "batch", BATCH), _requests(key, "track", 1)
-    async with _bare(port + 500) as (bare_port, bare_pid):
+    async with bare_endpoint(port + 500) as (bare_port, bare_pid):
         bare_pids = {"bare endpoint": bare_pid}
         runs = [
             await _load("bare endpoint, before", batches, BATCH, bare_port, seconds, bare_pids),
@@ -153,7 +153,7 @@ async def _answer(reader: asyncio.StreamReader) -> None:
 
 
 @asynccontextmanager
-async def _bare(port: int) -> AsyncIterator[tuple[int, int]]:
+async def bare_endpoint(port: int) -> AsyncIterator[tuple[int, int]]:
     """The bare endpoint in a process of its own: its port and process id."""
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "bench.bare", str(port))
     try:

@@ -28,6 +28,7 @@ SEGMENTS = 20
 SCORE_TO_ACT = 80
 """Signals carry a score of 0 to 99; the rules act from here on: one signal in five."""
 
+CITIES = ("Lyon", "Paris", "Lille", "Nantes")
 PAGES = ("Page Viewed", "Product Viewed", "Product Added", "Cart Viewed", "Order Completed")
 
 
@@ -139,7 +140,7 @@ def _traits(person: int, draw: random.Random) -> dict[str, Any]:
         "first_name": f"First{person}",
         "last_name": f"Last{person}",
         "street": f"{person} Example Street",
-        "city": draw.choice(("Lyon", "Paris", "Lille", "Nantes")),
+        "city": draw.choice(CITIES),
         "postal_code": f"{draw.randrange(100_000):05d}",
         "country": "FR",
         "locale": "fr-FR",

@@ -10,7 +10,16 @@ import asyncpg
 import httpx
 
 from bench import machine
-from bench.load import PAGES, RULES, SCORE_TO_ACT, SEGMENTS, LoadEvent, rule_key, signal_type
+from bench.load import (
+    CITIES,
+    PAGES,
+    RULES,
+    SCORE_TO_ACT,
+    SEGMENTS,
+    LoadEvent,
+    rule_key,
+    signal_type,
+)
 from bench.publish import preload
 from bench.stage import Stage
 from deploy.local.ports import HOST
@@ -107,10 +116,10 @@ def _condition(number: int) -> dict[str, object]:
         case 2:
             return {"attr": "profile.computed.touchpoints", "op": "gte", "value": 2 + number}
         case 3:
-            return {"attr": "profile.country", "op": "eq", "value": "FR"}
+            return {"attr": "profile.city", "op": "eq", "value": CITIES[number // 5]}
         case _:
             return {"all": [{"segment": f"bench-{number - 2:02d}"},
-                            {"attr": "profile.email", "op": "exists"}]}  # fmt: skip
+                            {"attr": "profile.locale", "op": "exists"}]}  # fmt: skip
 
 
 async def run_pipeline(

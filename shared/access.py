@@ -15,13 +15,15 @@ from typing import NamedTuple
 
 
 class Role(StrEnum):
-    """What a token is given. `service` is for Concert's own services alone."""
+    """What a token is given. `channel` is for a channel system, a till or a call centre, that
+    serves customers and configures nothing; `service` is for Concert's own services alone."""
 
     VIEWER = "viewer"
     EDITOR = "editor"
     PUBLISHER = "publisher"
     OPS = "ops"
     PRIVACY = "privacy"
+    CHANNEL = "channel"
     ADMIN = "admin"
     SERVICE = "service"
 
@@ -35,6 +37,10 @@ class Permission(StrEnum):
     EDIT = "edit"
     PUBLISH = "publish"
     REGISTER = "register event leaves"
+    READ_SNAPSHOTS = "read snapshots for a decision"
+    READ_TASKS = "read tasks"
+    SERVE = "serve customers"
+    MAKE_LINKS = "make links of preferences"
     OPERATE = "operate"
     PRIVACY = "privacy"
     ERASE = "erase for another service"
@@ -43,11 +49,15 @@ class Permission(StrEnum):
 
 
 ALLOWED: Mapping[Permission, frozenset[Role]] = {
-    Permission.READ: frozenset(Role),
+    Permission.READ: frozenset(Role) - {Role.CHANNEL},
     Permission.READ_PERSONAL: frozenset({Role.OPS, Role.PRIVACY, Role.ADMIN, Role.SERVICE}),
     Permission.EDIT: frozenset({Role.EDITOR, Role.PUBLISHER, Role.ADMIN}),
     Permission.PUBLISH: frozenset({Role.PUBLISHER, Role.ADMIN}),
     Permission.REGISTER: frozenset({Role.ADMIN, Role.SERVICE}),
+    Permission.READ_SNAPSHOTS: frozenset({Role.SERVICE}),
+    Permission.READ_TASKS: frozenset(Role),
+    Permission.SERVE: frozenset({Role.CHANNEL, Role.OPS, Role.ADMIN}),
+    Permission.MAKE_LINKS: frozenset({Role.PRIVACY, Role.ADMIN, Role.SERVICE}),
     Permission.OPERATE: frozenset({Role.OPS, Role.ADMIN}),
     Permission.PRIVACY: frozenset({Role.PRIVACY, Role.ADMIN}),
     Permission.ERASE: frozenset({Role.ADMIN, Role.SERVICE}),
@@ -102,4 +112,6 @@ def is_allowed(roles: Iterable[str], permission: Permission) -> bool:
 
 def roles_with(permission: Permission) -> list[str]:
     """The roles people can be given that have the permission, for the answer 403."""
-    return [role.value for role in Role if role in ALLOWED[permission] and role != Role.SERVICE]
+    allowed = ALLOWED[permission]
+    given = [role.value for role in Role if role in allowed and role != Role.SERVICE]
+    return given or [Role.SERVICE.value]

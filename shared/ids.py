@@ -52,8 +52,13 @@ def touchpoint_id(source: str, message_id: str) -> UUID:
 
 def touchpoint_id_text(source: str, message_id: str) -> str:
     """`str(touchpoint_id(…))` in a quarter of the time: ingest makes one for every event."""
-    name = f"{source}{SEPARATOR}{message_id}".encode()
-    digits = hashlib.sha1(TOUCHPOINT_NAMESPACE.bytes + name, usedforsecurity=False).hexdigest()
+    return derived_id_text(TOUCHPOINT_NAMESPACE, source, message_id)
+
+
+def derived_id_text(namespace: UUID, *parts: str) -> str:
+    """`str(derived_id(…))` in a quarter of the time."""
+    name = SEPARATOR.join(parts).encode()
+    digits = hashlib.sha1(namespace.bytes + name, usedforsecurity=False).hexdigest()
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
 

@@ -42,6 +42,7 @@ ROLES = (
     Role("profile", "linker"),
     Role("orchestrator", "worker"),
     Role("orchestrator", "poller"),
+    Role("orchestrator", "deliver"),
     Role("orchestrator", "api", api_offset=3),
 )
 
@@ -91,6 +92,15 @@ class Deployment:
 
     def _own(self, service: str) -> dict[str, str]:
         """What is a secret of one service alone."""
+        if service == "orchestrator":
+            channel_secrets = self.home.root / "channel-secrets"
+            channel_secrets.mkdir(mode=0o700, exist_ok=True)
+            return {
+                "CONCERT_SECRETS_FOLDER": str(channel_secrets),
+                # Receivers on one's own machine; a real deployment lists its own networks.
+                "CONCERT_OUTGOING_HTTP": "true",
+                "CONCERT_OUTGOING_NETWORKS": "127.0.0.0/8,::1/128",
+            }
         if service != "profile":
             return {}
         key = self.home.credentials / "consent-key"

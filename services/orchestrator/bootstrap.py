@@ -1,15 +1,33 @@
 """Wires the roles of the orchestrator: the only place where its parts meet."""
 
 import asyncio
+import hashlib
 from functools import partial
 from pathlib import Path
 
 from services.orchestrator.api.app import create_app
+from services.orchestrator.api.decide import Asking
 from services.orchestrator.api.profile_client import profile_client
-from services.orchestrator.storage import timers
+from services.orchestrator.api.send_test import Sending
+from services.orchestrator.connectors.outgoing import Outgoing
+from services.orchestrator.connectors.preference_links import preference_links
+from services.orchestrator.connectors.profile_definitions import profile_definitions
+from services.orchestrator.connectors.snapshots import Snapshots
+from services.orchestrator.domain.address_guard import AddressPolicy, read_policy
+from services.orchestrator.files import command as files
+from services.orchestrator.settings import OrchestratorSettings
+from services.orchestrator.storage import schedules, slots, timers
+from services.orchestrator.use_cases.deliver import Deliver, live_channels
+from services.orchestrator.use_cases.deliver import measure as measure_deliveries
+from services.orchestrator.use_cases.deliver_channel import Means
+from services.orchestrator.use_cases.fire_schedules import fire_schedules
 from services.orchestrator.use_cases.fire_timers import fire_timers
+from services.orchestrator.use_cases.learn import Learned, keep_estimates
 from services.orchestrator.use_cases.load_ruleset import live_ruleset
+from services.orchestrator.use_cases.next_best_action import NextBestAction
 from services.orchestrator.use_cases.respond import Responder
+from services.orchestrator.use_cases.senders import Senders
+from services.orchestrator.use_cases.warm_rules import keep_warming
 from shared.errors import Infrastructure, Misconfigured
 from shared.observability import metrics
 from shared.observability.health import Health
@@ -22,53 +40,75 @@ from shared.runtime.assembly import (
     parts,
     stateful_worker,
 )
-from shared.runtime.cli import Command
+from shared.runtime.cli import Command, Tool
 from shared.runtime.poller import poll
 from shared.runtime.service import Role, run_role
 from shared.runtime.waiting import wait
-from shared.settings import Settings, load, read_secret_file
+from shared.settings import load, read_secret_file
 
 SCHEMA = "orchestrator"
 MIGRATIONS = Path(__file__).parent / "storage" / "migrations"
 MEASURE_SECONDS = 2.0
+EXPIRED_AT_ONCE = 1_000
+DELIVER_POOL = 32
+"""A channel uses a few connections at a time; so ten of them do not wait for each other."""
 
 
-async def _worker(settings: Settings) -> Role:
+async def _worker(settings: OrchestratorSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="worker")
     ruleset = live_ruleset(built.engine)
+    learned = Learned(built.engine, ruleset)
     return stateful_worker(
         built,
         health=Health(built.name, built.checks()),
-        handler=Responder(ruleset=ruleset, topics=built.topics, counts=built.counts),
+        handler=Responder(ruleset=learned, topics=built.topics, counts=built.counts),
         discover=partitions_of(built, built.topics.profile_updates),
-        also={"ruleset": ruleset.run},
+        also={"ruleset": ruleset.run, "estimates": learned.run},
     )
 
 
-async def _poller(settings: Settings) -> Role:
+async def _poller(settings: OrchestratorSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="poller")
     ruleset = live_ruleset(built.engine)
+    learned = Learned(built.engine, ruleset)
 
     async def fire(limit: int) -> int:
         return await fire_timers(
-            built.engine, ruleset=ruleset, topics=built.topics, counts=built.counts, limit=limit
+            built.engine, ruleset=learned, topics=built.topics, counts=built.counts, limit=limit
         )
 
     async def postpone() -> None:
         async with transaction(built.engine) as tx:
             await timers.postpone_first(tx)
 
+    async def fire_due_schedules(limit: int) -> int:
+        return await fire_schedules(
+            built.engine, topics=built.topics, counts=built.counts, limit=limit
+        )
+
+    async def postpone_schedule() -> None:
+        async with transaction(built.engine) as tx:
+            await schedules.postpone_first(tx)
+
+    definitions = profile_definitions(settings.profile_url, _service_token(settings))
     return Role(
         health=Health(built.name, built.checks()),
         stages=[
-            {"timers": partial(poll, fire, postpone)},
             {
+                "timers": partial(poll, fire, postpone),
+                "schedules": partial(poll, fire_due_schedules, postpone_schedule, what="schedules"),
+            },
+            {
+                "warming": partial(keep_warming, built.engine, definitions.register_leaves),
                 "ruleset": ruleset.run,
+                "estimates": learned.run,
+                "prices": partial(keep_estimates, built.engine, ruleset),
                 "catalogue": built.catalogue.run,
                 "measure": partial(_measure, built),
+                "slots": partial(_drop_expired_answers, built),
             },
         ],
-        closing=[built.engine.dispose],
+        closing=[built.engine.dispose, definitions.close],
     )
 
 
@@ -86,36 +126,110 @@ async def _measure(built: Parts, stopping: asyncio.Event) -> None:
         await wait(stopping, MEASURE_SECONDS)
 
 
-async def _api(settings: Settings) -> Role:
-    built = parts(settings, service=SCHEMA, role="api")
-    health = Health(built.name, built.checks())
+async def _drop_expired_answers(built: Parts, stopping: asyncio.Event) -> None:
+    """Delete kept answers whose time is up; of somebody unknown nothing else is left then."""
+    while not stopping.is_set():
+        try:
+            async with transaction(built.engine) as tx:
+                dropped = await slots.drop_expired(tx, EXPIRED_AT_ONCE)
+        except Infrastructure:
+            dropped = 0  # the poller itself says that PostgreSQL is away
+        if dropped < EXPIRED_AT_ONCE:
+            await wait(stopping, MEASURE_SECONDS)
+
+
+async def _deliver(settings: OrchestratorSettings) -> Role:
+    built = parts(settings, service=SCHEMA, role="deliver", pool_size=DELIVER_POOL)
+    channels = live_channels(built.engine)
+    links = preference_links(settings.profile_url, _service_token(settings))
+    means = Means(
+        engine=built.engine,
+        topics=built.topics,
+        counts=built.counts,
+        senders=Senders(_outgoing(settings), settings.secrets_folder, links.unsubscribe),
+        files=settings.files_folder or settings.home / "files",
+    )
+    return Role(
+        health=Health(built.name, built.checks()),
+        stages=[
+            {"deliver": Deliver(means, channels).run},
+            {
+                "channels": channels.run,
+                "catalogue": built.catalogue.run,
+                "measure": partial(measure_deliveries, built.engine, channels),
+            },
+        ],
+        closing=[built.engine.dispose, links.close],
+    )
+
+
+def _outgoing(settings: OrchestratorSettings) -> AddressPolicy:
+    """Raises Misconfigured for a network that is none."""
+    try:
+        return read_policy(http=settings.outgoing_http, networks=settings.outgoing_networks)
+    except ValueError as error:
+        raise Misconfigured([f"CONCERT_OUTGOING_NETWORKS: {error}"]) from None
+
+
+def _service_token(settings: OrchestratorSettings) -> str:
+    """Raises Misconfigured without one."""
     if settings.service_token_file is None:
         raise Misconfigured(["CONCERT_SERVICE_TOKEN_FILE: the profile service asks for a token"])
-    token = read_secret_file(settings.service_token_file)
+    return read_secret_file(settings.service_token_file)
+
+
+async def _api(settings: OrchestratorSettings) -> Role:
+    built = parts(settings, service=SCHEMA, role="api")
+    health = Health(built.name, built.checks())
+    token = _service_token(settings)
     profiles = profile_client(settings.profile_url, token)
+    deadline = settings.decide_profile_ms / 1000
+    snapshots = Snapshots(settings.profile_url, token, deadline=deadline)
+    ruleset = live_ruleset(built.engine)
+    learned = Learned(built.engine, ruleset)
+    definitions = profile_definitions(settings.profile_url, token)
     app = create_app(
-        built.engine, health=health, profiles=profiles, shiftable_clock=settings.mode == "test"
+        built.engine,
+        health=health,
+        profiles=profiles,
+        asking=Asking(
+            NextBestAction(built.engine, ruleset=learned, topics=built.topics, counts=built.counts),
+            ruleset,
+            snapshots.person,
+            secret=hashlib.sha256(b"slots of unknown people\0" + token.encode()).digest(),
+        ),
+        shiftable_clock=settings.mode == "test",
+        topics=built.topics,
+        counts=built.counts,
+        definitions=definitions,
+        sending=Sending(built.topics, built.counts, Outgoing(_outgoing(settings))),
     )
-    role = api_role(built, health=health, app=app, also={})
-    role.closing.append(profiles.close)
+    role = api_role(
+        built, health=health, app=app, also={"ruleset": ruleset.run, "estimates": learned.run}
+    )
+    role.closing += [profiles.close, definitions.close, snapshots.close]
     return role
 
 
 def _run(role: str) -> int:
-    settings = load(Settings)
-    build = {"worker": _worker, "poller": _poller, "api": _api}[role]
+    settings = load(OrchestratorSettings)
+    build = {"worker": _worker, "poller": _poller, "deliver": _deliver, "api": _api}[role]
     return run_role(settings, service=SCHEMA, role=role, build=partial(build, settings))
 
 
 def _migrate() -> int:
-    settings = load(Settings)
+    settings = load(OrchestratorSettings)
     asyncio.run(migrate_service(settings, service=SCHEMA, folder=MIGRATIONS))
     return 0
 
 
-COMMANDS = {
+COMMANDS: dict[str, Command | Tool] = {
     "worker": Command("decide on profile updates and publish actions", partial(_run, "worker")),
     "poller": Command("fire due timers: delayed actions and expiries", partial(_run, "poller")),
+    "deliver": Command("send what is queued by webhook, SMTP or file", partial(_run, "deliver")),
     "api": Command("serve configuration, decisions and actions over HTTP", partial(_run, "api")),
     "migrate": Command("bring the schema to its newest revision, then exit", _migrate),
+    "export": Tool(files.EXPORT, files.add_arguments, files.run_export),
+    "diff": Tool(files.DIFF, files.add_prune, files.run_diff),
+    "apply": Tool(files.APPLY, files.add_apply, files.run_apply),
 }

@@ -180,21 +180,33 @@ class Fields:
             return None
         return instant
 
-    def condition(self, name: str) -> Condition | None:
-        """A condition without event leaves; `changed_to` needs a trigger that is not there yet."""
+    def condition(self, name: str, *, event_leaves: bool = False) -> Condition | None:
+        """A condition without `changed_to`; with event leaves only where `event_leaves` says so."""
         value = self.value(name)
         if value is None:
             return None
-        return self.condition_of(value, self.place(name))
+        return self.condition_of(value, self.place(name), event_leaves=event_leaves)
 
-    def condition_of(self, value: object, path: str) -> Condition | None:
-        """The condition in a value that stands at `path`."""
-        condition = read_condition(value, self.mistakes.problems, path=path)
-        if condition is not None and any(
-            isinstance(leaf, Compare) and leaf.op == "changed_to" for leaf in leaves_of(condition)
+    def condition_of(
+        self, value: object, path: str, *, changes: bool = False, event_leaves: bool = False
+    ) -> Condition | None:
+        """The condition in a value that stands at `path`; `changes`: it may ask what a trait has
+        just changed to; `event_leaves`: it may count past touchpoints."""
+        condition = read_condition(
+            value, self.mistakes.problems, path=path, allow_event_leaves=event_leaves
+        )
+        if (
+            not changes
+            and condition is not None
+            and any(
+                isinstance(leaf, Compare) and leaf.op == "changed_to"
+                for leaf in leaves_of(condition)
+            )
         ):
-            self.mistakes.add(path, "not_available", '"changed_to" needs a trait_changed trigger, '
-                              "which is not available in this version")  # fmt: skip
+            only = (
+                '"changed_to" is not available here: it is for "where" of a trait_changed trigger'
+            )
+            self.mistakes.add(path, "not_available", only)
         return condition
 
     def nested(

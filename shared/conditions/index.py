@@ -2,9 +2,10 @@
 
 Every condition is a bit. For an attribute, tables say which conditions its value satisfies; the
 bits that survive all tables of the event's type are the candidates. Comparisons that every match
-must pass (`eq ne in nin exists`, ranges and segments) go into the tables; a condition made of
-nothing else is thereby decided exactly, any other is verified by its closure. A few alternatives
-of one condition are bits of their own. The result is always the same as asking every condition.
+must pass (`eq ne in nin exists contains`, ranges and segments) go into the tables; a condition
+made of nothing else is thereby decided exactly, any other is verified by its closure. A few
+alternatives of one condition are bits of their own. The result is always the same as asking every
+condition.
 
 The bitmap form is in the family of matching by predicate counting (Yan and Garcia-Molina, 1994)
 and of BE-Tree's bitmaps (Sadoghi and Jacobsen, 2011), with whole bit sets as Python integers.
@@ -18,10 +19,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from shared.conditions.bitsets import bits, ones
 from shared.conditions.closure import Holds, compile_normal
 from shared.conditions.facts import Facts
 from shared.conditions.normal import normal_form
-from shared.conditions.tables import AttributeTable, SegmentTable, bits, ones
+from shared.conditions.tables import AttributeTable, SegmentTable
 from shared.conditions.tree import All, Any, Compare, Condition, InSegment, Not
 
 K = TypeVar("K")
@@ -42,18 +44,27 @@ class Entry(Generic[K]):
 class ConditionIndex(Generic[K]):
     """The entries that hold for facts, found by event type and bitmaps."""
 
-    def __init__(self, entries: Iterable[Entry[K]]) -> None:
-        """Compile all entries; 10,000 of them take about a second."""
+    def __init__(
+        self, entries: Iterable[Entry[K]], before: "ConditionIndex[K] | None" = None
+    ) -> None:
+        """Compile all entries; 10,000 of them take about a second. Event types whose entries are
+        the same as in `before` are taken from there."""
         by_type: defaultdict[str | None, list[Entry[K]]] = defaultdict(list)
         for entry in entries:
             by_type[entry.event_type].append(entry)
+        known = {} if before is None else before.by_type
         self._any_type = _Bitmap(by_type.pop(None, []))
-        self._by_type = {name: _Bitmap(group) for name, group in by_type.items()}
+        self.by_type: dict[str | None, _Bitmap[K]] = {
+            name: found
+            if (found := known.get(name)) is not None and found.entries == group
+            else _Bitmap(group)
+            for name, group in by_type.items()
+        }
 
     def match(self, facts: Facts) -> list[K]:
         """The keys of the entries whose event type and condition hold for the facts: those of the
         event's type first, then those of any type, each in the order they were given."""
-        bitmap = self._by_type.get(facts.event_type) if facts.event_type is not None else None
+        bitmap = self.by_type.get(facts.event_type) if facts.event_type is not None else None
         found = bitmap.match(facts) if bitmap is not None else []
         return found + self._any_type.match(facts) if self._any_type.size else found
 
@@ -65,6 +76,7 @@ class _Bitmap(Generic[K]):
     """
 
     def __init__(self, entries: list[Entry[K]]) -> None:
+        self.entries = entries
         self.size = len(entries)
         self._keys: list[K] = []
         self._verify: dict[int, Holds] = {}

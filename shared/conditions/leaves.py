@@ -87,13 +87,18 @@ def leaf_hash(leaf: EventCount) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
+def is_of_one_event(leaf: EventCount) -> bool:
+    """Whether one event alone can answer the leaf: it has no count and no window."""
+    return (leaf.count_op, leaf.count) == ("gte", 1) and leaf.within is None
+
+
 def of_this_event(leaf: EventCount) -> Condition:
     """The leaf as a condition on the event at hand: it is of the type and `where` holds for it.
 
     For exit criteria and waits, where `{event, where}` means "such an event comes". Raises
     ValueError when the leaf counts or has a window: one event cannot answer that.
     """
-    if (leaf.count_op, leaf.count) != ("gte", 1) or leaf.within is not None:
+    if not is_of_one_event(leaf):
         raise ValueError("one event cannot answer a count or a window")
     is_type = Compare("event.type", "eq", leaf.event)
     return is_type if leaf.where is None else All((is_type, leaf.where))

@@ -7,49 +7,22 @@ stands at most once in a table; what finds its place taken is left to the caller
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import compress
-from typing import Any, TypeVar
+from typing import Any
 
+from shared.conditions.bitsets import bits
 from shared.conditions.facts import Facts, Read, reader
-from shared.conditions.tree import Compare, InSegment, Not
+from shared.conditions.parts import PartLookup
+from shared.conditions.tree import Compare, InSegment, Not, Scalar
 from shared.conditions.values import READERS, Kind, Reader, kind_of, read_operand
 
-T = TypeVar("T")
-
 SPARSE = 256
-DENSE = 12
-
-_DIGIT_VALUES = bytes.maketrans(b"01", b"\x00\x01")
 
 Lookup = Callable[[Any], int]
 Narrow = Callable[[int, Facts], int]
 
 _RANGES = ("gt", "gte", "lt", "lte", "between")
-
-
-def bits(positions: Iterable[int]) -> int:
-    """The integer with a one at each position."""
-    mask = 0
-    for position in positions:
-        mask |= 1 << position
-    return mask
-
-
-def ones(mask: int, items: Sequence[T]) -> list[T]:
-    """The items at whose positions the integer has a one."""
-    # Going through the binary digits is faster than shifting a long integer for each one: from one
-    # to the next where they are rare, digit by digit where they are not.
-    digits = bin(mask)[:1:-1]
-    if mask.bit_count() * DENSE > len(digits):
-        return list(compress(items, digits.encode().translate(_DIGIT_VALUES)))
-    found: list[T] = []
-    position = digits.find("1")
-    while position >= 0:
-        found.append(items[position])
-        position = digits.find("1", position + 1)
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +45,7 @@ class AttributeTable:
         self._points: defaultdict[Kind, dict[int, frozenset[object]]] = defaultdict(dict)
         self._excluded: defaultdict[Kind, dict[int, frozenset[object]]] = defaultdict(dict)
         self._intervals: defaultdict[Kind, dict[int, _Interval]] = defaultdict(dict)
+        self._parts: dict[int, Scalar] = {}
 
     def add(self, bit: int, leaf: Compare) -> bool:
         """Take in one conjunct; whether the table decides it exactly."""
@@ -87,16 +61,33 @@ class AttributeTable:
             return True
         if leaf.op in ("eq", "in"):
             kind, values = _operands(leaf)
-            return self._points[kind].setdefault(bit, values) == values
+            points = self._points[kind]
+            points[bit] = points.get(bit, values) & values
+            return True
         if leaf.op in ("ne", "nin"):
             kind, values = _operands(leaf)
             excluded = self._excluded[kind]
             excluded[bit] = excluded.get(bit, frozenset()) | values
             return True
+        if leaf.op == "contains" and not isinstance(leaf.value, tuple):
+            known = self._parts.setdefault(bit, leaf.value)
+            return type(known) is type(leaf.value) and known == leaf.value
         return False
 
     def freeze(self, everyone: int) -> Narrow:
         """A function that clears the bits of what the facts' value does not satisfy."""
+        if not self._parts:
+            return self._freeze(everyone)
+        narrow, parts = self._freeze(everyone), PartLookup(self._parts, everyone)
+        read = self._read
+
+        def narrow_by_parts(alive: int, facts: Facts) -> int:
+            alive = narrow(alive, facts)
+            return parts(alive, read(facts)) if alive else alive
+
+        return narrow_by_parts
+
+    def _freeze(self, everyone: int) -> Narrow:
         read = self._read
         when_absent = everyone & ~bits(self._present)
         when_present = everyone & ~bits(self._absent)

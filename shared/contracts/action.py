@@ -12,7 +12,8 @@ from shared.contracts.touchpoint import Identifier
 
 
 class Action(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
-    """`kind` is send, retract, task or prompt; `content` is rendered; times are RFC 3339 UTC."""
+    """`kind` is send, retract, task or prompt; `content` is rendered; times are RFC 3339 UTC.
+    A `test` was asked for by a person: it is sent like the others, and is about no decision."""
 
     action_id: str
     idempotency_key: str
@@ -30,6 +31,7 @@ class Action(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     not_before: str | None = None
     expires_at: str | None = None
     trace: str | None = None
+    test: bool = False
 
 
 action_encoder = msgspec.json.Encoder()

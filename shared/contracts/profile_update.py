@@ -67,12 +67,15 @@ def group_facts(profile: ProfileSnapshot, kind: str) -> dict[str, Any]:
 
 
 class ProfileUpdate(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
-    """`cause` is a touchpoint, or `{kind: merged|consent_changed|…, …}`; readers decode on need."""
+    """`cause` is a touchpoint, or `{kind: merged|consent_changed|…, …}`; readers decode on need.
+    `changed` has the traits that a touchpoint changed with their values before, null for none;
+    computed ones are `computed.<name>`. The first touchpoint of a profile changes nothing."""
 
     profile_id: str
     seq: int
     cause: msgspec.Raw
     profile: msgspec.Raw
+    changed: dict[str, msgspec.Raw] = {}
     merged_from: str | None = None
     merged_into: str | None = None
     split_from: str | None = None

@@ -20,6 +20,11 @@ DEFAULT_CHANNELS: dict[str, str] = {
 }
 OWN_CHANNEL = "concert"
 """The channel on which Concert publishes what it did itself (emitted events, profile updates)."""
+OWN_SOURCE = "concert"
+"""The source of events that Concert publishes itself, on any channel; nobody can register it."""
+
+OWN_SOURCE = "concert"
+"""The source of what Concert itself publishes, on whatever channel; nobody may register it."""
 
 TOUCHPOINTS = "touchpoints"
 PROFILE_UPDATES = "profile.updates"

@@ -4,22 +4,23 @@ saving a draft, checking one.
 A kind is the name of its table (see `shared.postgres.drafts`); `words` names it in a sentence.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Annotated, Any, Protocol, TypeVar
 
 import fastapi
 from fastapi import APIRouter, Path, Response
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.access import Permission
-from shared.errors import NotFound
+from shared.errors import NotFound, Problem
 from shared.http.auth import Principal, requires
 from shared.http.drafts import (
     NEWEST,
     Checked,
     DraftView,
     VersionView,
+    Warned,
     document_of,
     draft_view,
     listed_draft,
@@ -69,15 +70,22 @@ class SaveDraft(Protocol[K_contra]):
 
 
 class CheckDraft(Protocol[K_contra]):
-    """The use case that checks a document, or without one the draft."""
+    """The use case that checks a document, or without one the draft; it may have warnings."""
 
     async def __call__(
         self, engine: AsyncEngine, kind: K_contra, key: str, body: Body | None, /
-    ) -> None: ...
+    ) -> Sequence[Problem] | None: ...
 
 
-def add_reading(router: APIRouter, kind: str, path: str, *, named: str) -> None:
-    """List, draft, versions and one version of a kind under `path`, such as `/v1/rules`."""
+More = Callable[[AsyncConnection, Draft], Awaitable[dict[str, Any]]]
+"""Further fields of a draft as it is shown."""
+
+
+def add_reading(
+    router: APIRouter, kind: str, path: str, *, named: str, more: More | None = None
+) -> None:
+    """List, draft, versions and one version of a kind under `path`, such as `/v1/rules`; `more`
+    finds what else one draft shows."""
 
     @router.get(path, name=f"list_{kind}")
     async def list_drafts(engine: Engine, paging: Paged, _: Reader) -> Page[DraftView]:
@@ -94,8 +102,9 @@ def add_reading(router: APIRouter, kind: str, path: str, *, named: str) -> None:
     async def get_draft(key: Key, engine: Engine, response: Response, _: Reader) -> DraftView:
         """The draft and its status; the ETag is the draft's number."""
         async with transaction(engine) as tx:
-            draft = await drafts.find(tx, kind, key)
-        return draft_view(there(draft, named, key), response)
+            draft = there(await drafts.find(tx, kind, key), named, key)
+            fields = {} if more is None else await more(tx, draft)
+        return draft_view(draft, response).model_copy(update=fields)
 
     @router.get(path + "/{key}/versions", name=f"list_{kind}_versions")
     async def list_versions(
@@ -153,8 +162,11 @@ def add_drafting(
         key: Key, engine: Engine, _: Reader, body: OptionalDocument = None
     ) -> Checked:
         """Check a document, or the draft, as `:publish` would; nothing is stored."""
-        await validate(engine, kind, key, None if body is None else document_of(body))
-        return Checked()
+        found = await validate(engine, kind, key, None if body is None else document_of(body))
+        warnings = [
+            Warned(path=one.path, rule=one.rule, message=one.message) for one in found or ()
+        ]
+        return Checked(warnings=warnings or None)
 
 
 def there(draft: Draft | None, named: str, key: str) -> Draft:

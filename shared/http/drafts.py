@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.http.etag import etag
 from shared.postgres.drafts import Draft, Version
 
 OURS = frozenset(
     {
-        *("version", "status", "draft_version", "created_at"),
+        *("version", "status", "draft_version", "created_at", "warming"),
         *("updated_at", "updated_by", "published_at", "published_by", "saved_at", "saved_by"),
     }
 )
@@ -49,10 +49,20 @@ class VersionView(BaseModel):
     published_by: str
 
 
+class Warned(BaseModel):
+    """What is allowed and probably not meant, with its place."""
+
+    path: str
+    rule: str
+    message: str
+
+
 class Checked(BaseModel):
-    """The answer when there is no mistake; else it is a problem that names each."""
+    """The answer when there is no mistake; else it is a problem that names each. `warnings`, where
+    there are some, stop nothing."""
 
     valid: bool = True
+    warnings: list[Warned] | None = Field(None, exclude_if=lambda found: found is None)
 
 
 def document_of(body: dict[str, Any]) -> dict[str, Any]:

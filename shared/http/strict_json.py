@@ -2,8 +2,8 @@
 
 A body is JSON whatever its content type says: clients state wrong ones, curl a form's. (Callers
 send a token or a key, which no foreign page can make a browser add.) Refused: `NaN`, `Infinity`,
-lone surrogates, extreme depth and `\\u0000`, which PostgreSQL cannot store. Every router of
-Concert is made by `api_router`, so that no route reads JSON otherwise.
+lone surrogates, more than MAX_DEPTH levels and `\\u0000`, which PostgreSQL cannot store. Every
+router of Concert is made by `api_router`, so that no route reads JSON otherwise.
 """
 
 import json
@@ -18,6 +18,8 @@ from fastapi.routing import APIRoute
 from shared.errors import Malformed, TooLarge
 
 ESCAPED_NUL = b"\\u0000"
+MAX_DEPTH = 100
+"""Levels of lists and objects; a condition of the greatest depth stays far below."""
 
 
 class StrictRequest(Request):
@@ -64,6 +66,8 @@ def decode(body: bytes) -> Any:
     value = orjson.loads(body)
     if ESCAPED_NUL in body and _holds_nul(value):
         raise json.JSONDecodeError("the character \\u0000 cannot be stored", "", 0)
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _is_too_deep(value):
+        raise json.JSONDecodeError(f"nested deeper than {MAX_DEPTH} levels", "", 0)
     return value
 
 
@@ -82,6 +86,23 @@ def inflate(body: bytes, limit: int) -> bytes:
     if not unpacker.eof:
         raise Malformed("The gzip body is cut off.")
     return unpacked
+
+
+def _is_too_deep(value: Any) -> bool:
+    """Whether lists and objects are nested deeper than MAX_DEPTH. Not recursive."""
+    level, depth = [value], 0
+    while level:
+        inside: list[Any] = []
+        for part in level:
+            if isinstance(part, dict):
+                inside.extend(part.values())
+            elif isinstance(part, list):
+                inside.extend(part)
+        level = [part for part in inside if isinstance(part, dict | list)]
+        depth += 1
+        if depth >= MAX_DEPTH and level:
+            return True
+    return False
 
 
 def _holds_nul(value: Any) -> bool:

@@ -18,7 +18,7 @@ from shared.postgres.tokens import StoredToken
 from shared.postgres.transaction import transaction
 
 KIND = "token"
-GrantableRole = Literal["viewer", "editor", "publisher", "ops", "privacy", "admin"]
+GrantableRole = Literal["viewer", "editor", "publisher", "ops", "privacy", "channel", "admin"]
 
 router = api_router(tags=["access"])
 
@@ -29,7 +29,7 @@ class TokenRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=100, description="Who or what will hold it.")
-    roles: list[GrantableRole] = Field(min_length=1, max_length=6)
+    roles: list[GrantableRole] = Field(min_length=1, max_length=7)
     expires_at: AwareDatetime | None = None
 
 

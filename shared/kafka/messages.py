@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from shared.contracts.dead_letter import TRUNCATED, Headers
@@ -79,7 +80,7 @@ class OutboxBuffer:
         What was compressed on its way here can be larger than any topic takes: then the beginning
         is kept, and `x-truncated` says how many bytes there were.
         """
-        room = max_message_bytes(topic) - RECORD_OVERHEAD
+        room = _room(topic)
         size = len(key or b"") + len(value or b"") + _header_bytes(headers)
         if size > room:
             headers = ((TRUNCATED, str(size).encode()), *headers[:MAX_DEAD_LETTER_HEADERS])
@@ -103,9 +104,16 @@ class OutboxBuffer:
 
 
 def _refuse_too_large(topic: str, key: bytes, value: bytes, headers: Headers) -> None:
-    size = len(key) + len(value) + _header_bytes(headers)
-    if size > max_message_bytes(topic) - RECORD_OVERHEAD:
+    size = len(key) + len(value)
+    if headers:
+        size += _header_bytes(headers)
+    if size > _room(topic):
         raise InvalidData("too_large", f"{size} bytes are too many for {topic}")
+
+
+@lru_cache(maxsize=1000)
+def _room(topic: str) -> int:
+    return max_message_bytes(topic) - RECORD_OVERHEAD
 
 
 def _header_bytes(headers: Headers) -> int:

@@ -9,6 +9,7 @@ from itertools import chain
 from typing import Final
 
 from shared.contracts.dead_letter import REASONS
+from shared.contracts.delivery import OUTCOMES
 from shared.contracts.topics import (
     DEAD_LETTERS as DEAD_LETTER_TAIL,
 )
@@ -50,6 +51,10 @@ STAGES: Final = (
 LINK_OUTCOMES: Final = ("completed", "failed")
 VERDICTS: Final = ("accepted", "rejected")
 ACTION_KINDS: Final = ("send", "retract", "task", "prompt")
+NOTING_RESULTS: Final = ("noted", "repeated", "unknown_action", "other_person", "not_published")
+DELIVERY_RESULTS: Final = (
+    "delivered", "bounced", "failed", "expired", "again", "later", "withdrawn", "lost",
+)  # fmt: skip
 AUTH_FAILURES: Final = ("missing", "unknown", "forbidden")
 
 LATENCY: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60)
@@ -382,6 +387,18 @@ DECISIONS = counter(
     moves="A decision was committed.",
     act="All `suppressed` at one stage: ask whether the rule or the policy is meant so.",
 )
+ASKS = counter(
+    "asks_total",
+    "Asks for the next best action: whether the person was known, what was answered, and whether "
+    "it had been answered before.",
+    labels={
+        "person": ("known", "unknown", "unavailable"),
+        "answer": ("action", "none"),
+        "kept": ("kept", "new"),
+    },
+    moves="`POST /v1/decide` was answered.",
+    act="`unavailable` grows: the profile API does not answer within 30 ms; see its latency.",
+)
 ACTIONS = counter(
     "actions_total",
     "Actions put on their channel's topic.",
@@ -413,6 +430,59 @@ RULE_INDEX_VERSION = gauge(
     "Version of the rule index in use; it grows with every publication.",
     moves="The rule index was loaded.",
     act="As for the active rules.",
+)
+DELIVERY_EVENTS = counter(
+    "delivery_events_total",
+    "What was said of actions, by outcome and by what it changed.",
+    labels={"outcome": OUTCOMES, "result": NOTING_RESULTS},
+    moves="A touchpoint that names an action was answered.",
+    act="Many `other_person` or `unknown_action`: a channel system echoes the wrong ids.",
+)
+TASKS_ENDED = counter(
+    "tasks_ended_total",
+    "Tasks that people completed, by whether they still had them.",
+    labels={"result": ("completed", "too_late")},
+    moves="A task was completed.",
+    act="Many `too_late`: leases or expiries are too short for the work.",
+)
+
+DELIVERIES = counter(
+    "deliveries_total",
+    "Tries of built-in connectors and what was found of them, by how they ended.",
+    labels={"channel": tuple(DEFAULT_CHANNELS), "result": DELIVERY_RESULTS},
+    moves="A result was committed. `again`: it is tried once more; `later`: Concert could not try; "
+    "`lost`: somebody else had it by then.",
+    act="Runbook delivery-failing.",
+)
+DELIVERY_SECONDS = histogram(
+    "delivery_seconds",
+    "How long a try took, whatever came of it.",
+    labels={"channel": tuple(DEFAULT_CHANNELS)},
+    buckets=LATENCY,
+    moves="A try ended.",
+    act="Close to the channel's time-out: the receiver hangs.",
+)
+DELIVERIES_WAITING = gauge(
+    "deliveries_waiting",
+    "Deliveries that wait on a channel; at most 10,000 are counted.",
+    labels={"channel": tuple(DEFAULT_CHANNELS)},
+    moves="Counted every two seconds.",
+    act="Growing: the channel is off, its rate too low, or runbook delivery-failing.",
+)
+DELIVERY_OLDEST = gauge(
+    "delivery_oldest_seconds",
+    "For how long the oldest waiting delivery of a channel has been due.",
+    labels={"channel": tuple(DEFAULT_CHANNELS)},
+    moves="Read every two seconds.",
+    act="Runbook delivery-failing. A file batch waits for its cut-off.",
+)
+DELIVERY_CIRCUIT = gauge(
+    "delivery_circuit_open",
+    "1 when nothing is sent on a channel because it failed or asked for a pause, 0.5 while one "
+    "delivery tries alone, 0 when all is well.",
+    labels={"channel": tuple(DEFAULT_CHANNELS)},
+    moves="Read every two seconds.",
+    act="Runbook delivery-failing.",
 )
 
 # --- HTTP ---------------------------------------------------------------------------------------

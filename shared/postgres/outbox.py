@@ -8,18 +8,28 @@ the relay publishes.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import cramjam
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.kafka.messages import Message, OutboxBuffer
 from shared.kafka.records import Place
+from shared.postgres.together import Part
 
 SHARDS = 8
 """Relay ownership is per `partition % SHARDS`, for all topics alike."""
 
 FRAME_BYTES = 4 * 1024 * 1024
 """A frame is closed when it passes this size, so that no row grows without bound."""
+
+PACKED_FROM_BYTES = 1024
+"""A smaller frame is kept as it is: it fits in its row."""
+PACKED = b"\xc1"
+"""What a packed frame begins with, and nothing else: MessagePack never uses it. An LZ4 block
+follows. The updates of one person repeat each other, so a frame shrinks to a fifth; what is not
+written, read and deleted costs more than the packing. A stronger codec costs more for small frames
+than it saves."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Message])
@@ -38,29 +48,48 @@ _INSERT = text(
 
 async def append(tx: AsyncConnection, buffer: OutboxBuffer) -> None:
     """Insert the buffer as frames, one row per partition, in one statement."""
-    rows: list[tuple[int, str, int, int, bytes]] = []
-    for (topic, partition), messages in buffer.items():
-        for part in _split(messages):
-            frame = _encoder.encode(part)
-            rows.append((partition % SHARDS, topic, partition, len(part), frame))
+    for part in appending(buffer):
+        await tx.execute(part.statement, part.values)
+
+
+def appending(buffer: OutboxBuffer) -> list[Part]:
+    """The same as a part of a larger write; none for an empty buffer."""
+    rows = [
+        (partition % SHARDS, topic, partition, len(part), encode_frame(part))
+        for (topic, partition), messages in buffer.items()
+        for part in _split(messages)
+    ]
     if not rows:
-        return
+        return []
     shards, topics, parts, counts, frames = zip(*rows, strict=True)
-    await tx.execute(
-        _INSERT,
-        {
-            "shards": list(shards),
-            "topics": list(topics),
-            "parts": list(parts),
-            "messages": list(counts),
-            "frames": list(frames),
-        },
-    )
+    values = {
+        "shards": list(shards),
+        "topics": list(topics),
+        "parts": list(parts),
+        "messages": list(counts),
+        "frames": list(frames),
+    }
+    return [Part(_INSERT, values)]
+
+
+def encode_frame(messages: Sequence[Message]) -> bytes:
+    """The messages as they stand in a row."""
+    frame = _encoder.encode(messages)
+    if len(frame) < PACKED_FROM_BYTES:
+        return frame
+    return PACKED + bytes(cramjam.lz4.compress_block(frame))
 
 
 def decode_frame(frame: bytes) -> list[Message]:
     """The messages of a row's `frame`, in order."""
-    return _decoder.decode(frame)
+    return _decoder.decode(unpacked(frame))
+
+
+def unpacked(frame: bytes) -> bytes:
+    """A frame in which its messages can be found as they are."""
+    if not frame.startswith(PACKED):
+        return frame
+    return bytes(cramjam.lz4.decompress_block(memoryview(frame)[1:]))
 
 
 def _split(messages: list[Message]) -> Iterator[list[Message]]:
@@ -155,14 +184,13 @@ async def delete(
     return {Place(row.topic, row.part) for row in rows}
 
 
-_NAMING = text(
+_PAGE = text(
     """
-    SELECT shard, id, topic, part, frame FROM outbox
-     WHERE EXISTS (SELECT FROM unnest(CAST(:needles AS bytea[])) AS n (needle)
-                    WHERE position(needle IN frame) > 0)
-     ORDER BY shard, id FOR UPDATE
+    SELECT shard, id, frame FROM outbox
+     WHERE (shard, id) > (:shard, :id) ORDER BY shard, id LIMIT :frames
     """
 )
+_TAKE = text("SELECT topic, frame FROM outbox WHERE shard = :shard AND id = :id FOR UPDATE")
 _REPLACE = text(
     """
     UPDATE outbox SET messages = :messages, frame = :frame
@@ -170,6 +198,7 @@ _REPLACE = text(
     """
 )
 _DROP = text("DELETE FROM outbox WHERE shard = :shard AND id = :id")
+PAGE_FRAMES = 16
 
 
 async def revise(
@@ -181,22 +210,49 @@ async def revise(
     topic and each message, and returns what is published instead, or None for nothing. How many
     messages changed.
 
-    For erasure alone. What the relay has read by now may still be published as it was.
+    For erasure alone, which holds the locks of whoever could say more of the same people. What the
+    relay has read by now may still be published as it was.
     """
-    changed = 0
-    for row in (await tx.execute(_NAMING, {"needles": list(needles)})).all():
-        before = decode_frame(row.frame)
-        after = [change(row.topic, message) for message in before]
-        differ = sum(one is not two for one, two in zip(before, after, strict=True))
-        kept = [message for message in after if message is not None]
-        values: dict[str, Any] = {"shard": row.shard, "id": row.id}
-        if differ and kept:
-            values |= {"messages": len(kept), "frame": _encoder.encode(kept)}
-            await tx.execute(_REPLACE, values)
-        elif differ:
-            await tx.execute(_DROP, values)
-        changed += differ
-    return changed
+    return sum([await _revise_frame(tx, *place, change) for place in await _naming(tx, needles)])
+
+
+async def _naming(tx: AsyncConnection, needles: Sequence[bytes]) -> list[tuple[int, int]]:
+    """The rows with one of the needles in a message, found without locks."""
+    found: list[tuple[int, int]] = []
+    place = (-1, -1)
+    while page := (
+        await tx.execute(_PAGE, {"shard": place[0], "id": place[1], "frames": PAGE_FRAMES})
+    ).all():
+        for shard, id_, frame in page:
+            place = (shard, id_)
+            if any(_names(message, needles) for message in decode_frame(frame)):
+                found.append(place)
+    return found
+
+
+def _names(message: Message, needles: Sequence[bytes]) -> bool:
+    parts = (message.key or b"", message.value or b"", *(value for _, value in message.headers))
+    return any(needle in part for part in parts for needle in needles)
+
+
+async def _revise_frame(
+    tx: AsyncConnection, shard: int, id_: int, change: Callable[[str, Message], Message | None]
+) -> int:
+    """How many messages of a row changed; none where the relay was done with it meanwhile."""
+    values: dict[str, Any] = {"shard": shard, "id": id_}
+    row = (await tx.execute(_TAKE, values)).one_or_none()
+    if row is None:
+        return 0
+    before = decode_frame(row.frame)
+    after = [change(row.topic, message) for message in before]
+    differ = sum(one is not two for one, two in zip(before, after, strict=True))
+    kept = [message for message in after if message is not None]
+    if differ and kept:
+        values |= {"messages": len(kept), "frame": encode_frame(kept)}
+        await tx.execute(_REPLACE, values)
+    elif differ:
+        await tx.execute(_DROP, values)
+    return differ
 
 
 async def backlog(tx: AsyncConnection) -> Backlog:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from deploy.local.home import open_home
 from deploy.local.ports import HOST
 from deploy.local.services import ROLES, Deployment
 from shared.contracts.topics import Topics
+from tests.support.eventually import eventually
 from tests.support.kafka import Message, publish, read_all
 from tests.support.postgres import Database
 from tests.support.processes import RoleProcess, RoleProcesses, free_port
@@ -82,6 +84,23 @@ class Concert:
         await until_settled(
             self.owner, self.stack.kafka, self.topics, channels, within=within, hops=hops
         )
+
+    async def until_live(self) -> None:
+        """Wait until every role that decides uses the newest configuration."""
+        newest = await self.owner.fetchval("SELECT epoch FROM orchestrator.config_epoch")
+        await eventually(
+            self._used, until=lambda used: used and min(used) >= newest, what="it is live"
+        )
+
+    async def _used(self) -> list[float]:
+        found = []
+        async with httpx.AsyncClient() as client:
+            for role in self.running.values():
+                text = (await client.get(f"{role.metrics_url}/metrics")).text
+                line = re.search(r"^concert_rule_index_version (\S+)$", text, re.MULTILINE)
+                if line is not None and float(line[1]):
+                    found.append(float(line[1]))
+        return found
 
     async def read(self, topic: str) -> list[Any]:
         """The decoded values of a topic, partition by partition."""

@@ -19,6 +19,7 @@ from deploy.local.services import ROLES
 from services.orchestrator.use_cases import respond
 from services.profile.use_cases import work_privacy
 from shared.kafka.factory import build_admin
+from shared.postgres import outbox
 from tests.acceptance.concert import Concert, put_and_publish
 from tests.support.eventually import eventually
 from tests.support.kafka import Message, end_offsets, read_all
@@ -39,7 +40,12 @@ RULE = {
             "type": "message",
             "channel": "web",
             "content": {"en": {"body": "Hello {{ profile.first_name }} {{ event.note }}"}},
-        }
+        },
+        {
+            "type": "task",
+            "channel": "clienteling",
+            "content": {"en": {"body": "Greet {{ profile.first_name }} {{ event.note }}"}},
+        },
     ],
 }
 FULL = {
@@ -108,6 +114,8 @@ async def test_nothing_is_left_of_an_erased_person(own_concert: Concert) -> None
     receipt = done["receipt"]
     assert receipt["stores"]["identifier"] >= 5
     assert receipt["services"]["orchestrator"]["decision"] >= 1
+    assert receipt["services"]["orchestrator"]["task"] >= 1
+    assert receipt["services"]["orchestrator"]["outcome"] >= 1
     assert receipt["services"]["ingest"] == {"failed_event": len(BROKEN)}
     assert {topic["topic"] for topic in receipt["topics"]} >= {concert.topics.touchpoints}
     await concert.until_done("web", "pos", hops=EVERY_HOP)
@@ -164,6 +172,7 @@ async def fill(concert: Concert) -> None:
             assert answer.is_success, answer.text
     await concert.publish(concert.event("web", NAMING_HER))
     await concert.until_done("web", "pos", hops=EVERY_HOP)
+    await serve(concert, (await concert.profile("user_id", USER))["id"])
     her, bo = [(await concert.profile("user_id", value))["id"] for value in (USER, NEIGHBOUR)]
     one, other = sorted((her, bo))
     await concert.owner.execute(
@@ -173,6 +182,22 @@ async def fill(concert: Concert) -> None:
         other,
         json.dumps({"first_name": CANARY}),
     )
+
+
+async def serve(concert: Concert, profile_id: str) -> None:
+    """Somebody greets her in the store, and notes what they said; she looked at the message too."""
+    async with concert.api("orchestrator-api") as api:
+        tasks = await api.get("/v1/tasks", params={"profile_id": profile_id, "status": "open"})
+        task = tasks.raise_for_status().json()["items"][0]["id"]
+        done = {"outcome": "accepted", "note": f"talked about {CANARY}"}
+        (await api.post(f"/v1/tasks/{task}:complete", json=done)).raise_for_status()
+
+        async def said() -> list[Any]:
+            action = (await api.get(f"/v1/actions/{task}")).raise_for_status().json()
+            found: list[Any] = action["outcomes"]
+            return found
+
+        await eventually(said, what="what came of the task is heard")
 
 
 async def ask(concert: Concert, kind: str, profile_id: str) -> str:
@@ -208,7 +233,7 @@ async def document(concert: Concert, profile_id: str) -> Mapping[str, Any]:
         answer = await api.get(f"/v1/privacy-requests/{request}/document")
     found: dict[str, Any] = answer.raise_for_status().json()
     assert {one["value"] for one in found["identifiers"]} == {MAIL, PHONE, USER, CARD, BROWSER}
-    assert len(found["touchpoints"]) == len(NATIVE) + 4
+    assert len(found["touchpoints"]) == len(NATIVE) + 5
     assert len(found["failed_events"]) == len(BROKEN)
     assert found["decisions"]
     assert found["actions"]
@@ -247,13 +272,15 @@ async def dumped(concert: Concert) -> bytes:
 
 
 def plain(dump: bytes) -> bytes:
-    """With the bytes of every `bytea` behind it, as they are."""
-    fields = [
-        bytes.fromhex(field[3:].decode())
-        for line in dump.split(b"\n")
-        for field in line.split(b"\t")
-        if field.startswith(b"\\\\x")
-    ]
+    """With the bytes of every `bytea` behind it, as they are; frames of the outbox unpacked."""
+    fields, table = [], b""
+    for line in dump.split(b"\n"):
+        if line.startswith(b"COPY "):
+            table = line.split()[1]
+        for field in line.split(b"\t"):
+            if field.startswith(b"\\\\x"):
+                content = bytes.fromhex(field[3:].decode())
+                fields.append(outbox.unpacked(content) if table.endswith(b".outbox") else content)
     return dump + b"\n".join(fields)
 
 

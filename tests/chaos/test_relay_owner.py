@@ -20,6 +20,8 @@ from tests.support.stack import Stack
 
 SEED = 3
 EVENTS = 2_000
+TRIES = 5
+"""Without an owner it is chance that decides when two frames change places."""
 PEOPLE = 8
 """So few that both workers have updates of the same profile on their way all the time."""
 BATCH_RECORDS = "20"
@@ -36,10 +38,14 @@ async def test_updates_stay_in_order_only_with_one_owner(
         team = [start_worker(roles, relay, f"worker-{number}") for number in (1, 2)]
         await asyncio.gather(*(process.until_ready() for process in team))
         run.flow.people = PEOPLE
-        for _ in range(EVENTS // 100):
-            await publish(stack.kafka, run.flow.next(100))
-        await run.settle(hops=("ingest", "profile"))
-        problems = updates_in_order(await observe.updates(stack.kafka, topics))
+        problems = []
+        for _ in range(1 if relay == "owner" else TRIES):
+            for _ in range(EVENTS // 100):
+                await publish(stack.kafka, run.flow.next(100))
+            await run.settle(hops=("ingest", "profile"))
+            problems = updates_in_order(await observe.updates(stack.kafka, topics))
+            if problems:
+                break
     print(f"{relay}: {len(problems)} violations of the order, for example {problems[:2]}")
     assert bool(problems) == (relay == "mutant"), problems
 

@@ -15,8 +15,12 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (views.CandidateView, contract.Candidate),
     (views.CandidateActionView, contract.CandidateAction),
     (views.DetailView, contract.CandidateDetail),
+    (views.CostView, contract.ResourceCost),
+    (views.PropensityView, contract.PropensityParts),
     (views.ScoreView, contract.CandidateScore),
     (views.RetractionView, contract.Retraction),
+    (views.HoldoutExposureView, contract.HoldoutExposure),
+    (views.ZoneView, contract.DecisionZone),
 ]
 
 

@@ -13,18 +13,21 @@ from shared.access import Role, new_token
 from shared.postgres import tokens
 
 MAY: Mapping[Role, frozenset[str]] = {
-    Role.VIEWER: frozenset({"read"}),
-    Role.EDITOR: frozenset({"read", "edit"}),
-    Role.PUBLISHER: frozenset({"read", "edit", "publish"}),
-    Role.OPS: frozenset({"read", "operate", "read tokens"}),
-    Role.PRIVACY: frozenset({"read", "privacy"}),
+    Role.VIEWER: frozenset({"read", "read tasks"}),
+    Role.EDITOR: frozenset({"read", "read tasks", "edit"}),
+    Role.PUBLISHER: frozenset({"read", "read tasks", "edit", "publish"}),
+    Role.OPS: frozenset({"read", "read tasks", "serve", "operate", "read tokens"}),
+    Role.PRIVACY: frozenset({"read", "read tasks", "privacy", "make links"}),
+    Role.CHANNEL: frozenset({"read tasks", "serve"}),
     Role.ADMIN: frozenset(
         {
             *("read", "edit", "publish", "register", "operate", "privacy"),
-            *("read tokens", "administer", "erase"),
+            *("read tokens", "administer", "erase", "read tasks", "serve", "make links"),
         }
     ),
-    Role.SERVICE: frozenset({"read", "register", "erase"}),
+    Role.SERVICE: frozenset(
+        {"read", "read tasks", "read snapshots", "register", "erase", "make links"}
+    ),
 }
 """What each role may do, written down once more so that a slip in the product is seen."""
 

@@ -7,13 +7,18 @@ import pytest
 
 from deploy.demo.concert import Access
 from services.ingest.settings import IngestSettings
+from services.orchestrator.settings import OrchestratorSettings
 from services.profile.settings import ProfileSettings
 from shared.settings import Settings
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/configuration.md").read_text(encoding="utf-8")
 
 
-FIELDS = {**IngestSettings.model_fields, **ProfileSettings.model_fields}
+FIELDS = {
+    **IngestSettings.model_fields,
+    **ProfileSettings.model_fields,
+    **OrchestratorSettings.model_fields,
+}
 
 
 @pytest.mark.parametrize("name", FIELDS)

@@ -12,7 +12,7 @@ from services.ingest.domain.mapping import parse_mapping
 from services.ingest.domain.source import DEFAULT_TRUST, Source, Tracking
 from shared.conditions.duration import parse_duration
 from shared.contracts.identifiers import RESERVED_TYPE
-from shared.contracts.topics import DEFAULT_CHANNELS
+from shared.contracts.topics import DEFAULT_CHANNELS, OWN_SOURCE
 
 SourceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$")]
 FieldPath = Annotated[
@@ -63,6 +63,13 @@ class SourceRequest(BaseModel):
         max_length=MAX_PII,
         description='Personal data by field path, with its class: `{"traits.email": "email"}`.',
     )
+
+    @field_validator("id")
+    @classmethod
+    def _not_our_own(cls, value: str) -> str:
+        if value == OWN_SOURCE:
+            raise ValueError("is the source of Concert's own events")
+        return value
 
     @field_validator("default_region")
     @classmethod

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from shared.contracts.topics import OWN_SOURCE
 from shared.errors import InvalidData
 
 DIALECTS = ("segment", "cloudevents", "native", "webhook")
@@ -55,11 +56,14 @@ class Sources(msgspec.Struct, frozen=True):
     missed: set[str] = msgspec.field(default_factory=set)
 
     def find(self, name: str, channel: str) -> Source:
-        """The source called `name`; for an unregistered one, defaults and the given channel.
+        """The source called `name`; for an unregistered one, and for Concert itself, defaults and
+        the given channel.
 
         `channel` is the topic's. Raises InvalidData `unknown_source` when only registered sources
         may publish, `wrong_channel` when the source is registered for another channel.
         """
+        if name == OWN_SOURCE:
+            return Source(id=name, name="Concert", channel=channel)
         known = self.registered.get(name)
         if known is not None:
             if known.channel != channel:

@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.ingest.domain.source import Source
 from services.ingest.storage import sources
 from services.ingest.storage.sources import StoredSource
+from shared.contracts.topics import OWN_SOURCE
 from shared.errors import Conflict
 from shared.postgres import audit
 from shared.postgres.audit import Who
@@ -12,7 +13,9 @@ from shared.postgres.transaction import transaction
 
 
 async def register_source(engine: AsyncEngine, source: Source, who: Who) -> StoredSource:
-    """Store the source. Raises Conflict when its id is taken."""
+    """Store the source. Raises Conflict when its id is taken, or Concert's own."""
+    if source.id == OWN_SOURCE:
+        raise Conflict(f"{OWN_SOURCE!r} is Concert itself: it needs no registration.")
     async with transaction(engine) as tx:
         stored = await sources.insert(tx, source, created_by=who.name)
         if stored is None:

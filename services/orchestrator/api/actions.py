@@ -1,22 +1,31 @@
 """`/v1/actions`: what was asked of the channels for a person, and how far it got."""
 
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
 
 from services.orchestrator.storage import records
-from services.orchestrator.storage.records import StoredAction
+from services.orchestrator.storage.records import StoredAction, StoredOutcome
 from shared.access import Permission, is_allowed
 from shared.errors import NotFound
 from shared.http.auth import Principal, requires
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
+from shared.observability.masking import clean
 from shared.postgres.transaction import transaction
 
 router = api_router(tags=["actions"])
+FIELDS = tuple(field.name for field in fields(StoredAction))
+
+
+@dataclass(frozen=True, slots=True)
+class ActionView(StoredAction):
+    """The action with what was said of it, the newest first."""
+
+    outcomes: list[StoredOutcome]
 
 
 @router.get("/v1/actions/{action_id}")
@@ -24,13 +33,15 @@ async def get_action(
     action_id: UUID,
     engine: Engine,
     principal: Annotated[Principal, requires(Permission.READ)],
-) -> StoredAction:
-    """One action; its decision says why."""
+) -> ActionView:
+    """One action, and what became of it; its decision says why."""
     async with transaction(engine) as tx:
         found = await records.action(tx, action_id)
+        said = await records.outcomes(tx, action_id)
     if found is None:
         raise NotFound(f"There is no action {action_id}.")
-    return _view(found, principal)
+    shown = _view(found, principal)
+    return ActionView(**{name: getattr(shown, name) for name in FIELDS}, outcomes=said)
 
 
 @router.get("/v1/actions")
@@ -57,4 +68,5 @@ def _view(action: StoredAction, principal: Principal) -> StoredAction:
     """The action; without its message for who may not see personal data."""
     if is_allowed(principal.roles, Permission.READ_PERSONAL):
         return action
-    return replace(action, message=None)
+    reason = None if action.reason is None else clean(action.reason)
+    return replace(action, message=None, reason=reason)

@@ -1,19 +1,30 @@
 """Puts the orchestrator's API together."""
 
+from functools import partial
+
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.orchestrator.api.actions import router as actions
 from services.orchestrator.api.clock import clock_router
+from services.orchestrator.api.decide import Asking, decide_router
 from services.orchestrator.api.decisions import router as decisions
+from services.orchestrator.api.deliveries import deliveries_router
+from services.orchestrator.api.delivery_progress import router as delivery_progress
 from services.orchestrator.api.drafts import draft_router
 from services.orchestrator.api.people import router as people
 from services.orchestrator.api.preview import preview_router
 from services.orchestrator.api.profile_client import ProfileClient
 from services.orchestrator.api.saved import saved_router
+from services.orchestrator.api.send_test import Sending, send_test_router
+from services.orchestrator.api.tasks import tasks_router
+from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
 from services.orchestrator.storage import saved
 from services.orchestrator.storage.draft_kind import Kind
+from services.orchestrator.use_cases.check_outgoing import check_outgoing
+from shared.contracts.topics import Topics
 from shared.http import app as http
+from shared.kafka.messages import PartitionCounts
 from shared.observability.health import Health
 
 TITLE = "Concert orchestrator"
@@ -21,22 +32,40 @@ VERSION = "1"
 
 
 def create_app(
-    engine: AsyncEngine, *, health: Health, profiles: ProfileClient, shiftable_clock: bool
+    engine: AsyncEngine,
+    *,
+    health: Health,
+    profiles: ProfileClient,
+    asking: Asking,
+    shiftable_clock: bool,
+    topics: Topics,
+    counts: PartitionCounts,
+    definitions: ProfileDefinitions,
+    sending: Sending,
 ) -> FastAPI:
-    """The application. `shiftable_clock` only where the deployment is for tests."""
+    """The application. `shiftable_clock` only where the deployment is for tests; `topics` and
+    `counts` say where events go."""
     return http.create_app(
         title=TITLE,
         version=VERSION,
         health=health,
         engine=engine,
         routers=[
-            draft_router(Kind.RULE, "/v1/rules"),
-            draft_router(Kind.CONTACT_POLICY, "/v1/contact-policies"),
+            draft_router(Kind.RULE, "/v1/rules", definitions),
+            draft_router(Kind.CONTACT_POLICY, "/v1/contact-policies", definitions),
             saved_router(saved.Kind.TEMPLATE, "/v1/templates"),
             preview_router(profiles),
-            saved_router(saved.Kind.CHANNEL, "/v1/channels"),
+            send_test_router(profiles, sending),
+            saved_router(
+                saved.Kind.CHANNEL, "/v1/channels", partial(check_outgoing, sending.outgoing)
+            ),
+            delivery_progress,
+            decide_router(asking),
+            saved_router(saved.Kind.RESOURCE, "/v1/resources"),
             decisions,
             actions,
+            deliveries_router(topics, counts),
+            tasks_router(topics, counts),
             people,
             clock_router(shiftable=shiftable_clock),
         ],

@@ -1,5 +1,6 @@
 """`/v1/decisions`: why Concert did what it did, and what it did not do."""
 
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,13 +9,14 @@ from pydantic import BaseModel, ConfigDict
 
 from services.orchestrator.storage import records
 from services.orchestrator.storage.records import StoredDecision
+from services.orchestrator.use_cases.replay_decision import replay_decision
 from shared.access import Permission, is_allowed
 from shared.errors import NotFound, Problem, Unprocessable
 from shared.http.auth import Principal, requires
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
-from shared.observability.masking import mask
+from shared.observability.masking import clean, mask
 from shared.postgres.transaction import transaction
 
 router = api_router(tags=["decisions"])
@@ -30,8 +32,29 @@ class DetailView(BaseModel):
     actual: Any = None
 
 
+class CostView(BaseModel):
+    """So much of a scarce resource, and what one of it was worth at that moment, in money."""
+
+    model_config = ConfigDict(extra="allow")
+
+    resource: str
+    amount: float
+    price: float
+
+
+class PropensityView(BaseModel):
+    """Where the propensity comes from: the mean of Beta(alpha, beta), `learned` or `stated`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    alpha: float
+    beta: float
+    source: str
+
+
 class ScoreView(BaseModel):
-    """P x C x V x L minus cost, in money."""
+    """P x C x V x L minus cost, in money; with `customer`, that is weighed against the customer's
+    own gain."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -41,6 +64,11 @@ class ScoreView(BaseModel):
     l: float  # noqa: E741  the field's name on the wire
     cost: float
     total: float
+    costs: list[CostView] = []
+    customer: float | None = None
+    customer_weight: float | None = None
+    propensity: PropensityView | None = None
+    probability: float | None = None
 
 
 class CandidateActionView(BaseModel):
@@ -55,6 +83,20 @@ class CandidateActionView(BaseModel):
     detail: DetailView | None = None
     action_id: str | None = None
     due_at: str | None = None
+    waits_for: str | None = None
+    option: int = 0
+
+
+class HoldoutExposureView(BaseModel):
+    """On which side of a holdout the person is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    layer: str
+    salt: str
+    percent: float
+    bucket: int
+    held_out: bool
 
 
 class CandidateView(BaseModel):
@@ -70,15 +112,29 @@ class CandidateView(BaseModel):
     detail: DetailView | None = None
     score: ScoreView | None = None
     actions: list[CandidateActionView] = []
+    touchpoint_id: str | None = None
+    holdouts: list[HoldoutExposureView] = []
 
 
 class RetractionView(BaseModel):
-    """An action that was taken back, and why."""
+    """An action that was taken back, and why; whether its channel had it (`published`, then a
+    message follows) or nobody (`pending`)."""
 
     model_config = ConfigDict(extra="allow")
 
     action_id: str
     reason: str
+    channel: str | None = None
+    reached: str | None = None
+
+
+class ZoneView(BaseModel):
+    """The time zone of the person, and where it was found."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    source: str
 
 
 class DecisionView(BaseModel):
@@ -97,6 +153,44 @@ class DecisionView(BaseModel):
     retracts: list[RetractionView]
     versions: dict[str, int]
     sentence: str
+    zone: ZoneView | None = None
+
+
+class PlannedActionView(BaseModel):
+    """What was done: the action, how far it got, and its message with the content; null for who
+    may not see personal data."""
+
+    action_id: UUID
+    rule: str
+    channel: str
+    category: str
+    status: str
+    reason: str | None
+    due_at: datetime
+    expires_at: datetime
+    message: dict[str, Any] | None
+
+
+class ExplainedDecisionView(DecisionView):
+    """The record, with what came of it."""
+
+    actions: list[PlannedActionView]
+
+
+class DifferenceView(BaseModel):
+    """A place of the record where the answer is another one now."""
+
+    path: str
+    recorded: Any
+    replayed: Any
+
+
+class ReplayView(BaseModel):
+    """Whether the decision came out the same from what it saw, bit for bit; else where not."""
+
+    decision_id: UUID
+    same: bool
+    differences: list[DifferenceView]
 
 
 @router.get("/v1/decisions/{decision_id}", response_model_exclude_unset=True)
@@ -104,13 +198,54 @@ async def get_decision(
     decision_id: UUID,
     engine: Engine,
     principal: Annotated[Principal, requires(Permission.READ)],
-) -> DecisionView:
-    """One decision with every candidate and its reason."""
+) -> ExplainedDecisionView:
+    """One decision with every candidate and its reason, and what was done with its content."""
     async with transaction(engine) as tx:
         found = await records.decision(tx, decision_id)
-    if found is None:
-        raise NotFound(f"There is no decision {decision_id}.")
-    return _view(found, principal)
+        if found is None:
+            raise NotFound(f"There is no decision {decision_id}.")
+        actions = await records.actions_of(tx, [UUID(one) for one in found.body["action_ids"]])
+    personal = is_allowed(principal.roles, Permission.READ_PERSONAL)
+    shown = _view(found, principal).model_dump(exclude_unset=True)
+    shown["actions"] = [
+        PlannedActionView(
+            action_id=one.action_id,
+            rule=one.rule,
+            channel=one.channel,
+            category=one.category,
+            status=one.status,
+            reason=one.reason if personal or one.reason is None else clean(one.reason),
+            due_at=one.due_at,
+            expires_at=one.expires_at,
+            message=one.message if personal else None,
+        )
+        for one in actions
+    ]
+    return ExplainedDecisionView.model_validate(shown)
+
+
+@router.post("/v1/decisions/{decision_id}:replay")
+async def replay(
+    decision_id: UUID,
+    engine: Engine,
+    principal: Annotated[Principal, requires(Permission.READ)],
+) -> ReplayView:
+    """Decide again from what the decision saw, with the configuration of then; nothing is done."""
+    async with transaction(engine) as tx:
+        found = await replay_decision(tx, decision_id)
+    personal = is_allowed(principal.roles, Permission.READ_PERSONAL)
+    return ReplayView(
+        decision_id=found.decision_id,
+        same=found.same,
+        differences=[
+            DifferenceView(
+                path=one.path,
+                recorded=one.recorded if personal else mask(one.recorded),
+                replayed=one.replayed if personal else mask(one.replayed),
+            )
+            for one in found.differences
+        ],
+    )
 
 
 @router.get("/v1/decisions", response_model_exclude_unset=True)

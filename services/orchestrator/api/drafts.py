@@ -5,12 +5,16 @@ use case.
 """
 
 from functools import partial
+from typing import Any
 
 from fastapi import APIRouter, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.api.configuration_body import (
     PublishRequest,
 )
+from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
+from services.orchestrator.storage import rule_leaves
 from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.change_status import change_status
 from services.orchestrator.use_cases.publish_draft import publish_draft
@@ -21,19 +25,28 @@ from shared.http.drafts import DraftView, draft_view
 from shared.http.etag import IfMatch, check_if_match
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
+from shared.postgres.drafts import Draft
 
 
-def draft_router(kind: Kind, path: str) -> APIRouter:
-    """The routes of a kind under `path`, such as `/v1/rules`."""
+def draft_router(kind: Kind, path: str, definitions: ProfileDefinitions) -> APIRouter:
+    """The routes of a kind under `path`, such as `/v1/rules`; event leaves are registered at the
+    profile service."""
     router = api_router(tags=[f"{kind.words}s" if kind is Kind.RULE else "contact policies"])
-    add_reading(router, kind, path, named=kind.words)
-    _add_writing(router, kind, path)
+    more = _warming if kind is Kind.RULE else None
+    add_reading(router, kind, path, named=kind.words, more=more)
+    _add_writing(router, kind, path, definitions)
     _add_status_changes(router, kind, path)
     return router
 
 
-def _add_writing(router: APIRouter, kind: Kind, path: str) -> None:
-    add_drafting(router, kind, path, save=save_draft, validate=validate_draft)
+async def _warming(tx: AsyncConnection, draft: Draft) -> dict[str, Any]:
+    """Whether the live version waits until its event leaves are counted."""
+    return {"warming": await rule_leaves.is_warming(tx, draft.key)}
+
+
+def _add_writing(router: APIRouter, kind: Kind, path: str, definitions: ProfileDefinitions) -> None:
+    validate = partial(validate_draft, has_segment=definitions.has_segment)
+    add_drafting(router, kind, path, save=save_draft, validate=validate)
 
     @router.post(path + "/{key}:publish", name=f"publish_{kind}")
     async def publish(
@@ -44,11 +57,13 @@ def _add_writing(router: APIRouter, kind: Kind, path: str) -> None:
         body: PublishRequest | None = None,
         if_match: IfMatch = None,
     ) -> DraftView:
-        """Make the draft the next version, live on every worker within two seconds."""
+        """Make the draft the next version, live on every worker within two seconds; a rule that
+        counts past touchpoints once they are counted (`warming` until then)."""
         draft = await publish_draft(
             engine,
             kind,
             key,
+            register=definitions.register_leaves,
             may_replace=partial(check_if_match, if_match),
             who=principal.who,
         )

@@ -73,7 +73,7 @@ def preview_router(profiles: ProfileClient) -> APIRouter:
         profile = await profiles.read(body.profile_id, masked=masked)
         wanted = body.locale or profile["traits"].get("locale")
         try:
-            content = await to_thread(template.content.render, _facts(profile, body), wanted)
+            content = await to_thread(template.content.render, facts_for(profile, body), wanted)
         except ContentFailed as error:
             problem = Problem("content", "render", str(error))
             raise Unprocessable("The template cannot be rendered.", [problem]) from error
@@ -88,7 +88,8 @@ def preview_router(profiles: ProfileClient) -> APIRouter:
     return router
 
 
-def _facts(profile: dict[str, Any], body: PreviewRequest) -> Facts:
+def facts_for(profile: dict[str, Any], body: PreviewRequest) -> Facts:
+    """What the template may read: the profile as the profile API shows it, and the event."""
     return Facts(
         profile=profile["traits"],
         computed=profile["computed"],

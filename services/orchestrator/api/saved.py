@@ -1,7 +1,7 @@
-"""`/v1/templates` and `/v1/channels`: live as soon as they are saved, each save a version."""
+"""`/v1/templates`, `/v1/channels`, `/v1/resources`: live on saving, and each save is a version."""
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,7 +14,9 @@ from services.orchestrator.api.configuration_body import (
 from services.orchestrator.domain.channel import default_channels
 from services.orchestrator.storage import saved
 from services.orchestrator.storage.saved import Kind
+from services.orchestrator.use_cases.check_configuration import check_saved
 from services.orchestrator.use_cases.save_at_once import save_at_once
+from services.orchestrator.use_cases.show_resource import show_resource
 from shared.access import Permission
 from shared.errors import NotFound
 from shared.http.auth import Principal, requires
@@ -27,16 +29,25 @@ from shared.http.strict_json import api_router
 from shared.postgres.transaction import transaction
 
 Reader = Annotated[Principal, requires(Permission.READ)]
-SAVING = {Kind.TEMPLATE: Permission.PUBLISH, Kind.CHANNEL: Permission.OPERATE}
+SAVING = {
+    Kind.TEMPLATE: Permission.PUBLISH,
+    Kind.CHANNEL: Permission.OPERATE,
+    Kind.RESOURCE: Permission.OPERATE,
+}
 """A template is published by saving it: it changes at once what customers read. A channel is
-how the technology behaves, and can be switched off in an emergency."""
+how the technology behaves, and can be switched off in an emergency; a resource is what operations
+have to give."""
 
 
-def saved_router(kind: Kind, path: str) -> APIRouter:
-    """The routes of a kind under `path`, such as `/v1/templates`."""
+Check = Callable[[str, dict[str, Any]], Awaitable[None]]
+
+
+def saved_router(kind: Kind, path: str, check: Check | None = None) -> APIRouter:
+    """The routes of a kind under `path`, such as `/v1/templates`; `check` raises what else forbids
+    to save a body that has its form."""
     router = api_router(tags=[f"{kind}s"])
     _add_reading(router, kind, path)
-    _add_writing(router, kind, path)
+    _add_writing(router, kind, path, check)
     return router
 
 
@@ -57,14 +68,18 @@ def _add_reading(router: APIRouter, kind: Kind, path: str) -> None:
 
     @router.get(path + "/{key}", name=f"get_{kind}")
     async def get_saved(key: Key, engine: Engine, response: Response, _: Reader) -> SavedView:
-        """The present version; its number is the ETag."""
+        """The present version; its number is the ETag. Of a resource also what is `used` and `left`
+        in the present `window`, and the `price`."""
         async with transaction(engine) as tx:
             found = await saved.find(tx, kind, key)
+            state = {}
+            if found is not None and kind is Kind.RESOURCE:
+                state = await show_resource(tx, found)
         view = _default(kind, key) if found is None else saved_view(found)
         if view is None:
             raise NotFound(f"There is no {kind} {key}.")
         response.headers["ETag"] = etag(view.version)
-        return view
+        return view.model_copy(update=state) if state else view
 
     @router.get(path + "/{key}/versions", name=f"list_{kind}_versions")
     async def list_versions(key: Key, engine: Engine, paging: Paged, _: Reader) -> Page[SavedView]:
@@ -84,7 +99,7 @@ def _add_reading(router: APIRouter, kind: Kind, path: str) -> None:
         return Page(items=[saved_view(version) for version in shown], next_cursor=cursor)
 
 
-def _add_writing(router: APIRouter, kind: Kind, path: str) -> None:
+def _add_writing(router: APIRouter, kind: Kind, path: str, check: Check | None) -> None:
     @router.put(path + "/{key}", name=f"save_{kind}")
     async def put_saved(
         key: Key,
@@ -100,8 +115,12 @@ def _add_writing(router: APIRouter, kind: Kind, path: str) -> None:
             default = _default(kind, key) if version is None else None
             check_if_match(if_match, version if default is None else default.version)
 
+        document = document_of(body)
+        check_saved(kind, key, document)
+        if check is not None:
+            await check(key, document)
         made = await save_at_once(
-            engine, kind, key, document_of(body), may_replace=may_replace, who=principal.who
+            engine, kind, key, document, may_replace=may_replace, who=principal.who
         )
         response.headers["ETag"] = etag(made.version)
         return saved_view(made)

@@ -8,6 +8,17 @@ the customer there. Web and app know the person when they come, so the profile's
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from services.orchestrator.domain.connector import (
+    BUILT_IN,
+    CONNECTORS,
+    USUAL_RETRY,
+    Rate,
+    Retry,
+    Target,
+    read_rate,
+    read_retry,
+    read_target,
+)
 from shared.conditions.document import Fields
 from shared.conditions.mistakes import Mistakes, shown
 from shared.contracts.topics import CHANNEL_NAME, DEFAULT_CHANNELS
@@ -26,16 +37,19 @@ _FIELDS = (
     "connector",
     "delivery",
     "address",
-)
-_LATER = dict.fromkeys(
-    ("rate", "retry", "fallback", "settings", "url", "secret", "smtp", "file", "webhook"),
-    "is not available in this version: channel systems consume the channel's topic.",
+    "rate",
+    "retry",
+    "fallback",
+    "webhook",
+    "smtp",
+    "file",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """`address` lists identifier types in order of preference, `trait` is asked for after them."""
+    """`address` lists identifier types in order of preference, `trait` is asked for after them.
+    `fallback` is the channel that stands in for this one when a delivery comes to nothing."""
 
     key: str
     version: int
@@ -44,6 +58,16 @@ class Channel:
     delivery: str
     address: tuple[str, ...]
     trait: str | None
+    connector: str = "kafka"
+    target: Target | None = None
+    rate: Rate | None = None
+    retry: Retry = USUAL_RETRY
+    fallback: str | None = None
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether Concert itself delivers its actions, beside publishing them."""
+        return self.connector in BUILT_IN
 
     def recipient(
         self, profile_id: str, identifiers: Sequence[Identifier], traits: Mapping[str, object]
@@ -90,25 +114,39 @@ def _default(key: str) -> Channel:
 def parse_channel(document: object, *, key: str, version: int) -> Channel:
     """The channel of a decoded JSON document. Raises Unprocessable, one problem per mistake."""
     mistakes = Mistakes()
-    fields = Fields(mistakes, document, "", _FIELDS, _LATER)
+    fields = Fields(mistakes, document, "", _FIELDS)
     usual = _default(key)
     if CHANNEL_NAME.fullmatch(key) is None:
         fields.wrong("key", "key", "is 1 to 64 lower-case letters, digits and '_'")
     fields.same_key(key)
-    if fields.value("connector") in ("webhook", "smtp", "file", "task"):
-        fields.wrong("connector", "not_available", "Built-in connectors are not available in this "
-                     "version: use kafka and consume the channel's topic.")  # fmt: skip
-    else:
-        fields.choice("connector", ("kafka",), "kafka")
+    connector = fields.choice("connector", CONNECTORS, "kafka")
     delivery = fields.choice("delivery", ("at_least_once", "at_most_once"), usual.delivery)
     kind = fields.choice("kind", ("online", "offline"), "online" if usual.online else "offline")
     enabled = fields.boolean("enabled", default=True)
     address, trait = fields.nested("address", _address, ("identifiers", "trait"))
+    target = read_target(fields, connector)
+    rate, retry = read_rate(fields), read_retry(fields)
+    fallback = fields.key("fallback")
+    if fallback == key:
+        fields.wrong("fallback", "itself", "is another channel")
     if mistakes.problems:
         raise Unprocessable("the channel breaks rules", mistakes.problems)
     if not fields.has("address"):
         address, trait = usual.address, usual.trait
-    return Channel(key, version, kind == "online", enabled, delivery, address, trait)
+    return Channel(
+        key=key,
+        version=version,
+        online=kind == "online",
+        enabled=enabled,
+        delivery=delivery,
+        address=address,
+        trait=trait,
+        connector=connector,
+        target=target,
+        rate=rate,
+        retry=retry,
+        fallback=fallback,
+    )
 
 
 def _address(fields: Fields) -> tuple[tuple[str, ...], str | None]:

@@ -1,6 +1,7 @@
-"""What a profile's consents permit: marketing needs a grant, service must not have been refused.
+"""What a profile's consents permit: a category needs a grant (`opt_in`), or that nobody refused
+(`not_opted_out`), or nothing (`none`).
 
-Transactional and legal messages need none. Which record decides is the same rule as everywhere:
+Which of them it is, the contact policies say. Which record decides is the same rule as everywhere:
 `shared.contracts.consents`.
 """
 
@@ -8,11 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.orchestrator.domain.contact_policy import Need
 from shared.contracts.consents import consents_at
 from shared.contracts.profile_update import Consent
 from shared.contracts.times import rfc3339
-
-NEEDS_NONE = ("transactional", "legal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ def refusal(
     category: str,
     topic: str | None,
     channel: str,
+    need: Need,
     at: datetime,
 ) -> Refusal | None:
     """None when the action is permitted at an instant.
@@ -38,13 +39,13 @@ def refusal(
     The category is the purpose that is asked about; a refusal of the rule's topic counts as well.
     What is pending or expired is no grant, and no refusal either.
     """
-    if category in NEEDS_NONE:
+    if need == "none":
         return None
     held = consents_at(consents, rfc3339(at))
     status, about = held.get((category, channel)), category
     if topic is not None and status != "denied" and held.get((topic, channel)) == "denied":
         status, about = "denied", topic
-    if status == "granted" or (category == "service" and status != "denied"):
+    if status == "granted" or (need == "not_opted_out" and status != "denied"):
         return None
     wanted = f"consent for {about} on {channel}"
     if status == "denied":

@@ -1,35 +1,33 @@
-"""How often a profile may be contacted: rolling caps over the contact ledger.
+"""The contact policy: how often, when and where a profile may be contacted, and what has to be
+agreed to before.
 
-A cap holds in every window that contains the planned instant of the new contact, backward and
-forward, because a delayed action is reserved ahead of contacts that will be planned before it.
+Values only; `policy_document.py` reads and checks the JSON form. Every published policy holds:
+`joint_policy.py` says what they mean together.
 """
 
-from bisect import bisect_left, insort
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
 
+from services.orchestrator.domain.cap import Cap
 from services.orchestrator.domain.history import Contact
-from shared.conditions.document import Fields
-from shared.conditions.duration import duration_in_words
-from shared.conditions.mistakes import Mistakes, shown
-from shared.errors import Unprocessable
+from services.orchestrator.domain.quiet_hours import QuietHours
+from services.orchestrator.domain.rule import Holdout
+from services.orchestrator.domain.suppression import Suppression
+from services.orchestrator.domain.zone import UTC_ZONE, TimeZone, Zone
 
 CATEGORIES = ("marketing", "service", "transactional", "legal")
-SCOPES = ("channel", "category", "topic", "group", "rule")
-MAX_CAPS = 50
-MAX_LIMIT = 10_000
-MAX_WINDOW = timedelta(days=366)
+FACTORS = ("propensity", "context", "value", "lever")
+"""What a score is made of; a formula says which of them count, the others are 1."""
+TIES = ("priority", "value", "key")
+"""What decides between equal scores, in this order where a policy does not say another."""
 NO_WINDOW = timedelta(0)
-
-_FIELDS = ("key", "version", "name", "description", "caps", "arbitration", "bypass", "consent")
-_LATER = {
-    "quiet_hours": "Quiet hours are not available in this version: actions go out when due.",
-    "suppressions": "Suppressions by outcome are not available in this version.",
-    "channel_preference": "Channel preference is not available in this version.",
-    "time_zone": "Only calendar caps and quiet hours need a zone, and both are not available yet.",
-}
-_CONSENT = {
+CUSTOMER_WEIGHT = 0.2
+Need = Literal["none", "not_opted_out", "opt_in"]
+NEEDS: tuple[Need, ...] = ("none", "not_opted_out", "opt_in")
+"""What consent a category needs, the strictest last."""
+USUAL_NEEDS: Mapping[str, Need] = {
     "marketing": "opt_in",
     "service": "not_opted_out",
     "transactional": "none",
@@ -38,58 +36,49 @@ _CONSENT = {
 
 
 @dataclass(frozen=True, slots=True)
-class Cap:
-    """At most `limit` contacts of the scope in any `window`. A scope field that is None matches
-    everything; a scope without fields is about all contacts together."""
+class Arbitration:
+    """How candidates compete: collected for `window`, at most `max_actions` of them act, scored by
+    the factors of `formula`, ties broken by `tie`; `customer_weight` is the customer's part in the
+    score of a rule that says what the customer gains. None where the policy does not say."""
 
-    limit: int
-    window: timedelta
-    channel: str | None = None
-    category: str | None = None
-    topic: str | None = None
-    group: str | None = None
-    rule: str | None = None
-    household: bool = False
-    """Whether it is about everybody of the household together, not about each person."""
-
-    def covers(self, contact: Contact) -> bool:
-        """Whether the contact is one of those the cap is about."""
-        return (
-            (self.channel is None or self.channel == contact.channel)
-            and (self.category is None or self.category == contact.category)
-            and (self.topic is None or self.topic == contact.topic)
-            and (self.group is None or self.group == contact.group)
-            and (self.rule is None or self.rule == contact.rule)
-        )
-
-    def words(self) -> str:
-        """The cap as a person would say it."""
-        scope = [f"{name} {value}" for name in SCOPES if (value := getattr(self, name)) is not None]
-        about = ", ".join(scope) or "all together"
-        contacts = "contact" if self.limit == 1 else "contacts"
-        whose = " with everybody of the household" if self.household else ""
-        window = duration_in_words(self.window)
-        return f"at most {self.limit} {contacts}{whose} in any {window} ({about})"
+    window: timedelta | None = None
+    max_actions: int | None = None
+    formula: tuple[str, ...] | None = None
+    tie: tuple[str, ...] | None = None
+    customer_weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ContactPolicy:
-    """One published contact policy. Contacts of the bypassed categories are never capped, never
-    lose an arbitration, and count towards caps only if `bypass_counts` says so."""
+    """One published contact policy. Contacts of the bypassed categories are never capped, deferred
+    or suppressed, never lose an arbitration, and count towards caps only if `bypass_counts` says
+    so. `time_zone` and `channel_preference` are None where the policy does not say."""
 
     key: str
     version: int
-    caps: tuple[Cap, ...]
-    max_actions: int
-    bypass: frozenset[str]
-    bypass_counts: bool
+    caps: tuple[Cap, ...] = ()
+    bypass: frozenset[str] = frozenset({"transactional", "legal"})
+    bypass_counts: bool = False
+    time_zone: TimeZone | None = None
+    quiet_hours: tuple[QuietHours, ...] = ()
+    suppressions: tuple[Suppression, ...] = ()
+    consent: Mapping[str, Need] = field(default_factory=dict)
+    channel_preference: tuple[str, ...] | None = None
+    arbitration: Arbitration = Arbitration()
+    holdout: Holdout | None = None
 
     def exceeded(
-        self, contact: Contact, others: Iterable[Contact], kin: Sequence[Contact] = ()
+        self,
+        contact: Contact,
+        others: Iterable[Contact],
+        kin: Sequence[Contact] = (),
+        *,
+        zone: Zone = UTC_ZONE,
     ) -> tuple[Cap, int] | None:
         """The first cap that the contact would break, and how many contacts its busiest window
         would hold; None when it may be made. `others` are the other contacts of the profile, `kin`
-        those of the rest of its household."""
+        those of the rest of its household. Calendar windows are those of the profile's zone, and
+        of the default zone where a household shares them."""
         if contact.category in self.bypass:
             return None
         own = others if isinstance(others, Sequence) else list(others)
@@ -102,120 +91,23 @@ class ContactPolicy:
                 for other in known
                 if cap.covers(other) and (self.bypass_counts or other.category not in self.bypass)
             ]
-            count = busiest(instants, contact.at, cap.window)
+            count = cap.count(instants, contact.at, zone.shared if cap.household else zone.info)
             if count > cap.limit:
                 return cap, count
         return None
 
-    @property
-    def longest_window(self) -> timedelta:
-        """No contact further away than this from a planned one matters; zero without caps."""
-        return max((cap.window for cap in self.caps), default=NO_WINDOW)
+    def channels_named(self) -> Iterator[tuple[str, str]]:
+        """Every channel that the policy names, with the path of the place."""
+        for place, cap in enumerate(self.caps):
+            if cap.channel is not None:
+                yield f"caps[{place}].scope.channel", cap.channel
+        for place, quiet in enumerate(self.quiet_hours):
+            for number, channel in enumerate(quiet.channels or ()):
+                yield f"quiet_hours[{place}].channels[{number}]", channel
+        for place, suppression in enumerate(self.suppressions):
+            if suppression.channel is not None:
+                yield f"suppressions[{place}].on.channel", suppression.channel
 
-    @property
-    def household_window(self) -> timedelta:
-        """The same of what the rest of the household has to do with; zero where nothing."""
-        return max((cap.window for cap in self.caps if cap.household), default=NO_WINDOW)
 
-
-DEFAULT_POLICY = ContactPolicy(
-    key="default",
-    version=0,
-    caps=(),
-    max_actions=1,
-    bypass=frozenset({"transactional", "legal"}),
-    bypass_counts=False,
-)
+DEFAULT_POLICY = ContactPolicy(key="default", version=0)
 """Holds until somebody publishes the policy `default`: no caps, one winner for each touchpoint."""
-
-
-def busiest(instants: Iterable[datetime], at: datetime, window: timedelta) -> int:
-    """The most contacts in any half-open window of this length that contains `at`, with `at`."""
-    near = sorted(instant for instant in instants if at - window < instant < at + window)
-    insort(near, at)
-    place = bisect_left(near, at)
-    return max(
-        bisect_left(near, near[first] + window) - first
-        for first in range(place + 1)
-        if near[first] + window > at
-    )
-
-
-def parse_policy(document: object, *, key: str, version: int) -> ContactPolicy:
-    """The contact policy of a decoded JSON document.
-
-    Raises Unprocessable with one problem for each mistake.
-    """
-    mistakes = Mistakes()
-    fields = Fields(mistakes, document, "", _FIELDS, _LATER)
-    fields.same_key(key)
-    caps = tuple(_cap(mistakes, value, path) for path, value in fields.items("caps", MAX_CAPS))
-    max_actions = fields.nested(
-        "arbitration", _max_actions, ("window", "max_actions", "formula", "tie")
-    )
-    bypass, counts = fields.nested("bypass", _bypass, ("categories", "counts_toward_caps"))
-    fields.nested("consent", _consent, ("require",))
-    if mistakes.problems:
-        raise Unprocessable("the contact policy breaks rules", mistakes.problems)
-    return ContactPolicy(key, version, caps, max_actions, bypass, counts)
-
-
-def _cap(mistakes: Mistakes, value: object, path: str) -> Cap:
-    fields = Fields(mistakes, value, path, ("scope", "limit", "window", "kind", "per"))
-    if fields.value("kind") == "calendar":
-        fields.wrong("kind", "not_available", "Calendar caps are not available in this version: "
-                     "a rolling cap of P1D is stricter.")  # fmt: skip
-    else:
-        fields.choice("kind", ("rolling",), "rolling")
-    fields.required("limit")
-    limit = fields.whole("limit", 0, 0, MAX_LIMIT)
-    fields.required("window")
-    window = fields.duration("window", timedelta(days=1), MAX_WINDOW)
-    scope = fields.nested(
-        "scope", lambda nested: {name: nested.text(name) for name in SCOPES}, SCOPES
-    )
-    category = scope["category"]
-    if category is not None and category not in CATEGORIES:
-        fields.wrong("scope.category", "choice", f"is none of {', '.join(CATEGORIES)}")
-    per = fields.choice("per", ("profile", "household"), "profile")
-    return Cap(limit, window, **scope, household=per == "household")
-
-
-def _max_actions(fields: Fields) -> int:
-    if fields.value("window") not in (None, "PT0S"):
-        only = "Only PT0S is available in this version: the candidates of one touchpoint compete."
-        fields.wrong("window", "not_available", only)
-    fixed = {
-        "formula": ["propensity", "context", "value", "lever"],
-        "tie": ["priority", "value", "key"],
-    }
-    for name, given in fixed.items():
-        if fields.value(name) not in (None, given):
-            fields.wrong(name, "not_available", f"Only {given} is available in this version.")
-    return fields.whole("max_actions", 1, 1, 100)
-
-
-def _bypass(fields: Fields) -> tuple[frozenset[str], bool]:
-    categories = set()
-    for path, value in fields.items("categories", len(CATEGORIES)):
-        if value not in CATEGORIES:
-            fields.mistakes.add(
-                path, "choice", f"{shown(value)} is none of {', '.join(CATEGORIES)}"
-            )
-        elif value == "marketing":
-            fields.mistakes.add(path, "choice", "marketing cannot bypass the contact policy")
-        else:
-            categories.add(str(value))
-    chosen = frozenset(categories) if fields.has("categories") else DEFAULT_POLICY.bypass
-    return chosen, fields.boolean("counts_toward_caps", default=False)
-
-
-def _consent(fields: Fields) -> None:
-    def read(required: Fields) -> None:
-        for category, need in _CONSENT.items():
-            if required.value(category) not in (None, need):
-                required.wrong(
-                    category, "not_available", f"Only {need} is available in this version."
-                )
-
-    fields.nested("require", read, tuple(_CONSENT))

@@ -1,56 +1,43 @@
-"""One arbitration: the rules a touchpoint triggers go in, what is done and why not the rest out.
+"""One arbitration: the rules that touchpoints trigger go in, what is done and why not the rest out.
 
-Pure: the same situation and configuration give the same verdict. The gates stand in `gates.py`; a
-rule falls when all of its actions do. The rules left are ranked; the best of them act, as many as
-the contact policy or the rule itself allows.
+Pure: the same situations and configuration give the same verdict, in whatever order the candidates
+come. The gates stand in `gates.py`; a rule falls when all of its actions do, and an action when all
+of its options do. The rules left are ranked; the best of them act, as many as the contact policy or
+the rule itself allows.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from uuid import UUID
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
-from services.orchestrator.domain.content import Content, ContentFailed, locale_of
+from services.orchestrator.domain.asking import Asking, choice_for
+from services.orchestrator.domain.capacity import lacking, uses_of
+from services.orchestrator.domain.contact_gates import (
+    exposures,
+    held_out,
+)
 from services.orchestrator.domain.gates import (
     Drop,
     Situation,
-    capped,
-    consented,
     engagement,
     entry_key,
     re_entry,
-    recipient,
     stale,
 )
-from services.orchestrator.domain.history import Contact
-from services.orchestrator.domain.rule import QUEUE, ActionSpec
-from services.orchestrator.domain.score import rank, score
+from services.orchestrator.domain.history import Contact, Used
+from services.orchestrator.domain.holdout import Exposure
+from services.orchestrator.domain.options import Choice
+from services.orchestrator.domain.planned import Planned, persona_of
+from services.orchestrator.domain.score import Rank, rank, score
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
-from shared.contracts.decision import CandidateScore
-from shared.contracts.touchpoint import Identifier
-
-Gate = Callable[[int], Drop | None]
-"""Asks about the action with an index."""
+from shared.contracts.decision import CandidateScore, ResourceCost
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Planned:
-    """An action that will happen, with its content; `contact` is what the ledger reserves."""
+class Question:
+    """The candidates of one touchpoint, in its situation."""
 
-    live: LiveRule
-    spec: ActionSpec
-    index: int
-    entry_key: str
-    to: Identifier | None
-    content: dict[str, object]
-    queue: str | None
-    contact: Contact
-    due_at: datetime
-    expires_at: datetime
-
-    @property
-    def action_id(self) -> UUID:
-        return self.contact.action_id
+    candidates: Sequence[LiveRule]
+    situation: Situation
 
 
 @dataclass(slots=True, eq=False)
@@ -58,175 +45,159 @@ class Considered:
     """One candidate rule: `drop` says where it stopped, `planned` what it does if it won."""
 
     live: LiveRule
+    situation: Situation
+    choices: list[Choice] = field(default_factory=list)
     drop: Drop | None = None
     score: CandidateScore | None = None
-    open: list[tuple[int, Identifier | None]] = field(default_factory=list)
-    dropped: dict[int, Drop] = field(default_factory=dict)
     planned: list[Planned] = field(default_factory=list)
+    exposures: list[Exposure] = field(default_factory=list)
+    """On which side of each holdout the person is; empty where the gate was not reached."""
+    asking: Asking | None = None
 
 
 def decide(
     candidates: Sequence[LiveRule], situation: Situation, ruleset: RuleSet
 ) -> list[Considered]:
-    """Every candidate with its fate, the best first, then those that fell, by key."""
-    considered = [_consider(live, situation, ruleset) for live in candidates]
-    _arbitrate(considered, situation, ruleset)
-    return sorted(considered, key=_reading_order)
+    """Every candidate of a touchpoint with its fate, the best first, then those that fell."""
+    return judge([Question(candidates, situation)], ruleset)
+
+
+def judge(questions: Sequence[Question], ruleset: RuleSet) -> list[Considered]:
+    """Every candidate of several touchpoints of one person, judged together. The situations have
+    one history and one instant."""
+    considered = [
+        _consider(live, question.situation, ruleset)
+        for question in questions
+        for live in question.candidates
+    ]
+    _arbitrate(considered, ruleset)
+    return sorted(considered, key=lambda one: _reading_order(one, ruleset.joint.tie))
 
 
 def _consider(live: LiveRule, situation: Situation, ruleset: RuleSet) -> Considered:
-    one = Considered(live)
+    one = Considered(live, situation)
+    asking = one.asking = Asking(live, situation, ruleset)
     one.drop = stale(live, situation) or re_entry(live, situation)
     if one.drop is None:
-        _reach(one, situation, ruleset)
+        one.choices = [
+            choice_for(index, spec, situation, ruleset)
+            for index, spec in enumerate(live.rule.actions)
+        ]
+        one.drop = asking.walk(one.choices, asking.reach)
     if one.drop is None:
         one.drop = engagement(live, situation.moment, situation.history)
     if one.drop is None:
-        _keep_open(one, lambda index: _cap(one, index, situation, ruleset, []))
+        one.exposures = exposures(ruleset, live.rule, situation.moment.profile_id)
+        one.drop = held_out(one.exposures)
     if one.drop is None:
-        one.score = _score(live, situation)
-        if one.score.total <= 0 and live.rule.category == "marketing":
-            beats = "the score beats doing nothing"
-            one.drop = Drop("floor", "below_floor", beats, 0.0, one.score.total)
+        one.drop = asking.walk(one.choices, asking.contact)
+    if one.drop is None:
+        first = next(choice for choice in one.choices if choice.taken is not None)
+        at = asking.instant(first)
+        one.drop = lacking(ruleset.resources, live.rule.costs, situation.history.used, at)
+        one.score = _score(one, first.spec.channel, ruleset)
+    if one.drop is None and live.rule.category == "marketing":
+        one.drop = _floor(one, ruleset)
     return one
 
 
-def _reach(one: Considered, situation: Situation, ruleset: RuleSet) -> None:
-    """Keep the actions whose channel reaches the profile and whose consent is there."""
-    actions = one.live.rule.actions
-    for index, spec in enumerate(actions):
-        to = recipient(ruleset.channels, spec.channel, situation.moment)
-        if isinstance(to, Drop):
-            one.dropped[index] = to
-            continue
-        refused = consented(one.live, spec, situation)
-        if refused is not None:
-            one.dropped[index] = refused
-        else:
-            one.open.append((index, to))
-    _fall_with_actions(one)
+def plan_option(one: Considered, ruleset: RuleSet, tried: frozenset[int], reason: str) -> bool:
+    """Plan for a candidate of one choice another option than those that were tried."""
+    (choice,) = one.choices
+    asking = Asking(one.live, one.situation, ruleset)
+    if not choice.walk(lambda option: asking.plan(choice, option), tried=tried, reason=reason):
+        return False
+    one.planned = asking.made
+    return True
 
 
-def _keep_open(one: Considered, gate: Gate) -> None:
-    kept = []
-    for index, to in one.open:
-        drop = gate(index)
-        if drop is None:
-            kept.append((index, to))
-        else:
-            one.dropped[index] = drop
-    one.open = kept
-    _fall_with_actions(one)
-
-
-_STAGES = ("channel", "consent", "cap")
-
-
-def _fall_with_actions(one: Considered) -> None:
-    """A rule without an action left fell where the one that came furthest did."""
-    if not one.open:
-        one.drop = max(one.dropped.values(), key=lambda drop: _STAGES.index(drop.stage))
-
-
-def _cap(
-    one: Considered, index: int, situation: Situation, ruleset: RuleSet, more: list[Contact]
-) -> Drop | None:
-    contact = _contact(one.live, index, situation)
-    history = situation.history
-    return capped(ruleset, contact, history.contacts + more, history.kin(contact.household))
-
-
-def _contact(live: LiveRule, index: int, situation: Situation) -> Contact:
-    rule, spec = live.rule, live.rule.actions[index]
-    return Contact(
-        action_id=situation.action_id(rule.key, index),
-        at=situation.at + spec.delay,
-        channel=spec.channel,
-        category=rule.category,
-        topic=rule.topic,
-        group=rule.group,
-        rule=rule.key,
-        household=situation.moment.profile.household,
-    )
-
-
-def _score(live: LiveRule, situation: Situation) -> CandidateScore:
-    worth, facts = live.rule.worth, situation.moment.facts
+def _score(one: Considered, channel: str, ruleset: RuleSet) -> CandidateScore:
+    rule, facts = one.live.rule, one.situation.moment.facts
+    worth, estimates = rule.worth, ruleset.estimates
+    persona = persona_of(one.situation.moment)
     return score(
-        propensity=worth.propensity,
+        propensity=estimates.propensity(rule.key, channel, persona, worth.propensity),
         value=worth.value,
-        context_weights=[weight for holds, weight in live.contexts if holds(facts)],
+        context_weights=[weight for holds, weight in one.live.contexts if holds(facts)],
         lever=worth.lever,
+        costs=rule.costs,
+        prices=estimates.prices,
+        customer=rule.customer,
+        customer_weight=ruleset.customer_weight,
+        formula=ruleset.joint.formula,
     )
 
 
-def _arbitrate(considered: list[Considered], situation: Situation, ruleset: RuleSet) -> None:
-    """Let the best act. What they plan counts for the caps of those behind them."""
+def _floor(one: Considered, ruleset: RuleSet) -> Drop | None:
+    """Nothing is done that harms the customer, or that is worth no more than doing nothing."""
+    assert one.score is not None  # noqa: S101 - asked with one only
+    given = one.score
+    if given.customer is not None and given.customer < 0.0:
+        gains = "the customer loses nothing by it"
+        return Drop("floor", "customer_floor", gains, 0.0, given.customer)
+    if given.total > 0.0:
+        return None
+    gain = given.p * given.c * given.v * given.l
+    if given.customer is None and gain > 0.0:
+        takes = " and ".join(_worth(cost, ruleset) for cost in given.costs if cost.price)
+        words = f"{takes}, and its gain is {gain:.2f}"
+        return Drop("floor", "below_price", words, given.cost, gain)
+    return Drop("floor", "below_floor", "the score beats doing nothing", 0.0, given.total)
+
+
+def _worth(cost: ResourceCost, ruleset: RuleSet) -> str:
+    unit = ruleset.resources[cost.resource].unit
+    taken = "" if cost.amount == 1.0 else f" and it takes {cost.amount:g}"
+    return f"one {unit} is worth {cost.price:.2f} now{taken}"
+
+
+def _arbitrate(considered: list[Considered], ruleset: RuleSet) -> None:
+    """Let the best act. What they plan counts for the caps and resources of those behind them."""
     taken = 0
     best: Considered | None = None
     planned: list[Contact] = []
-    for one in sorted((one for one in considered if one.drop is None), key=_rank):
+    used: Used = dict(considered[0].situation.history.used) if considered else {}
+    acted: set[tuple[str, str]] = set()
+    open_ = (one for one in considered if one.drop is None)
+    for one in sorted(open_, key=lambda one: _place(one, ruleset.joint.tie)):
         rule = one.live.rule
         free = rule.category in ruleset.unarbitrated
-        if not free and best is not None and taken >= (rule.max_actions or ruleset.max_actions):
+        place = (rule.key, entry_key(one.live, one.situation))
+        if place in acted:
+            once = "the rule acts once for the touchpoints that are judged together"
+            one.drop = Drop("re_entry", "already_chosen", once, False, True)
+        elif not free and best is not None and taken >= (rule.max_actions or ruleset.max_actions):
             one.drop = _outranked(one, best)
-            continue
-        _plan(one, situation, ruleset, planned)
-        if one.planned and not free:
-            taken += 1
-            best = best or one
+        else:
+            _plan(one, ruleset, planned, used)
+        if one.planned:
+            acted.add(place)
+            if not free:
+                taken += 1
+                best = best or one
+    for one in considered:
+        if one.score is not None:
+            one.score.probability = 1.0 if one.planned else 0.0
 
 
-def _plan(one: Considered, situation: Situation, ruleset: RuleSet, planned: list[Contact]) -> None:
-    for index, to in one.open:
-        drop = _cap(one, index, situation, ruleset, planned)
-        if drop is None:
-            made = _render(one, index, to, situation, ruleset)
-            if isinstance(made, Planned):
-                one.planned.append(made)
-                planned.append(made.contact)
-                continue
-            drop = made
-        one.dropped[index] = drop
-    if not one.planned:
-        one.drop = max(one.dropped.values(), key=lambda drop: _STAGES.index(drop.stage))
-
-
-def _render(
-    one: Considered, index: int, to: Identifier | None, situation: Situation, ruleset: RuleSet
-) -> Planned | Drop:
-    spec = one.live.rule.actions[index]
-    content = _content(spec, ruleset)
-    if content is None:
-        missing = f"there is a template {spec.template}"
-        return Drop("channel", "no_template", missing, True, False)
-    facts = situation.moment.facts
-    wanted = "profile.locale" if spec.locale is None else spec.locale
-    try:
-        rendered = content.render(facts, locale_of(wanted, facts))
-        queue = None if spec.queue is None else str(spec.queue.render(facts, None)[QUEUE])
-    except ContentFailed as error:
-        return Drop("channel", "content_failed", "the content can be rendered", None, str(error))
-    contact = _contact(one.live, index, situation)
-    return Planned(
-        live=one.live,
-        spec=spec,
-        index=index,
-        entry_key=entry_key(one.live, situation),
-        to=to,
-        content=rendered,
-        queue=queue,
-        contact=contact,
-        due_at=contact.at,
-        expires_at=contact.at + spec.expires_in,
-    )
-
-
-def _content(spec: ActionSpec, ruleset: RuleSet) -> Content | None:
-    if spec.content is not None:
-        return spec.content
-    template = ruleset.templates.get(spec.template or "")
-    return None if template is None else template.content
+def _plan(one: Considered, ruleset: RuleSet, planned: list[Contact], used: Used) -> None:
+    more = list(planned)
+    asking = one.asking
+    assert asking is not None  # noqa: S101 - it was considered
+    asking.beside(more)
+    one.drop = asking.walk(one.choices, asking.plan)
+    if one.drop is not None:
+        return
+    first = asking.made[0]
+    costs = one.live.rule.costs
+    one.drop = lacking(ruleset.resources, costs, used, first.due_at)
+    if one.drop is not None:
+        return
+    uses = uses_of(ruleset.resources, costs, first.due_at)
+    for use in uses:
+        used[(use.resource, use.window)] = used.get((use.resource, use.window), 0.0) + use.amount
+    one.planned = [replace(first, uses=uses) if uses else first, *asking.made[1:]]
+    planned[:] = more
 
 
 def _outranked(one: Considered, best: Considered) -> Drop:
@@ -236,13 +207,25 @@ def _outranked(one: Considered, best: Considered) -> Drop:
     return Drop("arbitration", "lower_priority", beats, best.score.total, one.score.total)
 
 
-def _rank(one: Considered) -> tuple[float, int, float, str]:
+Place = tuple[Rank, float, str]
+
+
+def _place(one: Considered, tie: Sequence[str]) -> Place:
+    """The best first; of one rule for several touchpoints that of the newest."""
     assert one.score is not None  # noqa: S101 - only open candidates are ranked
-    return rank(one.score, priority=one.live.rule.priority, key=one.live.key)
+    rule = one.live.rule
+    ranked = rank(one.score, value=rule.worth.value, priority=rule.priority, key=rule.key, tie=tie)
+    return (ranked, *_newest(one))
 
 
-def _reading_order(one: Considered) -> tuple[bool, bool, tuple[float, int, float], str]:
+def _newest(one: Considered) -> tuple[float, str]:
+    moment = one.situation.moment
+    occurred = 0.0 if moment.occurred is None else -moment.occurred.timestamp()
+    return occurred, moment.cause.id or ""
+
+
+def _reading_order(one: Considered, tie: Sequence[str]) -> tuple[bool, bool, Place]:
     """Winners first, then whoever had a score, the best first; the rest by key."""
     if one.score is None:
-        return (True, True, (0.0, 0, 0.0), one.live.key)
-    return (not one.planned, False, _rank(one)[:3], one.live.key)
+        return (True, True, ((one.live.key,), *_newest(one)))
+    return (not one.planned, False, _place(one, tie))

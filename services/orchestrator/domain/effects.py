@@ -4,21 +4,25 @@ Every function here keeps the history in memory in step with what will be writte
 update of the same profile sees it. Nothing is written here.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-from services.orchestrator.domain.decide import Considered, Planned
-from services.orchestrator.domain.history import History, InFlight
+from services.orchestrator.domain.gates import Situation
+from services.orchestrator.domain.history import Held, History, InFlight, Outcome, Use
+from services.orchestrator.domain.planned import Planned
+from services.orchestrator.domain.quiet import Instant
+from services.orchestrator.domain.rule import TASK
 from services.orchestrator.domain.update import Moment
 from shared.contracts.action import Action, action_encoder
 from shared.contracts.decision import Decision, decision_encoder
-from shared.contracts.times import rfc3339
 
 RELEASE = "release"
 """Timer of an action that waits: it is checked again and published."""
 CLOSE = "close"
 """Timer of a published action that could be taken back until it expired."""
+EXPIRE = "expire"
+"""Timer of a task that nobody did in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class DecisionRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ActionRow:
-    """A new action: `pending` until its timer fires, or `published` at once."""
+    """A new action: `pending` until its timer fires, or `published` at once. `answered`: who asked
+    for it got it as the answer, so it is delivered and needs no message."""
 
     profile_id: str
     planned: Planned
@@ -46,6 +51,9 @@ class ActionRow:
     created_at: datetime
     body: bytes
     cause: bytes | None
+    score: float
+    instead_of: UUID | None
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,44 @@ class Change:
     reason: str | None = None
     published_at: datetime | None = None
     body: bytes | None = None
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """A published action that Concert itself brings to somebody: a task of a queue, or a message
+    for a built-in connector. `priority` is its score, `due_at` when it was published."""
+
+    action_id: UUID
+    profile_id: str
+    channel: str
+    queue: str
+    priority: float
+    due_at: datetime
+    expires_at: datetime
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRow:
+    """What a touchpoint said of an action; `first`: nobody had said that outcome of it before."""
+
+    profile_id: str
+    touchpoint_id: str
+    outcome: Outcome
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """An action that was in flight and is not any more, and how far it had come: `pending` or
+    `published`; `message` is the retraction that its channel got."""
+
+    reached: str
+    reason: str
+    channel: str
+    task: bool
+    message: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +126,52 @@ class OutMessage:
     value: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What an action reserves of a scarce resource."""
+
+    action_id: UUID
+    profile_id: str
+    use: Use
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """What a decision saw, compressed, so that it can be asked again."""
+
+    id: UUID
+    profile_id: str
+    body: bytes
+
+
 @dataclass(slots=True)
 class Effects:
-    """Everything that is written at the end of a batch, one statement a list."""
+    """Everything that is written at the end of a batch, one statement a list. `connected` are the
+    channels with a built-in connector."""
 
+    connected: frozenset[str] = frozenset()
     decisions: list[DecisionRow] = field(default_factory=list)
     actions: list[ActionRow] = field(default_factory=list)
     changes: dict[UUID, Change] = field(default_factory=dict)
     released: list[UUID] = field(default_factory=list)
     made: dict[UUID, datetime] = field(default_factory=dict)
+    moved: dict[UUID, datetime] = field(default_factory=dict)
+    """Reserved contacts that will be made at another instant."""
     entries: dict[tuple[str, str, str], tuple[datetime, int]] = field(default_factory=dict)
     exits: dict[tuple[str, str], tuple[datetime, str]] = field(default_factory=dict)
     timers: list[Timer] = field(default_factory=list)
+    tasks: list[Handover] = field(default_factory=list)
+    deliveries: list[Handover] = field(default_factory=list)
+    taken_back: dict[UUID, TakenBack] = field(default_factory=dict)
+    outcomes: list[OutcomeRow] = field(default_factory=list)
+    standings: dict[UUID, tuple[str | None, str | None]] = field(default_factory=dict)
     messages: list[OutMessage] = field(default_factory=list)
+    spent: list[Spent] = field(default_factory=list)
+    held: dict[tuple[str, str], Held | None] = field(default_factory=dict)
+    """By profile and touchpoint: candidates that wait, None for those that do so no longer."""
+    inputs: list[InputRow] = field(default_factory=list)
+    scarce: bool = False
+    """Whether actions may have reserved something of scarce resources."""
 
 
 def record(effects: Effects, decision: Decision, decision_id: UUID, at: datetime) -> None:
@@ -101,74 +180,6 @@ def record(effects: Effects, decision: Decision, decision_id: UUID, at: datetime
     row = DecisionRow(decision_id, decision.profile_id, decision.touchpoint_id, at, body)
     effects.decisions.append(row)
     effects.messages.append(OutMessage(None, "decision", decision.profile_id, body))
-
-
-def enact(
-    effects: Effects,
-    history: History,
-    winner: Considered,
-    *,
-    moment: Moment,
-    decision_id: UUID,
-    at: datetime,
-) -> None:
-    """Do what a chosen rule planned: all of its actions are one entry of the rule."""
-    for planned in winner.planned:
-        _start(effects, history, planned, moment=moment, decision_id=decision_id, at=at)
-    key = (winner.live.key, winner.planned[0].entry_key)
-    _, count = effects.entries.get((moment.profile_id, *key), (at, 0))
-    effects.entries[(moment.profile_id, *key)] = (at, count + 1)
-    history.entries[key] = at
-
-
-def _start(
-    effects: Effects,
-    history: History,
-    planned: Planned,
-    *,
-    moment: Moment,
-    decision_id: UUID,
-    at: datetime,
-) -> None:
-    """Publish the action now, or let it wait for its timer; the contact is reserved either way."""
-    rule = planned.live.rule
-    now = planned.due_at <= at
-    in_flight = not now or planned.live.keeps_watch
-    body = _message(planned, moment, decision_id)
-    occurred = moment.occurred or at
-    row = ActionRow(
-        profile_id=moment.profile_id,
-        planned=planned,
-        touchpoint_id=moment.cause.id,
-        decision_id=decision_id,
-        status="published" if now else "pending",
-        in_flight=in_flight,
-        occurred_at=occurred,
-        created_at=at,
-        body=body,
-        cause=moment.kept_cause if in_flight else None,
-    )
-    effects.actions.append(row)
-    if now:
-        message = OutMessage(planned.spec.channel, planned.spec.kind, moment.profile_id, body)
-        effects.messages.append(message)
-    if in_flight:
-        kind, due = (CLOSE, planned.expires_at) if now else (RELEASE, planned.due_at)
-        effects.timers.append(Timer(due, kind, moment.profile_id, planned.action_id, 0))
-        history.in_flight[planned.action_id] = InFlight(
-            action_id=planned.action_id,
-            rule=rule.key,
-            entry_key=planned.entry_key,
-            channel=planned.spec.channel,
-            category=rule.category,
-            topic=rule.topic,
-            sent_for=moment.profile_id if now else None,
-            occurred_at=occurred,
-            cause=moment.kept_cause,
-            gen=0,
-        )
-    history.reserve(planned.contact)
-    history.acted.add(planned.action_id)
 
 
 def retract(
@@ -188,8 +199,14 @@ def retract(
     drop_in_flight(effects, history, action, Change(status, in_flight=False, reason=reason))
     effects.released.append(action.action_id)
     effects.made.pop(action.action_id, None)
+    effects.moved.pop(action.action_id, None)
     history.give_back(action.action_id)
+    reached = "pending" if action.sent_for is None else "published"
+    task = action.kind == TASK
     if action.sent_for is None:
+        effects.taken_back[action.action_id] = TakenBack(
+            reached, reason, action.channel, task, None
+        )
         return
     message = Action(
         action_id=str(action.action_id),
@@ -204,6 +221,23 @@ def retract(
     )
     body = action_encoder.encode(message)
     effects.messages.append(OutMessage(action.channel, "retract", action.sent_for, body))
+    effects.taken_back[action.action_id] = TakenBack(reached, reason, action.channel, task, body)
+
+
+def put_off(effects: Effects, situation: Situation, action: InFlight, instant: Instant) -> None:
+    """Let a waiting action wait for another instant: its timer is set anew and its contact moves
+    along."""
+    history, gen = situation.history, action.gen + 1
+    reason = f"quiet_hours: {instant.waits_for}"
+    effects.changes[action.action_id] = Change(
+        "pending", in_flight=True, reason=reason, due_at=instant.at
+    )
+    effects.moved[action.action_id] = instant.at
+    effects.timers.append(
+        Timer(instant.at, RELEASE, situation.moment.profile_id, action.action_id, gen)
+    )
+    history.move(action.action_id, instant.at)
+    history.in_flight[action.action_id] = replace(action, gen=gen)
 
 
 def drop_in_flight(effects: Effects, history: History, action: InFlight, change: Change) -> None:
@@ -224,25 +258,3 @@ def mark_exit(effects: Effects, history: History | None, moment: Moment, criteri
     if history is not None:
         before = history.exits.get(criterion)
         history.exits[criterion] = occurred if before is None else max(before, occurred)
-
-
-def _message(planned: Planned, moment: Moment, decision_id: UUID) -> bytes:
-    rule = planned.live.rule
-    return action_encoder.encode(
-        Action(
-            action_id=str(planned.action_id),
-            idempotency_key=str(planned.action_id),
-            kind=planned.spec.kind,
-            profile_id=moment.profile_id,
-            channel=planned.spec.channel,
-            category=rule.category,
-            to=planned.to,
-            rule=rule.key,
-            rule_version=rule.version,
-            decision_id=str(decision_id),
-            content=planned.content,
-            queue=planned.queue,
-            expires_at=rfc3339(planned.expires_at),
-            trace=moment.cause.trace,
-        )
-    )

@@ -11,7 +11,7 @@ from services.orchestrator.domain import consent
 from services.orchestrator.domain.gates import engagement
 from services.orchestrator.domain.history import History, InFlight
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
-from services.orchestrator.domain.update import Moment, cause_decoder, facts_of
+from services.orchestrator.domain.update import Moment, moment_with
 
 
 def ended(
@@ -36,19 +36,20 @@ def ended(
             return reason
     if not moment.is_of_winner or moment.profile.status == "merged":
         return None
-    refused = withdrawn(action, moment, at)
+    refused = withdrawn(action, moment, ruleset, at)
     if refused is not None or live is None:
         return refused
-    return _over(action, live, moment, history, at)
+    return _over(action, live, moment, history, at, ruleset)
 
 
-def withdrawn(action: InFlight, moment: Moment, at: datetime) -> str | None:
+def withdrawn(action: InFlight, moment: Moment, ruleset: RuleSet, at: datetime) -> str | None:
     """Why consent stands against the action at an instant."""
     refused = consent.refusal(
         moment.profile.consents,
         category=action.category,
         topic=action.topic,
         channel=action.channel,
+        need=ruleset.joint.consent[action.category],
         at=at,
     )
     return None if refused is None else f"{refused.reason}: {refused.condition}"
@@ -67,16 +68,14 @@ def policy_fails(
 
 def for_action(action: InFlight, moment: Moment, at: datetime) -> Moment:
     """The moment with the action's own cause: what its rule's conditions have to be asked of."""
-    cause = cause_decoder.decode(action.cause)
-    return Moment(
+    return moment_with(
+        action.cause,
         profile_id=moment.profile_id,
         of=moment.of,
         seq=moment.seq,
-        cause=cause,
-        cause_json=action.cause,
         profile=moment.profile,
         profile_json=moment.profile_json,
-        facts=facts_of(moment.profile, cause, at),
+        at=at,
         occurred=action.occurred_at,
     )
 
@@ -97,10 +96,18 @@ def _exit_event(
 
 
 def _over(
-    action: InFlight, live: LiveRule, moment: Moment, history: History, at: datetime
+    action: InFlight,
+    live: LiveRule,
+    moment: Moment,
+    history: History,
+    at: datetime,
+    ruleset: RuleSet,
 ) -> str | None:
     if not live.keeps_watch:
-        return None if action.published else policy_fails(action, live, moment, history, at)
+        happened = (
+            action.published and action.kind == "send" and action.channel not in ruleset.connected
+        )
+        return None if happened else policy_fails(action, live, moment, history, at)
     for clause in live.exit_conditions:
         if clause.holds(moment.facts):
             return f"exit: {clause.words}"

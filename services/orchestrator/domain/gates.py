@@ -5,53 +5,50 @@ pass. Marketing alone has to pass consent by opt-in and the interest floor; serv
 nobody refused it; transactional and legal pass consent, caps and arbitration freely.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from services.orchestrator.domain import consent
 from services.orchestrator.domain.channel import Channel
-from services.orchestrator.domain.history import Contact, History
-from services.orchestrator.domain.rule import ActionSpec
+from services.orchestrator.domain.drop import Drop as Drop
+from services.orchestrator.domain.history import History
+from services.orchestrator.domain.rule import ActionSpec, Rule
 from services.orchestrator.domain.trigger_index import Clause, LiveRule, RuleSet
 from services.orchestrator.domain.update import Moment
 from shared.conditions.duration import duration_in_words
-from shared.contracts.decision import CandidateDetail
 from shared.contracts.times import rfc3339
 from shared.contracts.touchpoint import Identifier
 
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """Where a candidate stopped, the reason code, and what was asked for and seen."""
-
-    stage: str
-    reason: str
-    condition: str
-    expected: object = None
-    actual: object = None
-
-    def detail(self) -> CandidateDetail:
-        """The same on the record."""
-        return CandidateDetail(condition=self.condition, expected=self.expected, actual=self.actual)
+ActionIds = Callable[[str], Callable[[str, int, int], UUID]]
+"""From a touchpoint to what makes the ids of everything that rules may do because of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
     """Everything a decision depends on beside the configuration. `at` is the business clock's,
-    `action_id` makes the id of a rule's action by its index."""
+    `action_id` makes the id of an option of a rule's action: by the rule's key, the index of the
+    action, and 0 for itself or n for its n-th fallback."""
 
     moment: Moment
     history: History
     at: datetime
-    action_id: Callable[[str, int], UUID]
+    action_id: Callable[[str, int, int], UUID]
+
+    def action_ids(self, rule: Rule) -> Iterator[UUID]:
+        """The ids of everything that the rule may do: of its actions and of their fallbacks."""
+        for index, spec in enumerate(rule.actions):
+            for option in range(1 + len(spec.fallback)):
+                yield self.action_id(rule.key, index, option)
 
 
 def stale(live: LiveRule, situation: Situation) -> Drop | None:
     """An event that came too late, or from a file of old ones, triggers nothing."""
     cause, trigger = situation.moment.cause, live.rule.trigger
-    if (cause.historical or cause.backfill) and not trigger.historical:
+    if (cause.historical or cause.backfill) and not (
+        trigger.historical or trigger.include_existing
+    ):
         return Drop("stale", "historical", "the event is not from a load of old ones", False, True)
     occurred, received = situation.moment.occurred, cause.received
     if occurred is not None and received is not None and received - occurred > trigger.max_age:
@@ -73,9 +70,7 @@ def re_entry(live: LiveRule, situation: Situation) -> Drop | None:
     """Whether the rule may act again for this profile and entry key."""
     history, rule = situation.history, live.rule
     key = entry_key(live, situation)
-    if any(
-        situation.action_id(rule.key, index) in history.acted for index in range(len(rule.actions))
-    ):
+    if history.acted and any(one in history.acted for one in situation.action_ids(rule)):
         return Drop("re_entry", "already_acted", "the rule acts once for a touchpoint", False, True)
     entered = history.entries.get((rule.key, key))
     if entered is not None and rule.re_entry.mode == "never":
@@ -110,7 +105,9 @@ def recipient(
     return found
 
 
-def consented(live: LiveRule, spec: ActionSpec, situation: Situation) -> Drop | None:
+def consented(
+    live: LiveRule, spec: ActionSpec, situation: Situation, ruleset: RuleSet
+) -> Drop | None:
     """Whether the profile's consents permit the rule's category and topic on the channel now."""
     rule = live.rule
     refused = consent.refusal(
@@ -118,6 +115,7 @@ def consented(live: LiveRule, spec: ActionSpec, situation: Situation) -> Drop | 
         category=rule.category,
         topic=rule.topic,
         channel=spec.channel,
+        need=ruleset.joint.consent[rule.category],
         at=situation.at,
     )
     if refused is None:
@@ -157,17 +155,4 @@ def exited(live: LiveRule, moment: Moment, history: History) -> Drop | None:
     for clause in live.exit_conditions:
         if clause.holds(moment.facts):
             return Drop("applicability", "exit_met", f"not ({clause.words})", False, True)
-    return None
-
-
-def capped(
-    ruleset: RuleSet, contact: Contact, others: list[Contact], kin: list[Contact]
-) -> Drop | None:
-    """Whether one more contact would break a cap of any policy; `kin` are the contacts with the
-    rest of the household."""
-    for policy in ruleset.policies:
-        broken = policy.exceeded(contact, others, kin)
-        if broken is not None:
-            cap, count = broken
-            return Drop("cap", "cap", cap.words(), cap.limit, count)
     return None

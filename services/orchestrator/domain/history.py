@@ -26,7 +26,8 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """An action that can still be taken back.
+    """An action that can still be taken back, or be followed by a fallback; `instead_of` is the one
+    that it is a fallback of.
 
     `cause` is the JSON of the touchpoint that asked for it, `occurred_at` its instant. `sent_for`
     is the profile id its message was published under, None while it waits; a merge does not change
@@ -43,6 +44,9 @@ class InFlight:
     occurred_at: datetime
     cause: bytes
     gen: int
+    kind: str = "send"
+    score: float = 0.0
+    instead_of: UUID | None = None
 
     @property
     def published(self) -> bool:
@@ -50,12 +54,54 @@ class InFlight:
         return self.sent_for is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an action; `at` is when it happened. The scopes are those of its contact."""
+
+    action_id: UUID
+    outcome: str
+    at: datetime
+    channel: str
+    category: str
+    topic: str | None
+    group: str | None
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The candidates of a touchpoint that wait until `ends_at` for others to compete with.
+
+    `of` is the profile the touchpoint was about, `cause` its JSON, `rules` the keys of the rules.
+    """
+
+    touchpoint_id: str
+    of: str
+    held_at: datetime
+    ends_at: datetime
+    occurred_at: datetime
+    cause: bytes
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """So much of a scarce resource, in the window that starts at an instant; `limit` is all that
+    there is in the window."""
+
+    resource: str
+    window: datetime
+    amount: float
+    limit: float
+
+
 @dataclass(slots=True)
 class History:
     """Everything a decision about one profile needs to know of the past.
 
     `entries` maps (rule, entry key) to the last time the rule acted; `exits` maps an exit
-    criterion to the latest touchpoint that met it; `acted` holds ids of actions that exist.
+    criterion to the latest touchpoint that met it; `acted` holds ids of actions that exist;
+    `outcomes` is what became of actions, the newest last.
     `households` has the contacts with everybody of a household, where they count; all histories of
     a batch have the same one.
     """
@@ -65,7 +111,19 @@ class History:
     exits: dict[str, datetime] = field(default_factory=dict)
     in_flight: dict[UUID, InFlight] = field(default_factory=dict)
     acted: set[UUID] = field(default_factory=set)
+    outcomes: list[Outcome] = field(default_factory=list)
     households: "Households" = field(default_factory=dict)
+    held: dict[str, Held] = field(default_factory=dict)
+    """By touchpoint: candidates that wait for the end of an arbitration window."""
+    used: "Used" = field(default_factory=dict)
+    """How much of scarce resources is used; all histories of a batch have the same one."""
+    uses: dict[UUID, tuple[Use, ...]] = field(default_factory=dict)
+    """What of it is reserved for actions of this profile."""
+
+    @property
+    def under_way(self) -> int:
+        """How much there is that a later update may end: actions in flight and held touchpoints."""
+        return len(self.in_flight) + len(self.held)
 
     def kin(self, household: str | None) -> list[Contact]:
         """The contacts with the others of a household."""
@@ -83,8 +141,19 @@ class History:
     def give_back(self, action_id: UUID) -> None:
         """A contact does not happen."""
         self.contacts = [one for one in self.contacts if one.action_id != action_id]
+        for use in self.uses.pop(action_id, ()):
+            place = (use.resource, use.window)
+            self.used[place] = max(0.0, self.used.get(place, 0.0) - use.amount)
         for contacts in self.households.values():
             contacts.pop(action_id, None)
+
+    def spend(self, action_id: UUID, uses: tuple[Use, ...]) -> None:
+        """An action takes so much of scarce resources."""
+        for use in uses:
+            place = (use.resource, use.window)
+            self.used[place] = self.used.get(place, 0.0) + use.amount
+        if uses:
+            self.uses[action_id] = uses
 
     def move(self, action_id: UUID, at: datetime) -> None:
         """A contact happens at another instant than was planned."""
@@ -99,3 +168,6 @@ class History:
 
 Households = dict[str, dict[UUID, Contact]]
 """By the id of a household and of the action: the contacts with its people."""
+
+Used = dict[tuple[str, datetime], float]
+"""By the key of a resource and the start of a window of it: the amount that is reserved or used."""

@@ -3,28 +3,39 @@
 It is bounded: with very many candidates the details of those that fell are left out first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from services.orchestrator.domain.decide import Considered, Planned
+from services.orchestrator.domain.decide import Considered
+from services.orchestrator.domain.effects import TakenBack
 from services.orchestrator.domain.gates import Drop
+from services.orchestrator.domain.holdout import Exposure
+from services.orchestrator.domain.options import Choice
+from services.orchestrator.domain.planned import Planned
+from services.orchestrator.domain.sentence import sentence_of
 from services.orchestrator.domain.trigger_index import RuleSet
+from services.orchestrator.domain.zone import Zone
 from shared.contracts.decision import (
     Candidate,
     CandidateAction,
     Decision,
+    DecisionZone,
+    HoldoutExposure,
     Retraction,
 )
 from shared.contracts.times import rfc3339
 
 MAX_EXPLAINED = 100
 MAX_CANDIDATES = 1_000
-MAX_IN_SENTENCE = 5
 MAX_RETRACTS = 1_000
 MAX_REASON = 200
-SUPPRESSING = frozenset({"channel", "consent", "suppression", "holdout", "cap", "quiet_hours"})
+HELD_OUT = "held_out"
+SUPPRESSING = frozenset(
+    {"channel", "consent", "suppression", "holdout", "cap", "quiet_hours", "capacity"}
+)
 """Stages at which something that fitted was held back; the others say that it did not fit."""
+NOTHING: Mapping[UUID, TakenBack] = {}
 
 
 def decision_record(
@@ -37,12 +48,20 @@ def decision_record(
     considered: Sequence[Considered],
     retracts: Sequence[tuple[UUID, str]],
     ruleset: RuleSet,
+    zone: Zone | None = None,
+    together: bool = False,
+    taken_back: Mapping[UUID, TakenBack] = NOTHING,
 ) -> Decision:
-    """The record. `considered` come in reading order, `retracts` with their reasons."""
+    """The record. `considered` come in reading order, `retracts` with their reasons (and those of
+    them that were actions in `taken_back`, with how far they had come); `zone` is the
+    person's where anything goes by their clock; `together` says that the candidates are those of
+    several touchpoints."""
+    retracts = [(action, why[:MAX_REASON]) for action, why in retracts]
     shown = considered[:MAX_CANDIDATES]
     planned = [action for one in considered for action in one.planned]
     versions = {f"rule:{one.live.key}": one.live.rule.version for one in shown}
     versions |= {f"contact_policy:{policy.key}": policy.version for policy in ruleset.policies}
+    versions |= _versions_used(planned, ruleset)
     versions["configuration"] = ruleset.epoch
     return Decision(
         id=str(decision_id),
@@ -51,29 +70,54 @@ def decision_record(
         touchpoint_id=touchpoint_id,
         at=rfc3339(at),
         candidates=[
-            _candidate(one, detailed=place < MAX_EXPLAINED) for place, one in enumerate(shown)
+            _candidate(one, detailed=place < MAX_EXPLAINED, together=together)
+            for place, one in enumerate(shown)
         ],
         outcome=outcome(considered, at),
         action_ids=[str(action.action_id) for action in planned],
         retracts=[
-            Retraction(action_id=str(action), reason=why[:MAX_REASON])
+            _retraction(action, why, taken_back.get(action))
             for action, why in retracts[:MAX_RETRACTS]
         ],
         versions=versions,
-        sentence=_sentence(considered, retracts, at),
+        sentence=sentence_of(considered, retracts, at, zone),
+        zone=None if zone is None else DecisionZone(name=zone.name, source=zone.source),
     )
 
 
+def _retraction(action_id: UUID, why: str, back: TakenBack | None) -> Retraction:
+    said = Retraction(action_id=str(action_id), reason=why[:MAX_REASON])
+    if back is not None:
+        said.channel, said.reached = back.channel, back.reached
+    return said
+
+
+def _versions_used(planned: Sequence[Planned], ruleset: RuleSet) -> dict[str, int]:
+    """The templates and channels of what was planned; a channel that nobody saved has none."""
+    found = {}
+    for action in planned:
+        template = ruleset.templates.get(action.spec.template or "")
+        if template is not None:
+            found[f"template:{template.key}"] = template.version
+        channel = ruleset.channels[action.spec.channel]
+        if channel.version:
+            found[f"channel:{channel.key}"] = channel.version
+    return found
+
+
 def outcome(considered: Sequence[Considered], at: datetime) -> str:
-    """sent, task_created, deferred, suppressed or none: the strongest of what happened."""
+    """sent, task_created, deferred, held_out, suppressed or none: the first that is true."""
     planned = [action for one in considered for action in one.planned]
     now = [action for action in planned if action.due_at <= at]
     if any(action.spec.kind == "send" for action in now):
         return "sent"
     if now:
         return "task_created"
-    if planned:
+    waiting = any(one.drop is not None and one.drop.reason == "held" for one in considered)
+    if planned or waiting:
         return "deferred"
+    if any(one.drop is not None and one.drop.reason == HELD_OUT for one in considered):
+        return HELD_OUT
     held = any(one.drop is not None and one.drop.stage in SUPPRESSING for one in considered)
     return "suppressed" if held else "none"
 
@@ -85,9 +129,8 @@ def deciding_stage(considered: Sequence[Considered]) -> str:
     return considered[0].drop.stage
 
 
-def _candidate(one: Considered, *, detailed: bool) -> Candidate:
+def _candidate(one: Considered, *, detailed: bool, together: bool) -> Candidate:
     drop = one.drop
-    show_actions = detailed and (one.planned or len(one.dropped) > 1)
     return Candidate(
         rule=one.live.key,
         version=one.live.rule.version,
@@ -96,63 +139,53 @@ def _candidate(one: Considered, *, detailed: bool) -> Candidate:
         reason="chosen" if drop is None else drop.reason,
         detail=drop.detail() if detailed and drop is not None else None,
         score=one.score,
-        actions=_actions(one) if show_actions else [],
+        actions=_actions(one) if detailed else [],
+        touchpoint_id=one.situation.moment.cause.touchpoint if together else None,
+        holdouts=[_exposure(exposure) for exposure in one.exposures],
+    )
+
+
+def _exposure(one: Exposure) -> HoldoutExposure:
+    return HoldoutExposure(
+        layer=one.layer,
+        salt=one.holdout.salt,
+        percent=one.holdout.percent,
+        bucket=one.bucket,
+        held_out=one.held_out,
     )
 
 
 def _actions(one: Considered) -> list[CandidateAction]:
-    found = {action.index: _planned(action) for action in one.planned}
-    found |= {index: _dropped(one, index, drop) for index, drop in one.dropped.items()}
-    return [found[index] for index in sorted(found)]
+    """Every option; none of a rule whose one action has none and was not planned."""
+    options = sum(len(choice.specs) for choice in one.choices)
+    if options < 2 and not one.planned:
+        return []
+    found = {(action.index, action.option): _planned(action) for action in one.planned}
+    for choice in one.choices:
+        for option, drop in choice.passed_over().items():
+            found[(choice.index, option)] = _dropped(choice, option, drop)
+    return [found[place] for place in sorted(found)]
 
 
 def _planned(action: Planned) -> CandidateAction:
     return CandidateAction(
         index=action.index,
+        option=action.option,
         channel=action.spec.channel,
         stage="chosen",
         reason="chosen",
         action_id=str(action.action_id),
         due_at=rfc3339(action.due_at),
+        waits_for=action.waits_for,
     )
 
 
-def _dropped(one: Considered, index: int, drop: Drop) -> CandidateAction:
+def _dropped(choice: Choice, option: int, drop: Drop) -> CandidateAction:
     return CandidateAction(
-        index=index,
-        channel=one.live.rule.actions[index].channel,
+        index=choice.index,
+        option=option,
+        channel=choice.specs[option].channel,
         stage=drop.stage,
         reason=drop.reason,
         detail=drop.detail(),
     )
-
-
-def _sentence(
-    considered: Sequence[Considered], retracts: Sequence[tuple[UUID, str]], at: datetime
-) -> str:
-    parts: list[str] = []
-    for one in considered:
-        if one.planned:
-            what = " and ".join(_done(action, at) for action in one.planned)
-            parts.append(f"{one.live.key} was chosen: {what}.")
-    fallen = [one for one in considered if one.drop is not None]
-    for one in fallen[:MAX_IN_SENTENCE]:
-        assert one.drop is not None  # noqa: S101 - filtered just above
-        parts.append(f"{one.live.key} was not: {_why(one.drop)}.")
-    if len(fallen) > MAX_IN_SENTENCE:
-        parts.append(f"{len(fallen) - MAX_IN_SENTENCE} more were not.")
-    if retracts:
-        reasons = ", ".join(sorted({why for _, why in retracts})[:MAX_IN_SENTENCE])
-        count = f"{len(retracts)} action{'' if len(retracts) == 1 else 's'}"
-        parts.append(f"{count} taken back ({reasons}).")
-    return " ".join(parts)
-
-
-def _done(action: Planned, at: datetime) -> str:
-    when = "now" if action.due_at <= at else f"at {rfc3339(action.due_at)}"
-    return f"{action.spec.type} on {action.spec.channel} {when}"
-
-
-def _why(drop: Drop) -> str:
-    seen = "nothing" if drop.actual is None else repr(drop.actual)
-    return f"{drop.stage} ({drop.reason}), needed: {drop.condition}, seen: {seen}"

@@ -4,19 +4,36 @@ This module only says what a rule is; `rule_document.py` reads and checks the JS
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
 from services.orchestrator.domain.content import Content
+from services.orchestrator.domain.schedule import Schedule
 from shared.conditions.tree import Condition
 
 ReEntryMode = Literal["always", "after_exit", "never"]
+TriggerKind = Literal[
+    "event",
+    "segment_entered",
+    "segment_left",
+    "trait_changed",
+    "persona_changed",
+    "schedule",
+    "api",
+]
+FALLBACK_REASONS = (
+    "undeliverable", "no_consent", "capped", "quiet", "expired", "declined", "ignored",
+)  # fmt: skip
+"""For what a fallback may be taken: no address or a failed delivery, no consent, a cap, quiet hours
+that discard, and what became of the action on its channel."""
 ACTION_KINDS: Mapping[str, str] = {
     "message": "send", "webhook": "send", "task": "task", "prompt": "prompt",
 }  # fmt: skip
 """From the type of an action in a rule to the kind of the message on the channel's topic."""
 
+TASK = "task"
+"""The kind of an action that a person does."""
 QUEUE = "queue"
 """The one field of the content that names a task's queue."""
 
@@ -24,12 +41,20 @@ QUEUE = "queue"
 @dataclass(frozen=True, slots=True)
 class Trigger:
     """An event of this type for which `where` holds, not older than `max_age` when received;
-    records of file loads (`historical`) only when the rule says so."""
+    records of file loads (`historical`) only when the rule says so, and members that a segment
+    has from its first evaluation only with `include_existing`.
+
+    Other kinds have no `event`. `subject` is the segment, the trait (computed ones as
+    `computed.<name>`) or the persona (None: any) that it is about."""
 
     event: str
     where: Condition | None
     max_age: timedelta
     historical: bool
+    kind: TriggerKind = "event"
+    include_existing: bool = False
+    subject: str | None = None
+    schedule: Schedule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +86,26 @@ class Worth:
     lever: float
 
 
+@dataclass(frozen=True, slots=True)
+class Holdout:
+    """So many percent of all profiles never get it; `salt` decides which."""
+
+    percent: float
+    salt: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fallback:
+    """What is done instead when the action stops for one of the reasons `on`."""
+
+    on: frozenset[str]
+    spec: "ActionSpec"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ActionSpec:
-    """One thing to do: on which channel, with what content, how long after, and until when."""
+    """One thing to do: on which channel, with what content, how long after, and until when. The
+    action and its fallbacks are one choice: at most one of them is under way."""
 
     type: str
     channel: str
@@ -73,6 +115,7 @@ class ActionSpec:
     queue: Content | None
     delay: timedelta
     expires_in: timedelta
+    fallback: tuple[Fallback, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -82,7 +125,10 @@ class ActionSpec:
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
     """A validated rule. `exit_criteria` None means the default: the engagement policy no longer
-    holds. Event criteria are `EventCount` leaves and mean a later touchpoint."""
+    holds. An `EventCount` criterion without count and window means a later touchpoint. `window`
+    None leaves the time for which candidates are collected to the contact policy; `costs` are
+    amounts of scarce resources; `customer` is what the customer gains, in money, None when nobody
+    said."""
 
     key: str
     version: int
@@ -99,6 +145,10 @@ class Rule:
     exit_criteria: tuple[Condition, ...] | None
     valid_from: datetime | None
     valid_to: datetime | None
+    holdout: Holdout | None = None
+    window: timedelta | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)
+    customer: float | None = None
 
     def is_valid_at(self, at: datetime) -> bool:
         """Whether the rule is in force at the instant."""

@@ -9,16 +9,25 @@ from typing import Any
 
 import msgspec
 
+from services.orchestrator.domain.leaves_at import leaves_at
 from shared.conditions.facts import Facts
 from shared.contracts.consents import consents_at
 from shared.contracts.profile_update import ProfileSnapshot, group_facts, snapshot_decoder
 from shared.contracts.times import parse_rfc3339, rfc3339
 
 CHANGED = "consent_changed"
-"""The kind, and the type, of the one cause that is no touchpoint and triggers rules."""
+"""The kind, and the type, of the one cause that is no touchpoint and triggers rules as an event."""
+
+TOLD = frozenset({"segment_entered", "segment_left", "trait_changed", "persona_changed"})
+"""Kinds of causes without a type that rules may have as their trigger."""
+
+PERSONA = "persona_changed"
 
 ERASED = "erased"
 """The kind of the last cause of a profile."""
+
+ASKED = "ask"
+"""The kind of the cause of a decision that a channel asked for."""
 
 
 class RoutedCause(msgspec.Struct, gc=False):
@@ -26,14 +35,17 @@ class RoutedCause(msgspec.Struct, gc=False):
 
     type: str | None = None
     kind: str | None = None
+    segment: str | None = None
 
 
 class Routed(msgspec.Struct, gc=False):
-    """An update as far as routing needs it."""
+    """An update as far as routing needs it; `changed` has the traits that a touchpoint changed,
+    with their values before."""
 
     profile_id: str
     seq: int
     cause: RoutedCause
+    changed: dict[str, msgspec.Raw] = {}
     merged_from: str | None = None
     merged_into: str | None = None
     split_from: str | None = None
@@ -64,7 +76,11 @@ class Parts(msgspec.Struct, gc=False):
 
 
 class Cause(msgspec.Struct, gc=False, kw_only=True):
-    """What happened: a touchpoint, or `{kind: merged|consent_changed|…}` without a type."""
+    """What happened: a touchpoint, or `{kind: merged|consent_changed|…}` without a type.
+
+    `segment`, `persona` (with the one `before`) and `changed` (traits with their values before)
+    are what became another; `at` is when, of what is no touchpoint.
+    """
 
     kind: str = "track"
     id: str | None = None
@@ -79,18 +95,38 @@ class Cause(msgspec.Struct, gc=False, kw_only=True):
     backfill: bool = False
     trace: str | None = None
     touchpoint_id: str | None = None
+    at: str | None = None
+    segment: str | None = None
+    persona: str | None = None
+    before: str | None = None
+    changed: dict[str, Any] = {}
 
     @property
     def touchpoint(self) -> str | None:
         """The touchpoint that it is, or that brought it about; None: there is none."""
-        if self.kind == CHANGED:
+        if self.kind == CHANGED or self.is_told:
             return self.touchpoint_id
-        return None if self.type is None else self.id
+        return None if self.type is None or self.kind == ASKED else self.id
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it says that a segment, the persona or a trait became another."""
+        return self.type is None and self.kind in TOLD
+
+    @property
+    def event(self) -> dict[str, Any]:
+        """What conditions and content see as the event."""
+        if not self.is_told:
+            return self.properties
+        if self.segment is not None:
+            return {"segment": self.segment}
+        return {"persona": self.persona, "from": self.before} if self.kind == PERSONA else {}
 
     @property
     def occurred(self) -> datetime | None:
-        """When the touchpoint happened."""
-        return None if self.occurred_at is None else parse_rfc3339(self.occurred_at)
+        """When the touchpoint happened, or the change that it tells."""
+        at = self.at if self.occurred_at is None and self.is_told else self.occurred_at
+        return None if at is None else parse_rfc3339(at)
 
     @property
     def received(self) -> datetime | None:
@@ -103,6 +139,7 @@ parts_decoder = msgspec.json.Decoder(Parts)
 cause_decoder = msgspec.json.Decoder(Cause)
 
 
+_decode = msgspec.json.Decoder().decode
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NOT_KEPT = ("identifiers", "traits", "keys")
 
@@ -128,10 +165,14 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
     def kept_cause(self) -> bytes:
         """The cause as it is kept with an action: without identifiers and traits, which later
         checks take from the person as last seen, and which may be somebody else's."""
-        fields = _fields.decode(self.cause_json)
-        return msgspec.json.encode(
-            {name: value for name, value in fields.items() if name not in _NOT_KEPT}
-        )
+        fields: dict[str, object] = {
+            name: value
+            for name, value in _fields.decode(self.cause_json).items()
+            if name not in _NOT_KEPT
+        }
+        if self.cause.changed:
+            fields["changed"] = self.cause.changed
+        return msgspec.json.encode(fields)
 
     @property
     def is_of_winner(self) -> bool:
@@ -144,6 +185,8 @@ def read_moment(value: bytes, routed: Routed, profile_id: str, at: datetime) -> 
     ValueError for a time that is none, when it breaks the contract."""
     parts = parts_decoder.decode(value)
     cause = cause_decoder.decode(parts.cause)
+    if routed.changed:
+        cause.changed = {name: _decode(before) for name, before in routed.changed.items()}
     profile = snapshot_decoder.decode(parts.profile)
     return Moment(
         profile_id=profile_id,
@@ -158,6 +201,33 @@ def read_moment(value: bytes, routed: Routed, profile_id: str, at: datetime) -> 
     )
 
 
+def moment_with(
+    cause_json: bytes,
+    *,
+    profile_id: str,
+    of: str,
+    seq: int,
+    profile: ProfileSnapshot,
+    profile_json: bytes,
+    at: datetime,
+    occurred: datetime | None = None,
+) -> Moment:
+    """A person as they stand, with a cause that was kept; `occurred` is the cause's own unless it
+    is given."""
+    cause = cause_decoder.decode(cause_json)
+    return Moment(
+        profile_id=profile_id,
+        of=of,
+        seq=seq,
+        cause=cause,
+        cause_json=cause_json,
+        profile=profile,
+        profile_json=profile_json,
+        facts=facts_of(profile, cause, at),
+        occurred=occurred or cause.occurred,
+    )
+
+
 def facts_of(profile: ProfileSnapshot, cause: Cause, at: datetime) -> Facts:
     """What conditions may read: the profile as of the snapshot, its consents as they hold at an
     instant, the event of the cause."""
@@ -165,7 +235,7 @@ def facts_of(profile: ProfileSnapshot, cause: Cause, at: datetime) -> Facts:
     return Facts(
         profile=profile.traits,
         computed=profile.computed,
-        event=cause.properties,
+        event=cause.event,
         event_type=cause.type,
         event_channel=cause.channel,
         event_source=cause.source,
@@ -173,7 +243,8 @@ def facts_of(profile: ProfileSnapshot, cause: Cause, at: datetime) -> Facts:
         segments=frozenset(profile.segments),
         persona=None if persona is None else persona.get("key"),
         consents=consents_at(profile.consents, rfc3339(at)) if profile.consents else {},
-        leaves=profile.leaves,
+        leaves=leaves_at(profile.leaves, at),
+        changed=cause.changed,
         household=group_facts(profile, "household"),
         account=group_facts(profile, "account"),
         links={"accounts": profile.accounts or None},

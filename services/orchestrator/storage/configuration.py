@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.storage import saved
+from services.orchestrator.storage import rule_leaves, saved
 from services.orchestrator.storage.draft_kind import Kind
 from shared.postgres import drafts
 from shared.postgres.epochs import epoch, snapshot
@@ -12,13 +12,15 @@ from shared.postgres.epochs import epoch, snapshot
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Everything in force at `epoch`: live rules and policies, present templates and channels."""
+    """Everything in force at `epoch`: live rules and policies, present templates, channels
+    and resources."""
 
     epoch: int
     rules: list[drafts.Version]
     policies: list[drafts.Version]
     templates: list[saved.Saved]
     channels: list[saved.Saved]
+    resources: list[saved.Saved]
 
 
 async def load(tx: AsyncConnection) -> Stored:
@@ -29,8 +31,17 @@ async def load(tx: AsyncConnection) -> Stored:
     await snapshot(tx)
     return Stored(
         epoch=await epoch(tx),
-        rules=await drafts.live(tx, Kind.RULE),
+        rules=await _rules(tx),
         policies=await drafts.live(tx, Kind.CONTACT_POLICY),
         templates=await saved.everything(tx, saved.Kind.TEMPLATE),
         channels=await saved.everything(tx, saved.Kind.CHANNEL),
+        resources=await saved.everything(tx, saved.Kind.RESOURCE),
     )
+
+
+async def _rules(tx: AsyncConnection) -> list[drafts.Version]:
+    """The live version of each rule; while it waits for its event leaves, the one before."""
+    live = await drafts.live(tx, Kind.RULE)
+    warming = await rule_leaves.in_force_while_warming(tx)
+    found = (warming.get(version.key, version) for version in live) if warming else live
+    return [version for version in found if version is not None]

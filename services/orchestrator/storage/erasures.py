@@ -14,7 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.kafka.messages import Message
 from shared.postgres import outbox
 
-TABLES = ("decision", "action", "contact_ledger", "rule_entry", "exit_mark", "timer")
+TABLES = (
+    *("decision", "action", "contact_ledger", "rule_entry", "exit_mark", "timer", "outcome"),
+    *("task", "delivery", "held_candidate", "resource_use", "replay_input", "slot_answer"),
+)
 """Every table with rows of a person; `profile_state` keeps its number."""
 
 _FORGET = {
@@ -23,6 +26,14 @@ _FORGET = {
     )
     for table in TABLES
 }
+_REMEMBER = text(
+    """
+    INSERT INTO erased_action (action_id)
+    SELECT action_id FROM action WHERE profile_id = ANY (CAST(:ids AS uuid[]))
+        ON CONFLICT DO NOTHING
+    """
+)
+_IS_ERASED = text("SELECT EXISTS (SELECT FROM erased_action WHERE action_id = :id)")
 _BLANK = text(
     """
     UPDATE profile_state SET in_flight = 0, snapshot = NULL, erased = true
@@ -50,6 +61,7 @@ async def forget(tx: AsyncConnection, told: Collection[str], persons: Collection
     stand for, all of which are locked; how many rows. What waits to be published of them is
     dropped."""
     ids = sorted({*told, *persons})
+    await tx.execute(_REMEMBER, {"ids": ids})
     counts = {}
     for table, statement in _FORGET.items():
         counts[table] = (await tx.execute(statement, {"ids": ids})).rowcount
@@ -63,6 +75,12 @@ async def forget(tx: AsyncConnection, told: Collection[str], persons: Collection
     values = {"ids": sorted(told), "counts": orjson.dumps(counts).decode()}
     await tx.execute(_NOTE, values)
     return sum(counts.values())
+
+
+async def is_action_erased(tx: AsyncConnection, action_id: UUID) -> bool:
+    """Whether there was such an action, of somebody who was erased."""
+    found: bool = (await tx.execute(_IS_ERASED, {"id": action_id})).scalar_one()
+    return found
 
 
 async def forgotten(tx: AsyncConnection, profile_id: UUID) -> Mapping[str, int] | None:

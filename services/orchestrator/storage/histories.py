@@ -12,15 +12,28 @@ from sqlalchemy import text
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.history import Contact, History, Households, InFlight
+from services.orchestrator.domain.history import (
+    Contact,
+    Held,
+    History,
+    Households,
+    InFlight,
+    Outcome,
+)
 
 _IN_FLIGHT = text(
     """
     SELECT profile_id::text, action_id, rule, entry_key, channel, category, topic,
            CASE WHEN status = 'published'
                 THEN convert_from(body, 'UTF8')::json ->> 'profile_id' END AS sent_for,
-           occurred_at, cause, gen
+           occurred_at, cause, gen, kind, score, instead_of, created_at,
+           CAST(NULL AS text[]) AS rules, CAST(NULL AS text) AS of,
+           CAST(NULL AS timestamptz) AS ends_at
       FROM action WHERE in_flight AND profile_id = ANY(CAST(:ids AS uuid[]))
+    UNION ALL
+    SELECT profile_id::text, touchpoint_id, '', '', '', '', NULL, NULL,
+           occurred_at, cause, 0, '', 0, NULL, held_at, rules, of::text, ends_at
+      FROM held_candidate WHERE profile_id = ANY(CAST(:ids AS uuid[]))
      ORDER BY created_at, action_id
     """
 )
@@ -50,6 +63,13 @@ _OF_HOUSEHOLDS = text(
      WHERE household = ANY(CAST(:ids AS uuid[])) AND at > :since AND status <> 'released'
     """
 )
+_OUTCOMES = text(
+    """
+    SELECT profile_id::text, action_id, outcome, at, channel, category, topic, grp, rule
+      FROM outcome
+     WHERE profile_id = ANY(CAST(:ids AS uuid[])) AND at > :since ORDER BY at, touchpoint_id
+    """
+)
 _ENTRIES = text(
     """
     SELECT profile_id::text, rule, entry_key, entered_at FROM rule_entry
@@ -69,8 +89,20 @@ Histories = dict[str, History]
 
 
 async def read_in_flight(tx: AsyncConnection, histories: Histories, ids: Collection[str]) -> None:
-    """What can still be taken back, oldest first."""
+    """What can still be taken back, and the candidates that wait; the oldest first."""
     for row in await tx.execute(_IN_FLIGHT, {"ids": list(ids)}):
+        if row.rules is not None:
+            touchpoint_id = str(row.action_id)
+            histories[row.profile_id].held[touchpoint_id] = Held(
+                touchpoint_id=touchpoint_id,
+                of=row.of,
+                held_at=row.created_at,
+                ends_at=row.ends_at,
+                occurred_at=row.occurred_at,
+                cause=row.cause,
+                rules=tuple(row.rules),
+            )
+            continue
         histories[row.profile_id].in_flight[row.action_id] = InFlight(
             action_id=row.action_id,
             rule=row.rule,
@@ -82,6 +114,9 @@ async def read_in_flight(tx: AsyncConnection, histories: Histories, ids: Collect
             occurred_at=row.occurred_at,
             cause=row.cause,
             gen=row.gen,
+            kind=row.kind,
+            score=row.score,
+            instead_of=row.instead_of,
         )
 
 
@@ -95,7 +130,7 @@ async def read_contacts(
 ) -> None:
     """The contacts within `window` before `at`, and all planned for later."""
     for row in await tx.execute(_CONTACTS, {"ids": list(ids), "since": at - window}):
-        histories[row.profile_id].contacts.append(_contact(row))
+        histories[row.profile_id].contacts.append(ledger_contact(row))
 
 
 async def read_household_contacts(
@@ -116,12 +151,13 @@ async def read_household_contacts(
     await tx.execute(_LOCK_HOUSEHOLDS, {"ids": ids})
     found: Households = {household: {} for household in ids}
     for row in await tx.execute(_OF_HOUSEHOLDS, {"ids": ids, "since": at - window}):
-        found[row.household][row.action_id] = _contact(row)
+        found[row.household][row.action_id] = ledger_contact(row)
     for history in histories.values():
         history.households = found
 
 
-def _contact(row: Row[Any]) -> Contact:
+def ledger_contact(row: Row[Any]) -> Contact:
+    """The contact that a row with the columns of the ledger tells of."""
     return Contact(
         action_id=row.action_id,
         at=row.at,
@@ -132,6 +168,30 @@ def _contact(row: Row[Any]) -> Contact:
         rule=row.rule,
         household=row.household,
     )
+
+
+async def read_outcomes(
+    tx: AsyncConnection,
+    histories: Histories,
+    ids: Collection[str],
+    *,
+    at: datetime,
+    window: timedelta,
+) -> None:
+    """What became of actions within `window` before `at`, the newest last."""
+    for row in await tx.execute(_OUTCOMES, {"ids": list(ids), "since": at - window}):
+        histories[row.profile_id].outcomes.append(
+            Outcome(
+                action_id=row.action_id,
+                outcome=row.outcome,
+                at=row.at,
+                channel=row.channel,
+                category=row.category,
+                topic=row.topic,
+                group=row.grp,
+                rule=row.rule,
+            )
+        )
 
 
 async def read_entries(

@@ -38,7 +38,27 @@ _MOVES = tuple(
         f"UPDATE {table} AS t SET profile_id = m.winner "  # noqa: S608 - constants
         f"FROM {_PAIRS} WHERE t.profile_id = m.loser"
     )
-    for table in ("action", "contact_ledger", "timer")
+    for table in (
+        "action",
+        "contact_ledger",
+        "timer",
+        "outcome",
+        "task",
+        "delivery",
+        "resource_use",
+    )
+)
+_HELD = text(
+    f"""
+    WITH gone AS (
+        DELETE FROM held_candidate AS t USING {_PAIRS} WHERE t.profile_id = m.loser
+        RETURNING m.winner, t.touchpoint_id, t.of, t.held_at, t.ends_at, t.occurred_at, t.rules,
+                  t.cause
+    )
+    INSERT INTO held_candidate (profile_id, touchpoint_id, of, held_at, ends_at, occurred_at,
+                                rules, cause)
+    SELECT * FROM gone ON CONFLICT DO NOTHING
+    """  # noqa: S608 - constants
 )
 _ENTRIES = text(
     f"""
@@ -66,6 +86,21 @@ _EXITS = text(
         ON CONFLICT (profile_id, criterion) DO UPDATE
        SET occurred_at = excluded.occurred_at, touchpoint_id = excluded.touchpoint_id
      WHERE t.occurred_at < excluded.occurred_at
+    """  # noqa: S608 - constants
+)
+# The winner's own answer for a slot stays; whether it still holds is asked before it is given.
+_SLOTS = text(
+    f"""
+    WITH gone AS (
+        DELETE FROM slot_answer AS t USING {_PAIRS} WHERE t.profile_id = m.loser
+        RETURNING m.winner, t.*
+    )
+    INSERT INTO slot_answer (profile_id, slot, decision_id, action_id, rule, version, epoch, at,
+                             expires_at, body)
+    SELECT DISTINCT ON (winner, slot) winner, slot, decision_id, action_id, rule, version, epoch,
+           at, expires_at, body
+      FROM gone ORDER BY winner, slot, at, decision_id
+        ON CONFLICT (profile_id, slot) DO NOTHING
     """  # noqa: S608 - constants
 )
 
@@ -99,7 +134,7 @@ async def absorb(tx: AsyncConnection, absorptions: Sequence[Absorption]) -> list
             "snapshots": [row.snapshot for row in rows],
         },
     )
-    for statement in (*_MOVES, _ENTRIES, _EXITS):
+    for statement in (*_MOVES, _HELD, _ENTRIES, _EXITS, _SLOTS):
         await tx.execute(statement, _columns(new))
     return new
 
@@ -123,6 +158,27 @@ _GIVE_BACK = text(
     ), contacts AS (
         UPDATE contact_ledger SET profile_id = CAST(:back AS uuid)
          WHERE action_id IN (SELECT action_id FROM theirs)
+    ), uses AS (
+        UPDATE resource_use SET profile_id = CAST(:back AS uuid)
+         WHERE action_id IN (SELECT action_id FROM theirs)
+    ), held AS (
+        UPDATE held_candidate SET profile_id = CAST(:back AS uuid)
+         WHERE profile_id = CAST(:root AS uuid) AND of IN (SELECT id FROM family)
+        RETURNING touchpoint_id, ends_at
+    ), windows AS (
+        INSERT INTO timer (due_at, kind, profile_id, ref, gen)
+        SELECT ends_at, 'arbitrate', CAST(:back AS uuid), touchpoint_id, 0
+          FROM held ORDER BY ends_at, touchpoint_id LIMIT 1
+    ), told AS (
+        UPDATE outcome SET profile_id = CAST(:back AS uuid)
+         WHERE action_id IN (SELECT action_id FROM theirs)
+    ), tasks AS (
+        UPDATE task SET profile_id = CAST(:back AS uuid)
+         WHERE action_id IN (SELECT action_id FROM theirs)
+    ), sent AS (
+        UPDATE delivery SET profile_id = CAST(:back AS uuid)
+         WHERE profile_id = CAST(:root AS uuid)
+           AND action_id IN (SELECT action_id FROM theirs)
     )
     UPDATE timer SET profile_id = CAST(:back AS uuid)
      WHERE profile_id = CAST(:root AS uuid) AND ref IN (SELECT action_id FROM theirs)
@@ -144,12 +200,20 @@ _SAME_EXITS = text(
         ON CONFLICT (profile_id, criterion) DO NOTHING
     """
 )
+_SLOTS_BACK = text(
+    """
+    UPDATE slot_answer SET profile_id = CAST(:back AS uuid)
+     WHERE profile_id = CAST(:root AS uuid) AND action_id IN (
+           SELECT action_id FROM action WHERE profile_id = CAST(:back AS uuid))
+    """
+)
 _COUNT = text(
     """
     UPDATE profile_state AS s
        SET in_flight = counted.n,
            snapshot = CASE WHEN counted.n > 0 THEN COALESCE(s.snapshot, root.snapshot) END
-      FROM (SELECT id, (SELECT count(*) FROM action WHERE in_flight AND profile_id = id) AS n
+      FROM (SELECT id, (SELECT count(*) FROM action WHERE in_flight AND profile_id = id)
+                         + (SELECT count(*) FROM held_candidate WHERE profile_id = id) AS n
               FROM unnest(ARRAY[CAST(:back AS uuid), CAST(:root AS uuid)]) AS pair (id)) AS counted,
            (SELECT snapshot FROM profile_state WHERE profile_id = CAST(:root AS uuid)) AS root
      WHERE s.profile_id = counted.id
@@ -158,15 +222,15 @@ _COUNT = text(
 
 
 async def part(tx: AsyncConnection, back: str, root: str) -> None:
-    """Let a profile stand for itself again, with the actions, contacts and timers that were its
-    own before `root` stood for it.
+    """Let a profile stand for itself again, with the actions, contacts, tasks, outcomes and
+    timers that were its own before `root` stood for it.
 
     Whose an entry or an exit was cannot be told any more: both sides remember it, so that nothing
     happens a second time. Until its next update it has the snapshot of `root`.
     """
     pair = {"back": back, "root": root}
     await tx.execute(_STAND_ALONE, {"back": back})
-    for statement in (_GIVE_BACK, _SAME_ENTRIES, _SAME_EXITS, _COUNT):
+    for statement in (_GIVE_BACK, _SAME_ENTRIES, _SAME_EXITS, _SLOTS_BACK, _COUNT):
         await tx.execute(statement, pair)
 
 

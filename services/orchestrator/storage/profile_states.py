@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.postgres.together import Part
+
 # `old` in RETURNING needs PostgreSQL 18. Rows without `first_seq` are locked only (a partner of a
 # merge); all others also take the position of the last update of the batch.
 _ADVANCE = text(
@@ -136,7 +138,13 @@ async def _locked(tx: AsyncConnection, statement: Any, ids: Collection[str]) -> 
 
 async def save(tx: AsyncConnection, states: Mapping[str, Saved]) -> None:
     """Write what is in flight and the snapshot of locked profiles."""
-    await tx.execute(
+    part = saving(states)
+    await tx.execute(part.statement, part.values)
+
+
+def saving(states: Mapping[str, Saved]) -> Part:
+    """The same as a part of a larger write."""
+    return Part(
         _SAVE,
         {
             "ids": list(states),

@@ -3,6 +3,7 @@
 A question about a profile covers every profile that was merged with it. Nothing here writes.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,7 +31,11 @@ class StoredDecision:
 @dataclass(frozen=True, slots=True)
 class StoredAction:
     """An action and how far it got: `status` is pending, published, retracted, expired, failed or
-    done. `message` is what the channel gets or got; null for who may not see personal data.
+    done; `delivery` what became of it on its channel, `response` the most that the customer did.
+    `reached` says how far it had come when it was taken back: pending (nobody had it), queued (it
+    waited for a connector), published, or for a task open, claimed, completed. `instead_of` is the
+    action that it stands in for. `message` is what the channel gets or got; null for who may not
+    see personal data.
     """
 
     action_id: UUID
@@ -47,7 +52,21 @@ class StoredAction:
     due_at: datetime
     expires_at: datetime
     published_at: datetime | None
+    kind: str
+    delivery: str | None
+    response: str | None
+    reached: str | None
+    instead_of: UUID | None
     message: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOutcome:
+    """One thing that was said of an action, by which touchpoint, and when it happened."""
+
+    outcome: str
+    at: datetime
+    touchpoint_id: UUID
 
 
 _PERSON = text(
@@ -83,19 +102,38 @@ _DECISIONS_OF_TOUCHPOINT = text(
 _ACTION = text(
     """
     SELECT action_id, profile_id, rule, version, touchpoint_id, decision_id, channel, category,
-           status, reason, created_at, due_at, expires_at, published_at, body
+           status, reason, created_at, due_at, expires_at, published_at, kind, delivery, response,
+           reached, instead_of, body
       FROM action WHERE action_id = :action_id
+    """
+)
+_ACTIONS = text(
+    """
+    SELECT action_id, profile_id, rule, version, touchpoint_id, decision_id, channel, category,
+           status, reason, created_at, due_at, expires_at, published_at, kind, delivery, response,
+           reached, instead_of, body
+      FROM action WHERE action_id = ANY(CAST(:ids AS uuid[]))
+     ORDER BY created_at, action_id
     """
 )
 _ACTIONS_OF_PROFILES = text(
     """
     SELECT action_id, profile_id, rule, version, touchpoint_id, decision_id, channel, category,
-           status, reason, created_at, due_at, expires_at, published_at, body
+           status, reason, created_at, due_at, expires_at, published_at, kind, delivery, response,
+           reached, instead_of, body
       FROM action
      WHERE profile_id = ANY(:profile_ids) AND (created_at, action_id) < (:before_at, :before_id)
      ORDER BY created_at DESC, action_id DESC LIMIT :limit
     """
 )
+
+_OUTCOMES = text(
+    """
+    SELECT outcome, at, touchpoint_id FROM outcome WHERE action_id = :action_id
+     ORDER BY at DESC, touchpoint_id LIMIT :limit
+    """
+)
+MAX_OUTCOMES = 100
 
 
 async def decision(tx: AsyncConnection, decision_id: UUID) -> StoredDecision | None:
@@ -104,11 +142,17 @@ async def decision(tx: AsyncConnection, decision_id: UUID) -> StoredDecision | N
     return None if row is None else _decision(row)
 
 
+async def decision_body(tx: AsyncConnection, decision_id: UUID) -> bytes | None:
+    """The record of one decision, byte for byte."""
+    row = (await tx.execute(_DECISION, {"id": decision_id})).one_or_none()
+    return None if row is None else bytes(row.body)
+
+
 async def decisions_of_profile(
     tx: AsyncConnection, profile_id: UUID, *, before: Before, limit: int
 ) -> list[StoredDecision]:
     """At most `limit` decisions about the person, newest first, behind `before`."""
-    values = _page(before, limit) | {"profile_ids": await _person(tx, profile_id)}
+    values = _page(before, limit) | {"profile_ids": await person(tx, profile_id)}
     return [_decision(row) for row in await tx.execute(_DECISIONS_OF_PROFILES, values)]
 
 
@@ -126,15 +170,26 @@ async def action(tx: AsyncConnection, action_id: UUID) -> StoredAction | None:
     return None if row is None else _action(row)
 
 
+async def outcomes(tx: AsyncConnection, action_id: UUID) -> list[StoredOutcome]:
+    """What was said of an action, the newest first; of very much, the newest."""
+    rows = await tx.execute(_OUTCOMES, {"action_id": action_id, "limit": MAX_OUTCOMES})
+    return [StoredOutcome(row.outcome, row.at, row.touchpoint_id) for row in rows]
+
+
+async def actions_of(tx: AsyncConnection, ids: Collection[UUID]) -> list[StoredAction]:
+    """The actions with these ids, the oldest first."""
+    return [_action(row) for row in await tx.execute(_ACTIONS, {"ids": list(ids)})]
+
+
 async def actions_of_profile(
     tx: AsyncConnection, profile_id: UUID, *, before: Before, limit: int
 ) -> list[StoredAction]:
     """At most `limit` actions for the person, newest first, behind `before` (created_at, id)."""
-    values = _page(before, limit) | {"profile_ids": await _person(tx, profile_id)}
+    values = _page(before, limit) | {"profile_ids": await person(tx, profile_id)}
     return [_action(row) for row in await tx.execute(_ACTIONS_OF_PROFILES, values)]
 
 
-async def _person(tx: AsyncConnection, profile_id: UUID) -> list[UUID]:
+async def person(tx: AsyncConnection, profile_id: UUID) -> list[UUID]:
     """The ids of all profiles that are one person with this one; none if it is not known."""
     return list((await tx.execute(_PERSON, {"profile_id": profile_id})).scalars())
 

@@ -1,6 +1,6 @@
-"""Templates and channels: live as soon as they are saved, and every save is a version.
+"""Templates, channels and resources: live as soon as they are saved, and every save is a version.
 
-Both kinds have the same two tables (`template`, `template_version`, and the same for `channel`).
+Every kind has the same two tables (`template`, `template_version`, and the same for the others).
 Nothing here may look into a body.
 """
 
@@ -22,6 +22,7 @@ class Kind(StrEnum):
 
     TEMPLATE = "template"
     CHANNEL = "channel"
+    RESOURCE = "resource"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,12 @@ _KEEP = _statements(
     """
     INSERT INTO {kind}_version (key, version, body, saved_at, saved_by)
     SELECT key, version, body, updated_at, updated_by FROM {kind} WHERE key = :key
+    """
+)
+_VERSION = _statements(
+    """
+    SELECT key, body::text AS body, version, saved_at, saved_by FROM {kind}_version
+     WHERE key = :key AND version = :number
     """
 )
 _VERSIONS = _statements(
@@ -125,6 +132,12 @@ async def update(
     row = (await tx.execute(_UPDATE[kind], values)).one()
     await tx.execute(_KEEP[kind], {"key": key})
     return _saved(row)
+
+
+async def version(tx: AsyncConnection, kind: Kind, key: str, number: int) -> Saved | None:
+    """The version of `key` with a number."""
+    row = (await tx.execute(_VERSION[kind], {"key": key, "number": number})).one_or_none()
+    return None if row is None else _saved(row)
 
 
 async def versions(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.orchestrator.storage.draft_kind import Kind
+from services.orchestrator.use_cases.keep_schedule import keep_schedule
 from shared.errors import Conflict, NotFound
 from shared.postgres import audit, drafts, epochs
 from shared.postgres.documents import change_draft_status
@@ -41,5 +42,7 @@ async def change_status(
                 f"{kind.words} {key} is {before.status}; {change} is for what is {allowed}."
             )
         after = await change_draft_status(tx, kind, before, target, action=change, who=who)
+        if kind is Kind.RULE:
+            await keep_schedule(tx, after)
         await epochs.bump_epoch(tx)
         return after

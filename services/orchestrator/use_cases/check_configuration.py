@@ -4,12 +4,16 @@ A body is checked alone when it is saved; what it refers to is checked when it i
 that a rule and its template can be written in any order.
 """
 
+from collections.abc import Iterator
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.channel import default_channels, parse_channel
-from services.orchestrator.domain.contact_policy import parse_policy
+from services.orchestrator.domain.channel_content import template_problems
 from services.orchestrator.domain.content import parse_template
-from services.orchestrator.domain.rule import Rule
+from services.orchestrator.domain.policy_document import parse_policy
+from services.orchestrator.domain.resource import parse_resource
+from services.orchestrator.domain.rule import ActionSpec, Rule
 from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.storage import saved
 from services.orchestrator.storage.draft_kind import Kind
@@ -21,26 +25,38 @@ UNPUBLISHED = 0
 """The version under which a body is parsed that is only checked."""
 
 
+def parsed_rule(key: str, body: Body, version: int = UNPUBLISHED) -> Rule:
+    """The rule in a body. Raises Unprocessable with every mistake."""
+    return parse_rule(body, key=key, version=version)
+
+
 def check_draft(kind: Kind, key: str, body: Body) -> None:
     """Raises Unprocessable with every mistake of a rule or a contact policy."""
     match kind:
         case Kind.RULE:
-            parse_rule(body, key=key, version=UNPUBLISHED)
+            parsed_rule(key, body)
         case Kind.CONTACT_POLICY:
             parse_policy(body, key=key, version=UNPUBLISHED)
 
 
 def check_saved(kind: saved.Kind, key: str, body: Body) -> None:
-    """Raises Unprocessable with every mistake of a template or a channel."""
+    """Raises Unprocessable with every mistake of a template, a channel or a resource."""
     match kind:
         case saved.Kind.TEMPLATE:
-            parse_template(body, key=key, version=UNPUBLISHED)
+            template = parse_template(body, key=key, version=UNPUBLISHED)
+            channel = default_channels().get(template.channel or "")
+            problems = [] if channel is None else list(template_problems(channel, template.content))
+            if problems:
+                raise Unprocessable(f"{template.channel} cannot carry the template", problems)
         case saved.Kind.CHANNEL:
             parse_channel(body, key=key, version=UNPUBLISHED)
+        case saved.Kind.RESOURCE:
+            parse_resource(body, key=key, version=UNPUBLISHED)
 
 
 async def check_references(tx: AsyncConnection, kind: Kind, key: str, body: Body) -> None:
-    """Raises Unprocessable with every channel and template that `body` names and is not there.
+    """Raises Unprocessable with every channel, template and resource that `body` names and that is
+    not there.
 
     The body must have passed `check_draft`.
     """
@@ -48,14 +64,15 @@ async def check_references(tx: AsyncConnection, kind: Kind, key: str, body: Body
     channels |= default_channels().keys()
     match kind:
         case Kind.RULE:
-            rule = parse_rule(body, key=key, version=UNPUBLISHED)
+            rule = parsed_rule(key, body)
             problems = await _rule_references(tx, rule, channels)
+            problems += await _unfit_content(tx, rule)
         case Kind.CONTACT_POLICY:
             policy = parse_policy(body, key=key, version=UNPUBLISHED)
             problems = [
-                _unknown(f"caps[{place}].scope.channel", "channel", cap.channel, channels)
-                for place, cap in enumerate(policy.caps)
-                if cap.channel is not None and cap.channel not in channels
+                _unknown(path, "channel", channel, channels)
+                for path, channel in policy.channels_named()
+                if channel not in channels
             ]
     if problems:
         raise Unprocessable(f"{kind.words} {key} names what is not there", problems)
@@ -65,9 +82,13 @@ async def _rule_references(tx: AsyncConnection, rule: Rule, channels: set[str]) 
     templates = {
         row.key: row.body.get("channel") for row in await saved.everything(tx, saved.Kind.TEMPLATE)
     }
-    problems = []
-    for place, action in enumerate(rule.actions):
-        path = f"actions[{place}]"
+    resources = await saved.known(tx, saved.Kind.RESOURCE, set(rule.costs)) if rule.costs else set()
+    problems = [
+        _unknown(f"score.costs.{key}", "resource", key, resources)
+        for key in rule.costs
+        if key not in resources
+    ]
+    for path, action in specs_of(rule):
         if action.channel not in channels:
             problems.append(_unknown(f"{path}.channel", "channel", action.channel, channels))
         if action.template is None:
@@ -79,6 +100,38 @@ async def _rule_references(tx: AsyncConnection, rule: Rule, channels: set[str]) 
             message = f"{shown(action.template)} is for {templates[action.template]}"
             problems.append(Problem(f"{path}.template", "template_channel", message))
     return problems
+
+
+async def _unfit_content(tx: AsyncConnection, rule: Rule) -> list[Problem]:
+    """What the channels cannot carry of the rule's contents and templates."""
+    channels = default_channels() | {
+        row.key: parse_channel(row.body, key=row.key, version=row.version)
+        for row in await saved.everything(tx, saved.Kind.CHANNEL)
+    }
+    problems = []
+    for path, action in specs_of(rule):
+        channel, content = channels.get(action.channel), action.content
+        row = None
+        if action.template is not None:
+            row = await saved.find(tx, saved.Kind.TEMPLATE, action.template)
+        if row is not None:
+            template = parse_template(row.body, key=row.key, version=row.version)
+            content, path = template.content, f"{path}.template"
+        if channel is not None and content is not None:
+            problems += [
+                Problem(f"{path}.{one.path}", one.rule, one.message)
+                for one in template_problems(channel, content)
+            ]
+    return problems
+
+
+def specs_of(rule: Rule) -> Iterator[tuple[str, ActionSpec]]:
+    """The actions and their fallbacks, with their paths."""
+    for place, action in enumerate(rule.actions):
+        path = f"actions[{place}]"
+        yield path, action
+        for number, fallback in enumerate(action.fallback):
+            yield f"{path}.fallback[{number}]", fallback.spec
 
 
 def _unknown(path: str, what: str, name: str, known: set[str]) -> Problem:

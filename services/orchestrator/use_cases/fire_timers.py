@@ -1,7 +1,7 @@
 """Fires due timers: what waited is checked again and published or taken back, what expired closed.
 
 One call is one transaction. Timers are found without locks and deleted only for profiles that are
-not busy elsewhere; the others come round again.
+not busy elsewhere; the others come round again. What a timer does is said by its kind, in HANDLERS.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -9,21 +9,27 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.orchestrator.domain.effects import RELEASE, Effects
-from services.orchestrator.domain.gates import Situation
-from services.orchestrator.domain.history import History, InFlight
-from services.orchestrator.domain.release import close, release
-from services.orchestrator.domain.trigger_index import RuleSet
-from services.orchestrator.domain.update import Moment, cause_decoder, facts_of
+from services.orchestrator.domain.effects import CLOSE, EXPIRE, RELEASE, Effects
+from services.orchestrator.domain.history import History
+from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.window import ARBITRATE
 from services.orchestrator.storage import effects as effect_rows
 from services.orchestrator.storage import histories, profile_states, timers
 from services.orchestrator.storage.histories import Histories
 from services.orchestrator.storage.profile_states import Locked, Saved
 from services.orchestrator.storage.timers import Fired
-from services.orchestrator.use_cases.naming import action_ids, timer_decision_id
-from services.orchestrator.use_cases.recall import recall_exits, recall_households
+from services.orchestrator.use_cases.end_windows import end_windows
+from services.orchestrator.use_cases.expire_tasks import expire_tasks
+from services.orchestrator.use_cases.recall import (
+    recall_contacts,
+    recall_exits,
+    recall_households,
+    recall_resources,
+)
+from services.orchestrator.use_cases.release_due import close_due, release_due
 from services.orchestrator.use_cases.report import Report
 from services.orchestrator.use_cases.respond import add_messages
+from services.orchestrator.use_cases.timer_round import Handler, Round
 from shared.contracts.profile_update import snapshot_decoder
 from shared.contracts.topics import Topics
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
@@ -33,6 +39,13 @@ from shared.runtime.crash import crash_point
 
 CRASH_POINTS = ("orchestrator.timer_deleted", "orchestrator.timer_fired")
 LIMIT = 200
+HANDLERS: Mapping[str, Handler] = {
+    RELEASE: release_due,
+    CLOSE: close_due,
+    ARBITRATE: end_windows,
+    EXPIRE: expire_tasks,
+}
+"""What to do for each kind of timer."""
 
 
 async def fire_timers(
@@ -44,7 +57,8 @@ async def fire_timers(
     limit: int = LIMIT,
 ) -> int:
     """Fire what is due, at most `limit` timers; how many fired."""
-    rules, report, effects = ruleset(), Report(), Effects()
+    rules, report = ruleset(), Report()
+    effects = Effects(connected=rules.connected, scarce=bool(rules.resources))
     async with transaction(engine) as tx:
         due = await timers.due(tx, limit)
         if not due:
@@ -55,8 +69,13 @@ async def fire_timers(
         if not fired:
             return 0
         at = await timers.now(tx)
-        await _fire(tx, fired, locked, rules, effects, report, at)
+        persons = {timer.profile_id for timer in fired}
+        found = await _recall(tx, persons, locked, rules, at)
         buffer = OutboxBuffer(counts)
+        round_ = Round(tx, rules, topics, at, locked, found, effects, buffer, report)
+        await _fire(round_, fired)
+        await effect_rows.write(tx, effects)
+        await _save(tx, found)
         add_messages(buffer, effects, topics)
         await outbox.append(tx, buffer)
         crash_point("orchestrator.timer_fired")
@@ -65,81 +84,48 @@ async def fire_timers(
     return len(fired)
 
 
-async def _fire(
-    tx: AsyncConnection,
-    fired: list[Fired],
-    locked: Mapping[str, Locked],
-    ruleset: RuleSet,
-    effects: Effects,
-    report: Report,
-    at: datetime,
-) -> None:
-    persons = {timer.profile_id for timer in fired}
-    found = await _recall(tx, persons, ruleset, at)
-    if ruleset.household_window:
-        households = {_household(locked[profile_id]) for profile_id in persons}
-        await recall_households(tx, found, households, ruleset, at)
-    bodies = await histories.read_bodies(tx, [timer.ref for timer in fired])
+async def _fire(round_: Round, fired: list[Fired]) -> None:
+    """Prepare each kind at once, then give the timers their effects one after the other."""
+    kinds: dict[str, list[Fired]] = {}
     for timer in fired:
-        history = found[timer.profile_id]
-        action = history.in_flight.get(timer.ref)
-        if action is None or action.gen != timer.gen:
-            continue  # it was taken back, or published, after the timer was set
-        situation = _situation(action, locked[timer.profile_id], timer.profile_id, history, at)
-        if timer.kind != RELEASE:
-            close(action, situation, effects)
-            continue
-        decision = release(
-            action,
-            bodies[timer.ref],
-            situation,
-            ruleset=ruleset,
-            decision_id=timer_decision_id(timer.ref, timer.gen),
-            effects=effects,
-        )
-        if decision is not None:
-            report.decided(None, decision.outcome, "chosen")
-    await effect_rows.write(tx, effects)
-    await profile_states.save(
-        tx,
-        {
-            profile_id: Saved(len(found[profile_id].in_flight), None, None)
-            for profile_id in sorted(persons)
-        },
-    )
+        kinds.setdefault(timer.kind, []).append(timer)
+    fire = {kind: await HANDLERS[kind](round_, of_kind) for kind, of_kind in kinds.items()}
+    for timer in fired:
+        fire[timer.kind](timer)
 
 
 async def _recall(
-    tx: AsyncConnection, persons: Collection[str], ruleset: RuleSet, at: datetime
+    tx: AsyncConnection,
+    persons: Collection[str],
+    locked: Mapping[str, Locked],
+    ruleset: RuleSet,
+    at: datetime,
 ) -> Histories:
     found: Histories = {profile_id: History() for profile_id in persons}
     await histories.read_in_flight(tx, found, persons)
     await recall_exits(tx, found, persons, ruleset)
-    if ruleset.longest_window:
-        await histories.read_contacts(tx, found, persons, at=at, window=ruleset.longest_window)
+    await recall_contacts(tx, found, persons, ruleset, at)
+    if ruleset.household_window:
+        households = {_household(locked[profile_id]) for profile_id in persons}
+        await recall_households(tx, found, households, ruleset, at)
+    await recall_resources(tx, found, _rules_at_hand(found, ruleset), ruleset, at)
     return found
+
+
+def _rules_at_hand(found: Histories, ruleset: RuleSet) -> list[LiveRule]:
+    """The rules of what is in flight or held: of these something may be done in the round."""
+    flying = {one.rule for history in found.values() for one in history.in_flight.values()}
+    held = {key for history in found.values() for one in history.held.values() for key in one.rules}
+    return [ruleset.rules[key] for key in flying | held if key in ruleset.rules]
 
 
 def _household(row: Locked) -> str | None:
     return None if row.snapshot is None else snapshot_decoder.decode(row.snapshot).household
 
 
-def _situation(
-    action: InFlight, row: Locked, profile_id: str, history: History, at: datetime
-) -> Situation:
-    """The person as last seen, with the touchpoint that asked for the action."""
-    assert row.snapshot is not None  # noqa: S101 - the table's CHECK, while something is in flight
-    cause = cause_decoder.decode(action.cause)
-    profile = snapshot_decoder.decode(row.snapshot)
-    moment = Moment(
-        profile_id=profile_id,
-        of=profile_id,
-        seq=row.last_seq,
-        cause=cause,
-        cause_json=action.cause,
-        profile=profile,
-        profile_json=row.snapshot,
-        facts=facts_of(profile, cause, at),
-        occurred=action.occurred_at,
-    )
-    return Situation(moment, history, at, action_ids(cause.id or ""))
+async def _save(tx: AsyncConnection, found: Histories) -> None:
+    """How much of each person is in flight now."""
+    saved = {
+        profile_id: Saved(found[profile_id].under_way, None, None) for profile_id in sorted(found)
+    }
+    await profile_states.save(tx, saved)

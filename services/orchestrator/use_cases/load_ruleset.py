@@ -1,14 +1,18 @@
 """Loads and compiles the configuration in force, for the workers and pollers that follow it."""
 
+import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.orchestrator.domain.channel import parse_channel
-from services.orchestrator.domain.contact_policy import parse_policy
+from services.orchestrator.domain.channel import Channel, default_channels, parse_channel
+from services.orchestrator.domain.channel_fallback import with_channel_fallbacks
 from services.orchestrator.domain.content import parse_template
+from services.orchestrator.domain.policy_document import parse_policy
+from services.orchestrator.domain.resource import parse_resource
+from services.orchestrator.domain.rule import Rule
 from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import configuration
@@ -42,12 +46,14 @@ class Parse(Protocol[T_co]):
 
 def live_ruleset(engine: AsyncEngine) -> Live[RuleSet]:
     """The configuration in force, followed as it changes."""
-    return Live(engine, _load, _report)
+    compiler = Compiler()
 
+    async def load(tx: AsyncConnection) -> tuple[int, RuleSet]:
+        stored = await configuration.load(tx)
+        # In a thread: with very many rules it takes seconds, and the role goes on meanwhile.
+        return stored.epoch, await asyncio.to_thread(compiler, stored)
 
-async def _load(tx: AsyncConnection) -> tuple[int, RuleSet]:
-    stored = await configuration.load(tx)
-    return stored.epoch, compiled(stored)
+    return Live(engine, load, _report)
 
 
 def _report(ruleset: RuleSet, epoch: int) -> None:
@@ -55,18 +61,45 @@ def _report(ruleset: RuleSet, epoch: int) -> None:
     metrics.RULE_INDEX_VERSION.set(epoch)
 
 
-def compiled(stored: Stored) -> RuleSet:
-    """The stored configuration, checked again and compiled.
+class Compiler:
+    """Checks the stored configuration again and compiles it; a rule of which the same version was
+    in force before is not read anew.
 
     What an older version of the program published and this one refuses is left out and logged.
     """
-    return RuleSet(
-        epoch=stored.epoch,
-        rules=_parsed(parse_rule, stored.rules, "rule"),
-        policies=_parsed(parse_policy, stored.policies, "contact policy"),
-        channels=_parsed(parse_channel, stored.channels, "channel"),
-        templates=_parsed(parse_template, stored.templates, "template"),
-    )
+
+    def __init__(self) -> None:
+        self._rules: dict[str, Rule] = {}
+        self._channels: dict[str, int] = {}
+        self._last: RuleSet | None = None
+
+    def __call__(self, stored: Stored) -> RuleSet:
+        """The stored configuration, ready to be used."""
+        saved = list(_parsed(parse_channel, stored.channels, "channel"))
+        versions = {channel.key: channel.version for channel in saved}
+        if versions != self._channels:
+            self._rules, self._channels = {}, versions  # a rule has the fallbacks of its channels
+        channels = default_channels() | {channel.key: channel for channel in saved}
+        self._rules = {rule.key: rule for rule in self._read(stored.rules, channels)}
+        self._last = RuleSet(
+            epoch=stored.epoch,
+            rules=self._rules.values(),
+            policies=_parsed(parse_policy, stored.policies, "contact policy"),
+            channels=saved,
+            templates=_parsed(parse_template, stored.templates, "template"),
+            resources=_parsed(parse_resource, stored.resources, "resource"),
+            before=self._last,
+        )
+        return self._last
+
+    def _read(self, rows: Iterable[StoredBody], channels: Mapping[str, Channel]) -> Iterator[Rule]:
+        for row in rows:
+            known = self._rules.get(row.key)
+            if known is not None and known.version == row.version:
+                yield known
+            else:
+                for rule in _parsed(parse_rule, [row], "rule"):
+                    yield with_channel_fallbacks(rule, channels)
 
 
 def _parsed(parse: Parse[T], rows: Iterable[StoredBody], kind: str) -> Iterator[T]:

@@ -1,6 +1,6 @@
 """The ids of decisions and actions: made from what caused them, so that a replay makes the same."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from uuid import UUID
 
 from services.orchestrator.domain.update import Moment
@@ -21,14 +21,40 @@ def timer_decision_id(action_id: UUID, gen: int) -> UUID:
     return ids.derived_id(DECISION_NAMESPACE, str(action_id), str(gen))
 
 
-def action_ids(touchpoint_id: str) -> Callable[[str, int], UUID]:
-    """From the key of a rule and the index of its action to the action's id."""
-    made: dict[tuple[str, int], UUID] = {}
+def window_decision_id(ref: UUID, timer: int) -> UUID:
+    """The id of the decision that the end of an arbitration window causes."""
+    return ids.derived_id(DECISION_NAMESPACE, str(ref), "arbitrate", str(timer))
 
-    def action_id(rule: str, index: int) -> UUID:
-        known = made.get((rule, index))
+
+def fallback_decision_id(action_id: UUID, reasons: Iterable[str]) -> UUID:
+    """The id of the decision about what is done instead of an action."""
+    return ids.derived_id(DECISION_NAMESPACE, str(action_id), *sorted(reasons))
+
+
+def erasure_id(action_id: UUID) -> UUID:
+    """What the retraction of an erased person's action names as its decision: there is no record
+    of it."""
+    return ids.derived_id(DECISION_NAMESPACE, str(action_id), "erased")
+
+
+def action_ids(touchpoint_id: str) -> Callable[[str, int, int], UUID]:
+    """From the key of a rule, the index of its action, and 0 for the action itself or n for its
+    n-th fallback, to the id of what is done."""
+    made: dict[tuple[str, int, int], UUID] = {}
+
+    def action_id(rule: str, index: int, option: int = 0) -> UUID:
+        known = made.get((rule, index, option))
         if known is None:
-            known = made[(rule, index)] = ids.action_id(rule, touchpoint_id, str(index))
+            if option:
+                known = fallback_id(action_id(rule, index), option - 1)
+            else:
+                known = ids.action_id(rule, touchpoint_id, str(index))
+            made[(rule, index, option)] = known
         return known
 
     return action_id
+
+
+def fallback_id(action: UUID, place: int) -> UUID:
+    """The id of the fallback at a place in the list of an action."""
+    return ids.action_id(str(action), "fallback", str(place))

@@ -7,11 +7,12 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.history import History
+from services.orchestrator.domain.history import History, InFlight
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
-from services.orchestrator.domain.update import Moment
-from services.orchestrator.storage import histories
+from services.orchestrator.domain.update import Moment, cause_decoder
+from services.orchestrator.storage import histories, resources
 from services.orchestrator.storage.histories import Histories
+from services.orchestrator.use_cases.naming import action_ids
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,7 +21,7 @@ class Asked:
 
     moment: Moment
     candidates: Sequence[LiveRule]
-    action_id: Callable[[str, int], UUID]
+    action_id: Callable[[str, int, int], UUID]
 
 
 async def recall(
@@ -31,11 +32,12 @@ async def recall(
     merged: bool,
     ruleset: RuleSet,
     at: datetime,
+    again: bool = True,
 ) -> Histories:
     """The histories of all persons that have something in flight or a candidate, locked before.
 
     `merged` says that persons became one in this batch: what ended a reason for one of them ends
-    it for both.
+    it for both. `again`: the same may have been answered before, so its actions may exist.
     """
     triggered = [one for one in asked if one.candidates]
     persons = {one.moment.profile_id for one in triggered}
@@ -46,21 +48,55 @@ async def recall(
             await recall_exits(tx, found, in_flight, ruleset)
     if not triggered:
         return found
-    rules = {live.key: live for one in triggered for live in one.candidates}
-    await _recall_rules(tx, found, persons, rules.values())
-    if ruleset.longest_window:
-        await histories.read_contacts(tx, found, persons, at=at, window=ruleset.longest_window)
+    await recall_contacts(tx, found, persons, ruleset, at)
     households = {one.moment.profile.household for one in triggered} - {None}
     await recall_households(tx, found, households, ruleset, at)
+    await recall_candidates(tx, found, triggered, again=again)
+    rules = {live.key: live for one in triggered for live in one.candidates}
+    await recall_resources(tx, found, rules.values(), ruleset, at)
+    return found
+
+
+async def recall_candidates(
+    tx: AsyncConnection,
+    found: Histories,
+    triggered: Collection[Asked],
+    *,
+    again: bool = True,
+) -> None:
+    """What the rules at hand did before, and what ended their reasons. What all rules share,
+    contacts and scarce resources, is read beside it."""
+    persons = {one.moment.profile_id for one in triggered}
+    rules = {live.key: live for one in triggered for live in one.candidates}
+    await _recall_rules(tx, found, persons, rules.values())
+    if not again:
+        return
     names = {
-        one.action_id(live.key, index): one.moment.profile_id
+        one.action_id(live.key, index, option): one.moment.profile_id
         for one in triggered
         for live in one.candidates
-        for index in range(len(live.rule.actions))
+        for index, spec in enumerate(live.rule.actions)
+        for option in range(1 + len(spec.fallback))
     }
-    for action_id in await histories.acted(tx, names):
-        found[names[action_id]].acted.add(action_id)
-    return found
+    if names:
+        for action_id in await histories.acted(tx, names):
+            found[names[action_id]].acted.add(action_id)
+
+
+async def recall_contacts(
+    tx: AsyncConnection,
+    found: Histories,
+    persons: Collection[str],
+    ruleset: RuleSet,
+    at: datetime,
+) -> None:
+    """The contacts of the persons and what became of them, as far as the policies look back."""
+    if ruleset.longest_window:
+        await histories.read_contacts(tx, found, persons, at=at, window=ruleset.longest_window)
+    if ruleset.joint.outcome_window:
+        await histories.read_outcomes(
+            tx, found, persons, at=at, window=ruleset.joint.outcome_window
+        )
 
 
 async def recall_households(
@@ -75,6 +111,41 @@ async def recall_households(
     if known and ruleset.household_window:
         window = ruleset.household_window
         await histories.read_household_contacts(tx, found, known, at=at, window=window)
+
+
+async def recall_resources(
+    tx: AsyncConnection,
+    found: Histories,
+    rules: Iterable[LiveRule],
+    ruleset: RuleSet,
+    at: datetime,
+) -> None:
+    """Take the turn of what the rules take of scarce resources, and read how much is left; once in
+    a transaction, for all rules."""
+    if not ruleset.resources:
+        return
+    keys = {key for live in rules for key in live.rule.costs if key in ruleset.resources}
+    if keys:
+        since = min(ruleset.resources[key].window(at)[0] for key in keys)
+        await resources.recall(tx, found, keys, since=since)
+
+
+async def recall_tried(
+    tx: AsyncConnection, found: Histories, actions: Iterable[InFlight], ruleset: RuleSet
+) -> None:
+    """Which options of these actions, which may be followed by another one, exist already."""
+    persons = {id_: person for person, history in found.items() for id_ in history.in_flight}
+    names: dict[UUID, str] = {}
+    for action in actions:
+        live = ruleset.rules.get(action.rule)
+        if live is None or not live.has_fallbacks:
+            continue
+        named = action_ids(cause_decoder.decode(action.cause).id or "")
+        for index, spec in enumerate(live.rule.actions):
+            for option in range(1 + len(spec.fallback)):
+                names[named(live.key, index, option)] = persons[action.action_id]
+    for action_id in await histories.acted(tx, names) if names else ():
+        found[names[action_id]].acted.add(action_id)
 
 
 async def recall_exits(

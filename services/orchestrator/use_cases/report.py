@@ -17,6 +17,7 @@ class Report:
     decisions: list[tuple[str, str]] = field(default_factory=list)
     received: list[float] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)
+    heards: list[tuple[str, str]] = field(default_factory=list)
     missing: int = 0
 
     def decided(self, moment: Moment | None, outcome: str, stage: str) -> None:
@@ -27,6 +28,10 @@ class Report:
         received = moment.cause.received
         if received is not None:
             self.received.append(received.timestamp())
+
+    def heard(self, outcome: str, result: str) -> None:
+        """Count a delivery event, and whether it changed anything."""
+        self.heards.append((outcome, result))
 
     def late(self, delays: Iterable[timedelta]) -> None:
         """Note by how much fired timers were late."""
@@ -45,7 +50,9 @@ class Report:
                 metrics.ACTIONS.labels(channel=channel, kind=message.kind).inc()
         for delay in self.delays:
             metrics.TIMER_FIRE_DELAY.observe(delay)
-        if effects.released:
-            metrics.RETRACTIONS.inc(len(effects.released))
+        for outcome, result in self.heards:
+            metrics.DELIVERY_EVENTS.labels(outcome=outcome, result=result).inc()
+        if effects.taken_back:
+            metrics.RETRACTIONS.inc(len(effects.taken_back))
         if self.missing:
             metrics.SEQUENCE_GAPS.inc(self.missing)

@@ -21,11 +21,13 @@ from services.orchestrator.domain.record import deciding_stage
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Routed, read_moment, routed_decoder
 from services.orchestrator.storage import effects as effect_rows
-from services.orchestrator.storage import erasures, profile_states, timers
+from services.orchestrator.storage import profile_states, timers
 from services.orchestrator.storage.profile_states import Saved, Unusual
 from services.orchestrator.use_cases.absorb_profile import Persons, link_profiles, links_in
+from services.orchestrator.use_cases.forget_people import forget_people
 from services.orchestrator.use_cases.naming import action_ids, decision_id
-from services.orchestrator.use_cases.recall import Asked, recall
+from services.orchestrator.use_cases.note_outcomes import Outcomes, outcomes_of
+from services.orchestrator.use_cases.recall import Asked, recall, recall_tried
 from services.orchestrator.use_cases.report import Report
 from shared.contracts.topics import Topics
 from shared.errors import PartitionStopped
@@ -73,7 +75,8 @@ class Responder:
         """Raises PartitionStopped for a record that is no profile update."""
         ruleset = self._ruleset()
         handled = Handled(OutboxBuffer(self._counts))
-        report, effects = Report(), Effects()
+        report = Report()
+        effects = Effects(connected=ruleset.connected, scarce=bool(ruleset.resources))
         batch = _read(records, ruleset, handled)
         crash_point("orchestrator.decoded")
         partners = {
@@ -86,7 +89,7 @@ class Responder:
         await persons.lock_winners(tx)
         await link_profiles(tx, persons, links_in(batch.linking))
         report.missing = batch.missing
-        await _forget(tx, batch, persons)
+        await _forget(tx, batch, persons, effects)
         if batch.concerns_rules or persons.in_flight:
             await _Answers(tx, batch, persons, ruleset, effects, report).run()
         add_messages(handled.messages, effects, self._topics)
@@ -104,7 +107,8 @@ def add_messages(buffer: OutboxBuffer, effects: Effects, topics: Topics) -> None
 def _read(records: Sequence[Record], ruleset: RuleSet, handled: Handled) -> Batch:
     """Decode just enough of every record to route it; drop what stands twice in the batch."""
     batch = Batch()
-    updates, spans, listens = batch.updates, batch.spans, ruleset.listens
+    updates, spans = batch.updates, batch.spans
+    listens, watches, concerns = ruleset.listens, ruleset.watches, ruleset.concerns
     decode = routed_decoder.decode
     for record in records:
         try:
@@ -123,7 +127,7 @@ def _read(records: Sequence[Record], ruleset: RuleSet, handled: Handled) -> Batc
                 batch.missing += _lost(profile_id, span[1], seq)
             spans[profile_id] = (span[0], seq)
         updates.append((record, update))
-        if update.cause.type in listens:
+        if update.cause.type in listens or (watches and concerns(update)):
             batch.concerns_rules = True
         if update.links:
             batch.linking.append(update)
@@ -166,14 +170,10 @@ def _drop_known(batch: Batch, unusual: Mapping[str, Unusual], handled: Handled) 
     batch.linking = [one for one in batch.linking if one.seq > seen.get(one.profile_id, -1)]
 
 
-async def _forget(tx: AsyncConnection, batch: Batch, persons: Persons) -> None:
-    """Erase whoever was erased, and what was done in their name by profiles merged into them;
-    nothing is answered for them any more, however late it comes."""
+async def _forget(tx: AsyncConnection, batch: Batch, persons: Persons, effects: Effects) -> None:
+    """Nothing is answered any more for whoever was erased, however late it comes."""
     if batch.erasing:
-        told = {update.profile_id for update in batch.erasing}
-        whole = {persons.of(profile_id) for profile_id in told}
-        await erasures.forget(tx, told, whole)
-        persons.forget(told | whole)
+        await forget_people(tx, batch.erasing, persons, effects)
         crash_point("orchestrator.erased")
     if persons.knows_erased:
         batch.updates = [one for one in batch.updates if not persons.is_erased(one[1].profile_id)]
@@ -204,15 +204,25 @@ class _Answers:
         at = await timers.now(self._tx)
         asked = self._ask(at)
         in_flight = self._persons.in_flight
+        noting = await outcomes_of(
+            self._tx,
+            [one.moment for one in asked.values()],
+            ruleset=self._ruleset,
+            effects=self._effects,
+            report=self._report,
+        )
         self._histories = await recall(
             self._tx,
-            asked.values(),
+            [*asked.values(), *noting.followed(asked.values())],
             in_flight=in_flight,
             merged=bool(self._batch.linking),
             ruleset=self._ruleset,
             at=at,
         )
-        self._answer_all(asked, in_flight, at)
+        followed = noting.followed_actions(self._histories)
+        if followed:
+            await recall_tried(self._tx, self._histories, followed, self._ruleset)
+        self._answer_all(asked, in_flight, noting, at)
         crash_point("orchestrator.decided")
         await effect_rows.write(self._tx, self._effects)
         if self._states:
@@ -221,11 +231,11 @@ class _Answers:
 
     def _ask(self, at: datetime) -> dict[int, Asked]:
         """The updates that concern rules, by their place in the batch, with their candidates."""
-        listens = self._ruleset.listens
+        concerns = self._ruleset.concerns
         return {
             place: self._look_at(record, update, at)
             for place, (record, update) in enumerate(self._batch.updates)
-            if update.cause.type in listens
+            if concerns(update)
         }
 
     def _look_at(self, record: Record, update: Routed, at: datetime) -> Asked:
@@ -234,12 +244,14 @@ class _Answers:
             moment = read_moment(record.value or b"", update, profile_id, at)
         except (msgspec.DecodeError, ValueError) as error:
             raise _stopped(record, error) from error
-        touchpoint = moment.cause.id or ""
-        found = self._ruleset.candidates(moment.facts) if touchpoint else []
+        cause = moment.cause
+        found = self._ruleset.candidates(moment.facts, cause) if cause.id else []
         candidates = [live for live in found if live.rule.is_valid_at(at)]
-        return Asked(moment, candidates, action_ids(touchpoint))
+        return Asked(moment, candidates, action_ids(cause.id or ""))
 
-    def _answer_all(self, asked: dict[int, Asked], in_flight: set[str], at: datetime) -> None:
+    def _answer_all(
+        self, asked: dict[int, Asked], in_flight: set[str], noting: Outcomes, at: datetime
+    ) -> None:
         """In order. What goes in flight on the way makes later updates of its person matter."""
         flying = set(in_flight)
         for place, (record, update) in enumerate(self._batch.updates):
@@ -248,15 +260,17 @@ class _Answers:
                 if not flying or self._persons.of(update.profile_id) not in flying:
                     continue
                 one = self._look_at(record, update, at)
-            history = self._histories.get(one.moment.profile_id)
-            self._answer(one, history or History(), at)
-            if history is not None and (history.in_flight or one.moment.profile_id in flying):
+            history = self._histories.setdefault(one.moment.profile_id, History())
+            situation = Situation(one.moment, history, at, one.action_id)
+            noting.note(one.moment, situation)
+            self._answer(one, situation)
+            if history.under_way or one.moment.profile_id in flying:
                 flying.add(one.moment.profile_id)
                 self._keep_snapshot(one, history)
 
-    def _answer(self, one: Asked, history: History, at: datetime) -> None:
+    def _answer(self, one: Asked, situation: Situation) -> None:
         answered = answer(
-            Situation(one.moment, history, at, one.action_id),
+            situation,
             one.candidates,
             ruleset=self._ruleset,
             decision_id=decision_id(one.moment),
@@ -272,5 +286,5 @@ class _Answers:
         if moment.is_of_winner:
             fresh = moment.profile_json
         self._states[moment.profile_id] = Saved(
-            in_flight=len(history.in_flight), fresh=fresh, spare=moment.profile_json
+            in_flight=history.under_way, fresh=fresh, spare=moment.profile_json
         )

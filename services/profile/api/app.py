@@ -24,6 +24,7 @@ from services.profile.api.privacy_requests import router as privacy_requests
 from services.profile.api.profiles import router as profiles
 from services.profile.api.search import router as search
 from services.profile.api.segment_shape import router as segment_shape
+from services.profile.api.snapshots import router as snapshots
 from services.profile.api.state import ApiState, give
 from services.profile.api.timeline import router as timeline
 from services.profile.api.touchpoints import router as touchpoints
@@ -68,6 +69,7 @@ def create_app(
         engine=engine,
         routers=[
             profiles,
+            snapshots,
             search,
             segment_shape,
             exports,

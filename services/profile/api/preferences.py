@@ -56,7 +56,7 @@ MAX_FIELDS = 2000
 MAX_AGENT = 500
 MAX_DAYS = 366 * 2
 
-PrivacyOfficer = Annotated[Principal, requires(Permission.PRIVACY)]
+LinkMaker = Annotated[Principal, requires(Permission.MAKE_LINKS)]
 Token = Annotated[str, Path(max_length=MAX_TOKEN * 2)]
 _MULTIPART = re.compile(
     rb'name="?List-Unsubscribe"?[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n\s*One-Click\s*\r?\n', re.I
@@ -118,7 +118,7 @@ def preferences_router(links: ConsentLinks | None) -> APIRouter:
 def _add_links(router: APIRouter, links: ConsentLinks | None) -> None:
     @router.post("/v1/profiles/{profile_id}/preference-link")
     async def make_preference_link(
-        profile_id: UUID, _: PrivacyOfficer, body: PreferenceLinkBody | None = None
+        profile_id: UUID, _: LinkMaker, body: PreferenceLinkBody | None = None
     ) -> LinkView:
         """A signed link to the customer's page of preferences, for mails and `List-Unsubscribe`."""
         wanted = body or PreferenceLinkBody()
@@ -132,7 +132,7 @@ def _add_links(router: APIRouter, links: ConsentLinks | None) -> None:
 
     @router.post("/v1/profiles/{profile_id}/consents:confirmation-link")
     async def make_confirmation_link(
-        profile_id: UUID, body: ConfirmationLinkBody, _: PrivacyOfficer
+        profile_id: UUID, body: ConfirmationLinkBody, _: LinkMaker
     ) -> LinkView:
         """A signed link that confirms what is pending, once; 409 when nothing is."""
         made = await _there(links).to_confirmation(

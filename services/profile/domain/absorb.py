@@ -19,6 +19,7 @@ from services.profile.domain.absorbed import (
     Naming,
 )
 from services.profile.domain.assess import Change, assess, note_due
+from services.profile.domain.changed_traits import changed_since, values_before
 from services.profile.domain.consent_rules import ConsentRules
 from services.profile.domain.evidence import note_of
 from services.profile.domain.group_call import KIND as GROUP
@@ -277,6 +278,7 @@ class Fold:
         touchpoint = arrival.touchpoint
         occurred_at = touchpoint.occurred_at
         self.members.catch_up(profile, touchpoint)
+        before = values_before(profile, touchpoint, self.look.definitions)
         for key in kept:
             profile.see(key, occurred_at)
         anchor = kept[0] if kept else profile.strongest_key(self.rules.identity)
@@ -300,8 +302,9 @@ class Fold:
             mask |= concerns
         if mask:
             changes += assess(profile, self.look, mask, at=touchpoint.received_at)
+        changed = changed_since(profile, before)
         self.result.messages.append(
-            tell(profile, arrival.body, self.rules.identity, look=self.look)
+            tell(profile, arrival.body, self.rules.identity, look=self.look, changed=changed)
         )
         if heard:
             self.listener.tell(profile, heard, touchpoint)

@@ -4,25 +4,20 @@ Everything that changes a profile notes which nodes it concerns and asks here. T
 the same profile, definitions and instant give the same answer, whoever asks.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
-from typing import Any, Literal, NamedTuple, get_args
-
-import msgspec
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple, get_args
 
 from services.profile.domain.computing import until
-from services.profile.domain.consent import holding, next_expiry
+from services.profile.domain.consent import next_expiry
 from services.profile.domain.definitions import Computed, Definitions, Look, Node
 from services.profile.domain.derive import Derived, derive_all, derive_computed
-from services.profile.domain.groups import GroupKind
-from services.profile.domain.instants import instant_in, instant_text
-from services.profile.domain.profile import computed
-from services.profile.domain.standing import AT_ONCE, Standing
+from services.profile.domain.facts import facts_of
+from services.profile.domain.instants import instant_in
+from services.profile.domain.standing import AT_ONCE
 from services.profile.domain.streams import Happening, count_in_stream
-from services.profile.domain.survivorship import CONTEXT_TIMEZONE
 from services.profile.domain.working_profile import WorkingProfile
 from shared.conditions.facts import Facts
-from shared.conditions.windows import count_in, next_change
+from shared.conditions.windows import next_change
 from shared.contracts.touchpoint import TouchpointEnvelope
 
 Kind = Literal[
@@ -34,8 +29,6 @@ Kind = Literal[
     "persona_changed",
 ]
 _ORDER: tuple[Kind, ...] = get_args(Kind)
-_DECODE = msgspec.json.Decoder().decode
-_objects = msgspec.json.Decoder(dict[str, object])
 
 
 class Change(NamedTuple):
@@ -126,7 +119,7 @@ def assess(profile: WorkingProfile, look: Look, mask: int, *, at: str) -> list[C
             if change.kind == "persona_changed":
                 standing.persona, standing.reason = change.persona, change.reason
         profile.forget_standing()
-    return sorted(changes, key=_place)
+    return sorted(changes, key=_place) if len(changes) > 1 else changes
 
 
 def _place(change: Change) -> tuple[int, str]:
@@ -231,82 +224,3 @@ def _due_at(profile: WorkingProfile, definitions: Definitions, now: int) -> int 
         if found is not None and (first is None or found < first):
             first = found
     return first
-
-
-def facts_of(profile: WorkingProfile, definitions: Definitions, now: int) -> Facts:
-    """What the conditions in force may read of a profile at an instant; found when it is asked."""
-    best, held = profile.survivors(), profile.state.consents
-
-    def trait(name: str) -> object:
-        value = best.get(name)
-        return None if value is None or name == CONTEXT_TIMEZONE else _DECODE(value)
-
-    def sum_of(name: str) -> object:
-        defined = profile.standing.computed.get(name)
-        if defined is not None:
-            return _DECODE(defined)
-        return computed(profile.total)._asdict().get(name)
-
-    def count(name: str) -> object:
-        counted = definitions.counted_by_name.get(name)
-        if counted is None:
-            return None
-        tally = profile.tallies.of(counted.stream, definitions.streams[counted.stream].keep)
-        if tally is None:
-            return {"count": 0}
-        if counted.within is None:
-            return {"count": tally.count}
-        return {"count": count_in(tally.recent, counted.within, now)}
-
-    return Facts(
-        profile=_Found(trait),
-        computed=_Found(sum_of),
-        segments=profile.standing.segments.keys(),
-        persona=profile.standing.persona,
-        consents=holding(held, instant_text(now)) if held else {},
-        leaves=_Found(count),
-        household=_Found(partial(_fact_of_group, profile.standing, "household")),
-        account=_Found(partial(_fact_of_group, profile.standing, "account")),
-        links=_Found(partial(_link, profile)),
-    )
-
-
-def _fact_of_group(standing: Standing, kind: GroupKind, name: str) -> object:
-    """A fact of the household or account: its id at once, the others once they were heard of."""
-    if name == "id":
-        return standing.group(kind)
-    facts = standing.group_facts.get(kind)
-    return None if facts is None else _objects.decode(facts).get(name)
-
-
-def _link(profile: WorkingProfile, name: str) -> object:
-    standing = profile.standing
-    return list(standing.lists if name == "lists" else standing.accounts) or None
-
-
-class _Found(Mapping[str, Any]):
-    """Facts that are looked for when a condition asks for them, once; None is none."""
-
-    def __init__(self, find: Callable[[str], object]) -> None:
-        self._find = find
-        self._known: dict[str, Any] = {}
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """The fact; `default` where there is none."""
-        known = self._known
-        if key not in known:
-            known[key] = self._find(key)
-        found = known[key]
-        return default if found is None else found
-
-    def __getitem__(self, key: str) -> Any:
-        found = self.get(key)
-        if found is None:
-            raise KeyError(key)
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._known)
-
-    def __len__(self) -> int:
-        return len(self._known)

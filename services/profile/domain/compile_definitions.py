@@ -41,6 +41,8 @@ from shared.conditions.tree import (
 from shared.conditions.windows import milliseconds
 
 LISTS = Location("links", ("lists",))
+TOUCHPOINTS = Location("computed", ("touchpoints",))
+NUMERIC_OPS = frozenset(("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "between"))
 
 
 class CircleError(ValueError):
@@ -81,10 +83,7 @@ def compile_definitions(
     every = [*all_conditions, *(one.leaf for one in registered)]
     computed = tuple(_computed(listed))
     streams = _streams(every, [one.trait for one in computed], streams_since, epoch)
-    masks = _Masks()
-    for bit, key in enumerate(order):
-        for condition in asked[key]:
-            masks.add(condition, 1 << bit)
+    masks = _Masks(asked[key] for key in order)
     found_from = {one.trait.name: one.stream for one in computed}
     nodes = tuple(
         _node(key, asked[key], since[key], personas, masks.by_node[key], found_from)
@@ -105,6 +104,7 @@ def compile_definitions(
         by_group=masks.by_group,
         by_list=masks.by_list,
         by_order=masks.by_order,
+        by_touchpoints=dict(masks.by_touchpoints),
         always=masks.always,
         keys=frozenset(conditions),
         computed=computed,
@@ -226,23 +226,27 @@ def in_order(references: Mapping[str, set[str]]) -> list[str]:
 class _Masks:
     """Which nodes a change of something can concern."""
 
-    def __init__(self) -> None:
+    def __init__(self, nodes: Iterable[Iterable[Condition]]) -> None:
         self.by_trait: defaultdict[str, int] = defaultdict(int)
         self.by_stream: defaultdict[str, int] = defaultdict(int)
         self.by_computed: defaultdict[str, int] = defaultdict(int)
         self.by_node: defaultdict[str, int] = defaultdict(int)
+        self.by_touchpoints: defaultdict[int, int] = defaultdict(int)
         self.by_consent = 0
         self.by_group = 0
         self.by_list = 0
         self.by_order = 0
         self.always = 0
+        for bit, conditions in enumerate(nodes):
+            for condition in conditions:
+                self.add(condition, 1 << bit)
 
     def add(self, condition: Condition, bit: int) -> None:
         """Note what the condition of a node depends on."""
         for leaf in leaves_of(condition):
             match leaf:
-                case Compare(attr):
-                    location = locate(attr)
+                case Compare():
+                    location = locate(leaf.attr)
                     if location.root == "profile":
                         self.by_trait[location.path[0]] |= bit
                     elif location == LISTS:
@@ -251,6 +255,9 @@ class _Masks:
                         self.by_group |= bit
                     elif location.path[0] in OF_ORDERS:
                         self.by_order |= bit
+                    elif turns := _turns(leaf, location):
+                        for count in turns:
+                            self.by_touchpoints[count] |= bit
                     elif location.path[0] in BUILT_IN:
                         self.always |= bit
                     else:
@@ -263,6 +270,16 @@ class _Masks:
                     self.by_node[PERSONAS] |= bit
                 case HasConsent():
                     self.by_consent |= bit
+
+
+def _turns(leaf: Compare, location: Location) -> set[int]:
+    """The counts of touchpoints at which a comparison with numbers may be answered otherwise than
+    at one less; none for every other leaf."""
+    operands = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
+    numbers = [one for one in operands if isinstance(one, int | float) and type(one) is not bool]
+    if location != TOUCHPOINTS or leaf.op not in NUMERIC_OPS or len(numbers) < len(operands):
+        return set()
+    return {int(number // 1) + step for number in numbers for step in (0, 1)}
 
 
 def _event_leaves(conditions: Iterable[Condition]) -> Iterable[EventCount]:

@@ -22,7 +22,7 @@ from shared.conditions.tree import (
 )
 
 OF_ORDERS = ("orders", "revenue")
-"""Computed traits that only an order changes; the others change with every touchpoint."""
+"""Computed traits that only an order changes; the others can change with every touchpoint."""
 
 PERSONAS = "$persona"
 """The name of the one node that stands for all personas."""
@@ -116,7 +116,8 @@ class Node:
 @dataclass(frozen=True)
 class Definitions:
     """All of them, at one epoch. `floor`: every profile was looked at by the definitions of that
-    epoch, also where its row does not say so."""
+    epoch, also where its row does not say so. `by_touchpoints` has the nodes that only ask whether
+    the number of touchpoints is in some range, by the numbers at which the answer turns."""
 
     epoch: int = 0
     floor: int = 0
@@ -132,6 +133,7 @@ class Definitions:
     by_group: int = 0
     by_list: int = 0
     by_order: int = 0
+    by_touchpoints: Mapping[int, int] = field(default_factory=dict)
     always: int = 0
     keys: frozenset[str] = frozenset()
     lists: frozenset[str] = frozenset()
@@ -168,6 +170,11 @@ class Definitions:
     def everyone(self) -> int:
         """The mask of all nodes."""
         return (1 << len(self.nodes)) - 1
+
+    @cached_property
+    def shown(self) -> tuple[Counted, ...]:
+        """The event leaves that snapshots have."""
+        return tuple(one for one in self.counted if one.shown)
 
     @cached_property
     def counted_by_name(self) -> Mapping[str, Counted]:

@@ -49,6 +49,8 @@ class Members:
             mask = definitions.everyone
         else:
             mask = definitions.always
+            if definitions.by_touchpoints and profile.total is not None:
+                mask |= definitions.by_touchpoints.get(profile.total.touchpoints, 0)
             if touchpoint.type in ORDER_TYPES:
                 mask |= definitions.by_order
         if touchpoint.type in definitions.by_type:

@@ -232,7 +232,11 @@ def strongest_first(
 
 def shown_traits(best: Mapping[str, bytes]) -> list[str]:
     """Names of the traits that are there, sorted; at most MAX_TRAITS."""
-    names = [name for name in sorted(best) if name != CONTEXT_TIMEZONE and best[name] != REMOVED]
+    names = sorted(best)
+    if CONTEXT_TIMEZONE in best:
+        names.remove(CONTEXT_TIMEZONE)
+    if REMOVED in best.values():
+        names = [name for name in names if best[name] != REMOVED]
     return names[:MAX_TRAITS]
 
 

@@ -4,7 +4,7 @@ Keys are sorted and parts that did not change are spliced in as they are. The by
 of the profile and the cause alone: whatever the batch was, the same history gives the same bytes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from typing import Literal, NamedTuple
@@ -14,7 +14,7 @@ import msgspec
 from services.profile.domain.consent import consent_list
 from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.identity import IdentityRules
-from services.profile.domain.instants import instant_text
+from services.profile.domain.leaf_counts import leaf_members
 from services.profile.domain.profile import (
     IdentifierKey,
     identifier_of,
@@ -23,7 +23,6 @@ from services.profile.domain.profile import (
 )
 from services.profile.domain.sums import Sums, amount_text
 from services.profile.domain.working_profile import WorkingProfile
-from shared.conditions.windows import count_in
 
 MAX_UPDATE_BYTES = 700_000
 """Above this the cause gives up its properties, then more; the topic takes a mebibyte."""
@@ -58,18 +57,32 @@ class Link(NamedTuple):
     partner: str
     seq: int
 
-    def parts(self) -> tuple[str, bytes]:
+    def parts(self) -> tuple[bytes, bytes]:
         """What stands before and behind the profile in a message, whose keys are sorted."""
         before, link = f'"link_seq":{self.seq},', f'"{self.name}":"{self.partner}"'
         if self.name.startswith("merged"):
-            return f"{before}{link},", b""
-        return before, f",{link}".encode()
+            return f"{before}{link},".encode(), b""
+        return before.encode(), f",{link}".encode()
 
 
 @lru_cache(maxsize=10_000)
-def _name(name: str) -> bytes:
+def encoded_name(name: str) -> bytes:
     """A trait's name as it stands before its value; everybody has the same few."""
     return _encode(name) + b":"
+
+
+@lru_cache(maxsize=1_000)
+def _before_values(names: tuple[str, ...]) -> list[bytes]:
+    """What stands before each trait's value; many people have traits of the same names."""
+    return [b"%b%b:" % (b"," if place else b"", _encode(name)) for place, name in enumerate(names)]
+
+
+def members_of(best: Mapping[str, bytes], names: Sequence[str]) -> bytes:
+    """Traits as the members of a JSON object, in that order."""
+    parts = [b""] * (2 * len(names))
+    parts[::2] = _before_values(tuple(names))
+    parts[1::2] = [best[name] for name in names]
+    return b"".join(parts)
 
 
 @lru_cache(maxsize=10_000)
@@ -85,13 +98,32 @@ def update(
     *,
     link: Link | None = None,
     look: Look = NO_LOOK,
+    changed: bytes = b"",
     limit: int = MAX_UPDATE_BYTES,
 ) -> bytes:
     """The message for a change that was just made to `profile`, whose `seq` is already taken.
 
-    Its parts are a cause, a link to the other profile of a merge or a split, and the profile as it
-    stands now (shared.contracts.profile_update.ProfileSnapshot).
+    Its parts are a cause, the traits that it `changed` (`changed_traits.py`), a link to the other
+    profile of a merge or a split, and the profile as it stands now
+    (shared.contracts.profile_update.ProfileSnapshot).
     """
+    before, behind = (b"", b"") if link is None else link.parts()
+    rest = b"%b,%b%b" % (changed, before, rest_of_update(profile, rules, look))
+    return joined(cause, rest, profile.seq, behind=behind, limit=limit)
+
+
+def joined(
+    cause: bytes, rest: bytes, seq: int, *, behind: bytes = b"", limit: int = MAX_UPDATE_BYTES
+) -> bytes:
+    """A message of its parts; the cause gives up what does not fit."""
+    if len(cause) + len(rest) > limit:
+        cause = cut(cause, max(limit - len(rest), 0))
+    return b'{"cause":%b%b%d%b}' % (cause, rest, seq, behind)
+
+
+def rest_of_update(profile: WorkingProfile, rules: IdentityRules, look: Look) -> bytes:
+    """What stands between the cause, with its links, and the number: the same for all that one
+    touchpoint brings about."""
     head = profile.head
     if head is None:
         head = profile.head = _head(profile, rules)
@@ -101,23 +133,13 @@ def update(
     tail = profile.tail
     if tail is None:
         tail = profile.tail = _tail(profile)
-    before, behind = ("", b"") if link is None else link.parts()
-    accounts = _accounts(profile)
-    middle = f',{before}"profile":{{{accounts}"computed":'.encode() + computed(profile)
-    after = len(middle) + len(head) + len(live) + len(tail)
-    if len(cause) + after > limit:
-        cause = cut(cause, max(limit - after, 0))
-    return b"".join(
-        (
-            b'{"cause":',
-            cause,
-            middle,
-            head,
-            profile.state.last_seen_at.encode(),
-            live,
-            tail,
-            b"%d%b}" % (profile.seq, behind),
-        )
+    return b'"profile":{%b"computed":%b%b%b%b%b' % (
+        _accounts(profile),
+        computed(profile),
+        head,
+        profile.state.last_seen_at.encode(),
+        live,
+        tail,
     )
 
 
@@ -136,6 +158,13 @@ def cut(cause: bytes, limit: int) -> bytes:
 
 def computed(profile: WorkingProfile) -> bytes:
     """The computed traits: those that are built in, among those that people defined."""
+    known = profile.computed
+    if known is None:
+        known = profile.computed = _computed(profile)
+    return known
+
+
+def _computed(profile: WorkingProfile) -> bytes:
     total, standing = profile.total, profile.state.standing
     if standing is not None and standing.computed:
         return _among_defined(profile, standing.computed)
@@ -199,13 +228,13 @@ def _head(profile: WorkingProfile, rules: IdentityRules) -> bytes:
     )
 
 
-def _accounts(profile: WorkingProfile) -> str:
+def _accounts(profile: WorkingProfile) -> bytes:
     """The accounts it is linked to, the last one first; nothing where there are none."""
     standing = profile.state.standing
     if standing is None or not standing.accounts:
-        return ""
+        return b""
     listed = ",".join(f'"{id_}"' for id_ in standing.accounts)
-    return f'"accounts":[{listed}],'
+    return f'"accounts":[{listed}],'.encode()
 
 
 def _group_facts(profile: WorkingProfile) -> bytes:
@@ -240,39 +269,18 @@ def within(parts: Sequence[bytes], limit: int) -> tuple[bytes, bool]:
 
 
 def _live(profile: WorkingProfile, look: Look) -> bytes:
-    """From the end of `last_seen_at` to the status: what they count as, and how often they did.
-
-    The count of a window is what it was when it last grew, or when the profile was last looked at;
-    `until` says until when it holds.
-    """
+    """From the end of `last_seen_at` to the status: what they count as, and how often they did."""
     standing = profile.state.standing
     if standing is None:
         return b'","leaves":{},"persona":null,"segments":[],"status":"'
-    leaves = b",".join(
-        b'"%b":{"count":%d,"until":%b}' % (name.encode(), count, _encode(until))
-        for name, count, until in shown_leaves(profile, look)
-    )
     persona: dict[str, str | None] | None = None
     if standing.persona is not None:
         persona = {"key": standing.persona, "reason": standing.reason}
     return b'","leaves":{%b},"persona":%b,"segments":%b,"status":"' % (
-        leaves,
+        leaf_members(profile, look),
         _encode(persona),
         _encode(list(standing.segments)),
     )
-
-
-def shown_leaves(profile: WorkingProfile, look: Look) -> Iterator[tuple[str, int, str | None]]:
-    """The registered event leaves: hash, count, and when it changes by time alone."""
-    for name, stream, within, shown in look.definitions.counted:
-        if shown:
-            tally = profile.tallies.of(stream, look.definitions.streams[stream].keep)
-            if tally is None or within is None:
-                yield name, 0 if tally is None else tally.count, None
-            else:
-                count = count_in(tally.recent, within, look.now)
-                until = instant_text(tally.recent[count - 1] + within) if count else None
-                yield name, count, until
 
 
 def _tail(profile: WorkingProfile) -> bytes:
@@ -281,8 +289,10 @@ def _tail(profile: WorkingProfile) -> bytes:
     zone, traits, left_out = b"null", b"", False
     if best:
         zone = _encode(timezone_of(best))
-        named = [_name(name) + best[name] for name in shown_traits(best)]
-        traits, left_out = within(named, TRAIT_BYTES)
+        names = shown_traits(best)
+        traits = members_of(best, names)
+        if len(traits) >= TRAIT_BYTES:
+            traits, left_out = within([members_of(best, [name]) for name in names], TRAIT_BYTES)
     return b'%b","timezone":%b,"traits":{%b}%b},"profile_id":"%b","seq":' % (
         profile.status.encode(),
         zone,

@@ -7,6 +7,7 @@ from services.profile.domain.consent import Consents, about, consent_key, holdin
 from services.profile.domain.groups import KINDS
 from services.profile.domain.profile import shown_traits
 from services.profile.domain.search import Names, names_in
+from services.profile.domain.snapshot import members_of
 from services.profile.domain.working_profile import WorkingProfile
 from shared.conditions.facts import FOREVER, GRANTED_FROM, GRANTED_UNTIL, UNTIL
 from shared.contracts.consents import EVERY
@@ -26,11 +27,9 @@ def stored_facts(profile: WorkingProfile) -> str | None:
     if profile.facts_stored:
         return None
     best = profile.survivors()
-    traits = {name: msgspec.Raw(best[name]) for name in shown_traits(best)}
     standing = profile.standing
-    encoded = _encode(
+    rest = _encode(
         {
-            "traits": traits,
             "consents": consents_in_row(profile.state.consents),
             "segments": list(standing.segments),
             "persona": standing.persona,
@@ -41,6 +40,7 @@ def stored_facts(profile: WorkingProfile) -> str | None:
             },
         }
     )
+    encoded = b'{"traits":{%b},%b' % (members_of(best, shown_traits(best)), rest[1:])
     if _NUL in encoded:
         encoded = _encode(_without_nul(msgspec.json.decode(encoded)))
     return encoded.decode()

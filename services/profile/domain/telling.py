@@ -1,13 +1,13 @@
 """Telling a change: it takes the profile's next number and becomes one message."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from services.profile.domain.assess import Change
 from services.profile.domain.definitions import NO_LOOK, Look
 from services.profile.domain.identity import IdentityRules
-from services.profile.domain.snapshot import Link, update
+from services.profile.domain.snapshot import Link, joined, rest_of_update, update
 from services.profile.domain.working_profile import WorkingProfile
 
 Told = tuple[str, bytes]
@@ -50,15 +50,17 @@ def tell(
     link: Link | None = None,
     *,
     look: Look = NO_LOOK,
+    changed: bytes = b"",
 ) -> Told:
-    """The message for a change that was just made; the profile is one number further."""
+    """The message for a change that was just made; the profile is one number further. `changed`
+    is the part that tells which traits a touchpoint changed."""
     profile.seq += 1
-    return profile.id, update(profile, cause, rules, link=link, look=look)
+    return profile.id, update(profile, cause, rules, link=link, look=look, changed=changed)
 
 
 def tell_memberships(
     profile: WorkingProfile,
-    changes: Iterable[Change],
+    changes: Sequence[Change],
     *,
     at: str,
     look: Look,
@@ -67,8 +69,11 @@ def tell_memberships(
     touchpoint_id: str | None = None,
     backfill: bool = False,
 ) -> list[Told]:
-    """One message for each membership or persona that changed, in their order."""
-    messages = []
+    """One message for each membership or persona that changed, in their order; all of them have
+    the same profile in them."""
+    if not changes:
+        return []
+    messages, rest = [], b"," + rest_of_update(profile, rules, look)
     for change in changes:
         cause = MembershipCause(
             kind=change.kind,
@@ -87,5 +92,6 @@ def tell_memberships(
             touchpoint_id=touchpoint_id,
             backfill=backfill,
         )
-        messages.append(tell(profile, _encode(cause), rules, look=look))
+        profile.seq += 1
+        messages.append((profile.id, joined(_encode(cause), rest, profile.seq)))
     return messages

@@ -36,6 +36,7 @@ class WorkingProfile:
     __slots__ = (
         "_keys",
         "_total",
+        "computed",
         "defined",
         "due_before",
         "facts_stored",
@@ -61,11 +62,10 @@ class WorkingProfile:
     )
 
     def __init__(self, stored: StoredProfile, policy: TraitPolicy) -> None:
-        self.id = stored.id
+        self.id, self.n_merges = stored.id, stored.n_merges
         self.status: Status = stored.status
         self.merged_into = stored.merged_into
         self.seq = self.seq_before = stored.seq
-        self.n_merges = stored.n_merges
         self.state: ProfileState = stored.state
         self.policy = policy
         self.marked = False
@@ -73,13 +73,15 @@ class WorkingProfile:
         self.head: bytes | None = None
         """The part of the snapshot that says who it is; None when it has to be made anew."""
         self.tail: bytes | None = None
-        """The part of the snapshot with the traits; None when it has to be made anew."""
+        """The part of the snapshot with the traits; None as above."""
         self.facts_stored = stored.seq > 0
         """Whether the stored facts of conditions in SQL are still right, but for the sums."""
         self.live: bytes | None = None
         """The part of the snapshot with segments, persona and event leaves; None as above."""
         self.defined: dict[str, bytes] | None = None
         """Computed traits that people defined, as a snapshot has them, by name; None as above."""
+        self.computed: bytes | None = None
+        """All computed traits as a snapshot has them; None as above."""
         self.time_may_tell = False
         """Whether the next instant at which time alone changes something has to be found anew."""
         self.due_before = None if stored.state.standing is None else stored.state.standing.due
@@ -209,7 +211,7 @@ class WorkingProfile:
 
     def forget_computed(self) -> None:
         """A computed trait that people defined has another value: show and store it."""
-        self.defined = None
+        self.defined = self.computed = None
         self.marked = True
 
     def forget_traits(self) -> None:
@@ -240,6 +242,7 @@ class WorkingProfile:
         self, anchor: str, occurred_at: str, order: bool, revenue: totals.Revenue | None
     ) -> None:
         """Count a touchpoint on its anchor."""
+        self.computed = None
         state = self.state
         total = self.total
         if total is None:
@@ -285,7 +288,7 @@ class WorkingProfile:
 
     def _join(self, loser: "WorkingProfile") -> None:
         """Join what is derived of both, by what the smaller one has."""
-        self.head = self.tail = self.live = self.defined = None
+        self.head = self.tail = self.live = self.defined = self.computed = None
         self.time_may_tell = True
         self.facts_stored = False
         self._total = totals.join(one for one in (self.total, loser.total) if one is not None)
@@ -308,7 +311,7 @@ class WorkingProfile:
 
     def forget_derived(self) -> None:
         """Compute everything that is derived from the state anew."""
-        self.head = self.tail = self.live = self.defined = None
+        self.head = self.tail = self.live = self.defined = self.computed = None
         self._total = None
         self._keys.forget()
         self.traits.forget()

@@ -33,7 +33,11 @@ class LiveDefinitions:
 
         To be asked for before any profile is locked.
         """
-        state = await definitions.share(tx)
+        return await self.as_of(tx, await definitions.share(tx))
+
+    async def as_of(self, tx: AsyncConnection, state: State) -> Look:
+        """What profiles are looked at by in a state that was just read: without the lock of
+        `share` for reading alone."""
         current = self._current
         if current is None or current.epoch != state.epoch:
             current = compiled(state, await definitions.load(tx))

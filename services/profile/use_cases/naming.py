@@ -5,7 +5,7 @@ from uuid import UUID
 from services.profile.domain.absorbed import Naming
 from services.profile.domain.consent_events import ENTRIES
 from shared.contracts.times import parse_rfc3339
-from shared.ids import derived_id, time_ordered_id_from
+from shared.ids import derived_id, derived_id_text, time_ordered_id_from
 
 MERGE_NAMESPACE = UUID("5b0d7a52-8f53-5c3e-9a55-0c6f6d1f7a10")
 SPLIT_NAMESPACE = UUID("5f6f0f0e-0d0b-5a39-8b7a-3c1c6f5f8d21")
@@ -35,7 +35,7 @@ def split_id(profile_id: str, seq: int) -> str:
 
 def change_id(profile_id: str, seq: int) -> str:
     """The id of the cause of the update with this number."""
-    return str(derived_id(CHANGE_NAMESPACE, profile_id, str(seq)))
+    return derived_id_text(CHANGE_NAMESPACE, profile_id, str(seq))
 
 
 def consent_entry_id(profile_id: str, seq: int, place: int | str) -> str:

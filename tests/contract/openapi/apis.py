@@ -18,7 +18,14 @@ from services.ingest.use_cases.publish_together import GroupPublisher
 from services.ingest.use_cases.replay_failed_events import Replayer
 from services.ingest.use_cases.watch_events import LiveEvents
 from services.orchestrator.api.app import create_app as create_orchestrator
+from services.orchestrator.api.decide import Asking
 from services.orchestrator.api.profile_client import ProfileClient
+from services.orchestrator.api.send_test import Sending
+from services.orchestrator.connectors.outgoing import Outgoing
+from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
+from services.orchestrator.domain.address_guard import AddressPolicy
+from services.orchestrator.domain.trigger_index import RuleSet
+from services.orchestrator.use_cases.next_best_action import NextBestAction
 from services.profile.api.app import create_app as create_profile
 from services.profile.domain.absorb import Rules
 from shared.contracts.topics import Topics
@@ -53,9 +60,32 @@ def _applications() -> dict[str, FastAPI]:
             _engine("orchestrator"),
             health=Health("orchestrator-api", {}),
             profiles=profiles,
+            asking=Asking(
+                NextBestAction(
+                    _engine("orchestrator"),
+                    ruleset=_no_rules,
+                    topics=topics,
+                    counts=PartitionCounts(),
+                ),
+                _no_rules,
+                _nobody,
+                b"",
+            ),
+            sending=Sending(topics, PartitionCounts(), Outgoing(AddressPolicy())),
             shiftable_clock=False,
+            topics=topics,
+            counts=PartitionCounts(),
+            definitions=ProfileDefinitions(httpx.AsyncClient(base_url="http://127.0.0.1")),
         ),
     }
+
+
+async def _nobody(_type: str, _value: str) -> None:
+    return None
+
+
+def _no_rules() -> RuleSet:
+    return RuleSet(epoch=0)
 
 
 def _ingest(topics: Topics) -> FastAPI:

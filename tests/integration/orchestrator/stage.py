@@ -25,7 +25,11 @@ COUNTS = PartitionCounts({spec.name: 8 for spec in default_topics()})
 
 STATE = (
     *("profile_state", "decision", "action", "contact_ledger", "rule_entry", "exit_mark"),
-    *("timer", "household_turn", "outbox", "erased_profile"),
+    *("timer", "household_turn", "outbox", "erased_profile", "outcome", "task", "erased_action"),
+    *("rule_leaf", "rule_warming", "rule_schedule"),
+    *("held_candidate", "resource_turn", "resource_window", "resource_use", "resource_price"),
+    *("propensity", "replay_input", "slot_answer"),
+    *("delivery", "delivery_channel", "delivery_batch"),
 )
 
 

@@ -8,7 +8,7 @@ from services.orchestrator.storage import erasures
 from services.orchestrator.storage.erasures import TABLES
 from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.stage import Stage
-from tests.unit.orchestrator.build import email, rule, ruleset, uid
+from tests.unit.orchestrator.build import action_id, email, rule, ruleset, uid
 
 HOUR = timedelta(hours=1)
 
@@ -43,6 +43,27 @@ async def test_all_that_was_held_of_a_profile_is_gone_and_counted(stage: Stage) 
     await stage.advance(HOUR)
     await stage.fire()
     assert {one.key for one in await stage.messages("actions.email")} == {uid("bo")}
+
+
+async def test_what_a_channel_has_is_taken_back_without_a_word_about_the_person(
+    stage: Stage,
+) -> None:
+    call = {"type": "task", "channel": "call_centre", "content": {"body": "Call"}}
+    stage.rules = ruleset(rule(actions=[call, email(delay="PT1H")]))
+    await stage.does("c1")
+    await erased(stage, "ada")
+    (message,) = await stage.messages("actions.call_centre")
+    assert message.value["kind"] == "retract"
+    assert message.value["action_id"] == str(action_id("r", "c1"))
+    assert set(message.value) <= {
+        *("action_id", "idempotency_key", "kind", "profile_id", "channel", "category", "rule"),
+        *("decision_id", "reason"),
+    }
+    assert await stage.messages("actions.email") == []
+    assert await counts(stage) == dict.fromkeys(TABLES, 0)
+    async with transaction(stage.engine) as tx:
+        assert await erasures.is_action_erased(tx, action_id("r", "c1"))
+        assert not await erasures.is_action_erased(tx, action_id("r", "c2"))
 
 
 async def test_what_stands_before_it_in_the_same_batch_is_not_answered(stage: Stage) -> None:

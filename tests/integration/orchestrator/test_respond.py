@@ -111,7 +111,12 @@ async def test_bought_at_the_till_takes_the_reminder_back(stage: Stage, together
         await stage.respond(*batch)
     decision = await stage.last_decision()
     assert decision["retracts"] == [
-        {"action_id": str(action_id("r", "cart")), "reason": "exit: Order Completed on pos"}
+        {
+            "action_id": str(action_id("r", "cart")),
+            "reason": "exit: Order Completed on pos",
+            "channel": "email",
+            "reached": "pending",
+        }
     ]
     await stage.advance(2 * HOUR)
     await stage.fire()

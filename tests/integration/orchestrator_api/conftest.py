@@ -1,6 +1,8 @@
 """The orchestrator's API on a migrated schema of its own, one database for each test module."""
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,26 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.local.home import CHECKOUT
 from services.orchestrator.api.app import create_app
+from services.orchestrator.api.decide import Asking
 from services.orchestrator.api.profile_client import ProfileClient
+from services.orchestrator.api.send_test import Sending
+from services.orchestrator.connectors.outgoing import Outgoing
+from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
+from services.orchestrator.domain.address_guard import AddressPolicy
+from services.orchestrator.use_cases.next_best_action import NextBestAction
 from shared.access import Role
+from shared.conditions.leaves import leaf_hash
+from shared.conditions.parse import parse_condition
+from shared.conditions.tree import EventCount
+from shared.contracts.topics import Topics
 from shared.observability.health import Health
 from shared.postgres.engine import create_engine
 from shared.postgres.migrate import migrate
+from tests.integration.orchestrator.stage import COUNTS
 from tests.support.api import calling, token_for_each_role
 from tests.support.postgres import empty_database
 from tests.support.stack import Stack
+from tests.unit.orchestrator.build import ruleset
 
 SCHEMA = "orchestrator"
 MIGRATIONS = Path(CHECKOUT) / "services" / SCHEMA / "storage" / "migrations"
@@ -66,19 +80,90 @@ def answer_as_profile_service(request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, json=profile)
 
 
+@dataclass
+class AnswersOfProfileService:
+    """What the profile service answers when rules are published, as tests set it."""
+
+    leaves: dict[str, bool] = field(default_factory=dict)
+    segments: set[str] = field(default_factory=set)
+    away: bool = False
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if self.away:
+            raise httpx.ConnectError("refused", request=request)
+        if request.url.path == "/v1/leaves":
+            asked = [leaf_hash(leaf) for leaf in map(_leaf, json.loads(request.content)["leaves"])]
+            states = {name: "ready" if self.leaves.get(name) else "warming" for name in asked}
+            shown = [{"hash": name, "leaf": {}, "state": state} for name, state in states.items()]
+            return httpx.Response(200, json=shown)
+        key = request.url.path.rpartition("/")[2]
+        if key not in self.segments:
+            return httpx.Response(404)
+        return httpx.Response(200, json={"key": key, "status": "live"})
+
+
+def _leaf(document: object) -> EventCount:
+    found = parse_condition(document, allow_event_leaves=True)
+    assert isinstance(found, EventCount)
+    return found
+
+
+ANSWERS = AnswersOfProfileService()
+DEFINITIONS = ProfileDefinitions(
+    httpx.AsyncClient(transport=httpx.MockTransport(ANSWERS), base_url="http://profile")
+)
+
+
+@pytest.fixture
+def profile_service() -> Iterator[AnswersOfProfileService]:
+    """What the profile service answers; nothing is there until the test says so."""
+    ANSWERS.leaves, ANSWERS.segments, ANSWERS.away = {}, set(), False
+    yield ANSWERS
+    ANSWERS.away = False
+
+
+@pytest.fixture
+def definitions() -> ProfileDefinitions:
+    """The client that the API asks the profile service with."""
+    return DEFINITIONS
+
+
+async def resolve(host: str, _: int) -> Sequence[str]:
+    """A name server of the tests: what is inside, what is outside, and nothing else."""
+    known = {"inside.example.com": ["10.0.0.7"], "hooks.example.com": ["93.184.215.14"]}
+    if host not in known:
+        raise OSError(host)
+    return known[host]
+
+
 @pytest.fixture(scope="module")
 def app(engine: AsyncEngine) -> FastAPI:
     return make_app(engine, shiftable_clock=True)
 
 
+async def nobody(_type: str, _value: str) -> None:
+    """A profile service that knows nobody."""
+
+
 def make_app(engine: AsyncEngine, *, shiftable_clock: bool) -> FastAPI:
     transport = httpx.MockTransport(answer_as_profile_service)
     profiles = ProfileClient(httpx.AsyncClient(transport=transport, base_url="http://profile"))
+    asking = Asking(
+        NextBestAction(engine, ruleset=ruleset, topics=Topics(), counts=COUNTS),
+        ruleset,
+        nobody,
+        b"key",
+    )
     return create_app(
         engine,
         health=Health("orchestrator-api", {}),
         profiles=profiles,
+        asking=asking,
+        definitions=DEFINITIONS,
+        sending=Sending(Topics(), COUNTS, Outgoing(AddressPolicy(), resolve=resolve)),
         shiftable_clock=shiftable_clock,
+        topics=Topics(),
+        counts=COUNTS,
     )
 
 

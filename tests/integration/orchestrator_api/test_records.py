@@ -148,7 +148,11 @@ async def test_a_decision_is_shown_as_it_was_published(
 ) -> None:
     for one in decided:
         answer = await admin.get(f"/v1/decisions/{one.id}")
-        assert answer.json() == orjson.loads(decision_encoder.encode(one))
+        shown = answer.json()
+        done = shown.pop("actions")
+        assert shown == orjson.loads(decision_encoder.encode(one))
+        assert [action["action_id"] for action in done] == one.action_ids
+        assert all(action["message"]["content"] for action in done)
     assert (await admin.get(f"/v1/decisions/{UUID(int=99)}")).status_code == 404
 
 

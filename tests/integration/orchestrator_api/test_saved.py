@@ -1,10 +1,12 @@
 """Templates and channels over HTTP: live on saving, each save a version, and the preview."""
 
+from datetime import datetime
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.orchestrator.domain.channel import parse_channel
@@ -135,3 +137,30 @@ async def test_a_preview_of_nobody(admin: httpx.AsyncClient, profile: str, statu
     answer = await admin.post("/v1/templates/lonely:preview", json={"profile_id": profile})
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_resource_is_live_on_saving_and_shows_what_is_left(
+    admin: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    url = "/v1/resources/calls"
+    body = {"limit": 300, "per": "P1D", "zone": "Europe/Paris", "unit": "call minute"}
+    first = await admin.put(url, json=body)
+    assert (await done(first))["version"] == 1
+    shown = await done(await admin.get(url))
+    assert {name: shown[name] for name in ("limit", "used", "left", "price")} == {
+        "limit": 300, "used": 0.0, "left": 300.0, "price": 0.0,
+    }  # fmt: skip
+    assert shown["window"]["from"] < shown["window"]["to"]
+    async with transaction(engine) as tx:
+        start = datetime.fromisoformat(shown["window"]["from"])
+        await tx.execute(
+            text("INSERT INTO resource_window VALUES ('calls', :start, 12.5)"), {"start": start}
+        )
+    shown = await done(await admin.get(url))
+    assert (shown["used"], shown["left"]) == (12.5, 287.5)
+    second = await admin.put(url, json=body | {"limit": 10}, headers={"If-Match": '"1"'})
+    assert (await done(second))["version"] == 2
+    wrong = await admin.put(url, json=body | {"per": "PT7H"})
+    assert (wrong.status_code, wrong.json()["errors"][0]["path"]) == (422, "per")
+    audit = await done(await admin.get("/v1/audit", params={"kind": "resource", "key": "calls"}))
+    assert len(audit["items"]) == 2

@@ -8,7 +8,7 @@ import pytest
 
 from shared import clock
 from shared.contracts.times import rfc3339
-from shared.kafka.messages import Message
+from shared.postgres.outbox import decode_frame
 from tests.integration.profile.corrector import Corrector
 from tests.integration.profile.definer import Definer
 from tests.integration.profile.worker import Worker
@@ -17,7 +17,6 @@ from tests.unit.profile.world import order, touchpoint
 BROWSER, MAIL = ("anonymous_id", "a"), ("email", "e@x.y")
 TWICE = {"event": "Order Completed", "count": {"gte": 2}, "within": "P30D"}
 THRICE = {"event": "Order Completed", "count": {"gte": 3}}
-_frames = msgspec.msgpack.Decoder(list[Message])
 GOLD = {"attr": "profile.tier", "op": "eq", "value": "gold"}
 
 
@@ -59,7 +58,7 @@ async def mark(worker: Worker) -> int:
 async def changes(worker: Worker, since: int) -> list[tuple[str, str | None, bool]]:
     """(kind, segment, backfill) of what was told of memberships after a mark."""
     frames = await worker.rows(f"SELECT frame FROM outbox WHERE id > {since} ORDER BY id")
-    messages = (message for (frame,) in frames for message in _frames.decode(frame))
+    messages = (message for (frame,) in frames for message in decode_frame(frame))
     causes = (msgspec.json.decode(message.value or b"{}")["cause"] for message in messages)
     return [
         (cause["kind"], cause.get("segment"), cause.get("backfill", False))

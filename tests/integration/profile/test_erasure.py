@@ -87,7 +87,10 @@ async def hits(engine: AsyncEngine, needle: str = CANARY) -> dict[str, int]:
             count = 0
             rows = await connection.execute(text(f"SELECT * FROM {table.name}"))
             for row in rows:
-                count += any(needle.encode() in _bytes(value) for value in row)
+                values = [_bytes(value) for value in row]
+                if table.name == "outbox":
+                    values.append(outbox.unpacked(row.frame))
+                count += any(needle.encode() in value for value in values)
             if count:
                 found[table.name] = count
     return found

@@ -15,6 +15,7 @@ from services.profile.use_cases import fan_out
 from services.profile.use_cases.fan_out import FanOut
 from shared.errors import Infrastructure
 from shared.kafka.messages import PartitionCounts
+from shared.postgres.outbox import decode_frame
 from shared.postgres.transaction import transaction
 from tests.integration.profile.worker import Worker
 from tests.unit.profile.world import touchpoint
@@ -55,8 +56,9 @@ async def jobs(engine: AsyncEngine) -> list[Progress]:
 async def copies(worker: Worker) -> list[dict[str, Any]]:
     """Everything for the raw topic in the outbox."""
     found = await worker.rows(f"SELECT frame FROM outbox WHERE topic = '{TOPIC}' ORDER BY id")
-    decoder = msgspec.msgpack.Decoder(list[Any])
-    return [msgspec.json.decode(one[1]) for (frame,) in found for one in decoder.decode(frame)]
+    return [
+        msgspec.json.decode(one.value or b"") for (frame,) in found for one in decode_frame(frame)
+    ]
 
 
 @pytest.fixture

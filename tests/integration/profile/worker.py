@@ -78,10 +78,9 @@ class Worker:
 
     async def published(self) -> dict[int, list[Message]]:
         """Everything in the outbox, by partition, in the order it will be published."""
-        decoder = msgspec.msgpack.Decoder(list[Message])
         found: dict[int, list[Message]] = {}
         for part, frame in await self.rows("SELECT part, frame FROM outbox ORDER BY id"):
-            found.setdefault(part, []).extend(decoder.decode(frame))
+            found.setdefault(part, []).extend(outbox.decode_frame(frame))
         return found
 
     async def updates(self) -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ from fastapi import FastAPI
 
 from services.profile.use_cases.fan_out import FanOut
 from shared.access import Role
-from shared.kafka.messages import Message, PartitionCounts
+from shared.kafka.messages import PartitionCounts
+from shared.postgres.outbox import decode_frame
 from tests.integration.profile.definer import Definer
 from tests.integration.profile.worker import Worker
 from tests.integration.profile_api.test_history import everything
@@ -123,7 +124,7 @@ async def test_segments_and_personas_say_who_is_meant(
     (copy,) = [
         one
         for (frame,) in await worker.rows("SELECT frame FROM outbox WHERE topic = 'channel.web'")
-        for message in msgspec.msgpack.decode(frame, type=list[Message])
+        for message in decode_frame(frame)
         if (one := msgspec.json.decode(message.value or b""))["id"].startswith("m501:")
     ]
     assert copy["identifiers"] == [{"type": "profile_id", "value": ada["id"]}]

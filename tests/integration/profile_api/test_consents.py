@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from services.orchestrator.domain.consent import refusal
+from services.orchestrator.domain.contact_policy import USUAL_NEEDS
 from services.orchestrator.domain.update import read_moment, routed_decoder
 from services.profile.domain.absorb import Rules
 from services.profile.domain.consent_links import ConsentLink, signed
@@ -76,7 +77,12 @@ async def refused(worker: Worker, id_: str, purpose: str, channel: str) -> str |
     value = values[-1]
     moment = read_moment(value, routed_decoder.decode(value), id_, now[0])
     found = refusal(
-        moment.profile.consents, category=purpose, topic=None, channel=channel, at=now[0]
+        moment.profile.consents,
+        category=purpose,
+        topic=None,
+        channel=channel,
+        need=USUAL_NEEDS.get(purpose, "opt_in"),
+        at=now[0],
     )
     return None if found is None else found.reason
 

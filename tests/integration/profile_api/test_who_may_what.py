@@ -14,6 +14,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/profiles:search"): "read",
     ("POST", "/v1/profiles:batch-get"): "read",
     ("GET", "/v1/profiles/by/{type}/{value}"): "read",
+    ("GET", "/v1/snapshots/{type}/{value}"): "read snapshots",
     ("GET", "/v1/profiles/{profile_id}"): "read",
     ("GET", "/v1/profiles/{profile_id}/identifiers"): "read",
     ("GET", "/v1/profiles/{profile_id}/segments"): "read",
@@ -22,8 +23,8 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/profiles/{profile_id}/consents"): "read",
     ("PUT", "/v1/profiles/{profile_id}/consents"): "privacy",
     ("GET", "/v1/profiles/{profile_id}/consents/history"): "read",
-    ("POST", "/v1/profiles/{profile_id}/preference-link"): "privacy",
-    ("POST", "/v1/profiles/{profile_id}/consents:confirmation-link"): "privacy",
+    ("POST", "/v1/profiles/{profile_id}/preference-link"): "make links",
+    ("POST", "/v1/profiles/{profile_id}/consents:confirmation-link"): "make links",
     **{
         (method, f"/v1/{kind}{path}"): demanded
         for kind in ("consent-purposes", "opt-out-rules")

@@ -110,6 +110,11 @@ def _compared(draw: st.DrawFn, attributes: list[str]) -> Any:
     return draw(_BY_ATTRIBUTE[draw(st.sampled_from(attributes))])
 
 
+def comparisons_of(attr: str) -> st.SearchStrategy[Any]:
+    """Comparisons of one attribute."""
+    return _BY_ATTRIBUTE[attr]
+
+
 event_comparisons = _compared(EVENT_ATTRIBUTES)
 comparisons = _compared(EVENT_ATTRIBUTES + PROFILE_ATTRIBUTES)
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.conditions.closure import compile_condition
+from shared.conditions.contradiction import contradiction
 from shared.conditions.explain import explain
 from shared.conditions.facts import Facts
 from shared.conditions.index import ConditionIndex, Entry
@@ -146,3 +147,27 @@ def test_the_parser_raises_nothing_but_its_own_error(document: Any, allow: bool)
         compile_condition(condition)(Facts())
         assert sentence(condition)
         explain(condition, Facts())
+
+
+@given(generated.documents_and_facts())
+def test_what_never_holds_holds_for_no_facts(case: tuple[Any, Facts]) -> None:
+    document, facts = case
+    condition = parse_condition(document, allow_event_leaves=True)
+    if contradiction(condition) is not None:
+        assert naive.truth(document, facts) is not True
+    clash = All((condition, Not(condition)))
+    assert not compile_condition(clash)(facts)
+
+
+@given(st.lists(generated.comparisons_of("profile.a"), min_size=2, max_size=3), generated.values)
+def test_comparisons_of_one_attribute_that_never_hold_do_not(parts: list[Any], value: Any) -> None:
+    condition = parse_condition({"all": parts})
+    asked = [part["value"] for part in parts]
+    if contradiction(condition) is not None:
+        holds = compile_condition(condition)
+        for candidate in [
+            value,
+            *asked,
+            *(one for some in asked if isinstance(some, list) for one in some),
+        ]:
+            assert not holds(Facts(profile={"a": candidate}))

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.orchestrator.domain.contact_policy import busiest
+from services.orchestrator.domain.cap import busiest
 from tests.unit.orchestrator.build import NOON
 
 MINUTES = st.integers(0, 500)

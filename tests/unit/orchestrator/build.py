@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from services.orchestrator.domain.contact_policy import ContactPolicy, parse_policy
+from services.orchestrator.domain.contact_policy import ContactPolicy
 from services.orchestrator.domain.content import Template
+from services.orchestrator.domain.policy_document import parse_policy
 from services.orchestrator.domain.rule import Rule
 from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.domain.trigger_index import RuleSet

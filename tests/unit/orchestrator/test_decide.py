@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from services.orchestrator.domain.decide import Considered, decide
+from services.orchestrator.domain.estimates import Propensity
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import Contact, History, InFlight
 from services.orchestrator.domain.record import decision_record, outcome
@@ -239,11 +240,12 @@ def test_the_floor_stops_marketing_that_is_worth_nothing() -> None:
 
 
 def test_score_is_p_c_v_l() -> None:
-    got = score(propensity=0.5, value=10.0, context_weights=[50.0], lever=20.0)
+    half = Propensity(0.5, 10.0, 10.0, "stated")
+    got = score(propensity=half, value=10.0, context_weights=[50.0], lever=20.0)
     assert (got.c, got.l) == (1.5, 1.2)
     assert got.total == pytest.approx(9.0)
-    assert score(propensity=1, value=1, context_weights=[90.0, 90.0], lever=0).c == 2.0
-    assert score(propensity=1, value=1, context_weights=[-40.0, -40.0], lever=0).c == 0.5
+    assert score(propensity=half, value=1, context_weights=[90.0, 90.0], lever=0).c == 2.0
+    assert score(propensity=half, value=1, context_weights=[-40.0, -40.0], lever=0).c == 0.5
 
 
 def winners(*rules: Rule, **more: Any) -> list[str]:
@@ -288,7 +290,7 @@ def test_a_rule_falls_only_when_all_of_its_actions_do() -> None:
     both = rule(actions=[email(channel="sms"), email(delay="PT1H")])
     (one,) = decided(ruleset(both))
     assert [action.index for action in one.planned] == [1]
-    assert one.dropped[0].reason == "no_address"
+    assert one.choices[0].dropped[0].reason == "no_address"
     assert one.planned[0].due_at == NOON + timedelta(hours=1)
     assert one.planned[0].expires_at == NOON + timedelta(hours=25)
     assert outcome([one], NOON) == "deferred"
@@ -330,7 +332,7 @@ def test_the_record_explains_every_candidate() -> None:
     assert record.action_ids == [str(action_id("a", "cart"))]
     assert record.versions["rule:a"] == 1
     assert "a was chosen: message on email now." in record.sentence
-    assert "c was not: consent (consent_missing)" in record.sentence
+    assert "c was not: the person has not agreed" in record.sentence
 
 
 def test_the_record_stays_small_with_very_many_candidates() -> None:

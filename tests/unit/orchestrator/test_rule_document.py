@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from services.orchestrator.domain.channel import default_channels, parse_channel
-from services.orchestrator.domain.contact_policy import Cap, parse_policy
 from services.orchestrator.domain.content import parse_template
+from services.orchestrator.domain.rule import Holdout
 from services.orchestrator.domain.rule_document import parse_rule
 from shared.conditions.tree import Compare, EventCount, InSegment
 from shared.errors import Unprocessable
 from tests.unit.orchestrator.build import email, rule_json
 
+CHANGED = {"attr": "profile.a", "op": "changed_to", "value": 1}
 FULL: dict[str, Any] = {
     "key": "cart-abandon",
     "version": 7,
@@ -32,16 +33,19 @@ FULL: dict[str, Any] = {
         "suitability": {"not": {"segment": "open-complaint"}},
     },
     "re_entry": {"mode": "after_exit", "cooldown": "P1D", "key": "event.cart_id"},
+    "holdout": {"percent": 10, "salt": "cart-2026q4"},
     "score": {
         "propensity": 0.12,
         "value": 18.0,
+        "costs": {"call_minutes": 5},
+        "customer": 2.5,
         "context": [
             {"when": {"attr": "context.intent", "op": "eq", "value": "checkout"}, "weight": 50}
         ],
         "lever": 20,
     },
     "priority": 60,
-    "arbitration": {"max_actions": 2},
+    "arbitration": {"max_actions": 2, "window": "PT5S"},
     "actions": [
         {
             "type": "message",
@@ -50,6 +54,17 @@ FULL: dict[str, Any] = {
             "locale": "profile.locale",
             "delay": "PT1H",
             "expires_in": "PT4H",
+            "fallback": [
+                {"on": ["undeliverable", "expired"], "channel": "email", "template": "cart-mail"},
+                {
+                    "type": "task",
+                    "channel": "call_centre",
+                    "content": {"text": "Call"},
+                    "queue": "late",
+                    "expires_in": "P1D",
+                    "locale": "fr",
+                },
+            ],
         },
         {
             "type": "task",
@@ -94,9 +109,77 @@ def test_reads_the_whole_form() -> None:
         timedelta(hours=4),
     )
     assert (second.kind, second.delay) == ("task", timedelta(0))
+    assert rule.holdout == Holdout(10.0, "cart-2026q4")
+    assert (rule.window, rule.costs, rule.customer) == (
+        timedelta(seconds=5),
+        {"call_minutes": 5.0},
+        2.5,
+    )
     assert rule.exit_criteria is not None
     assert isinstance(rule.exit_criteria[0], EventCount)
     assert rule.exit_criteria[1] == InSegment("do-not-contact")
+
+
+def test_a_fallback_is_as_its_action_where_it_says_nothing() -> None:
+    action = parse_rule(FULL, key="cart-abandon", version=1).actions[0]
+    mail, call = action.fallback
+    assert mail.on == {"undeliverable", "expired"}
+    assert call.on == {"undeliverable", "no_consent", "capped"}
+    assert (mail.spec.kind, mail.spec.template, mail.spec.locale) == (
+        "send",
+        "cart-mail",
+        "profile.locale",
+    )
+    assert (mail.spec.delay, mail.spec.expires_in) == (action.delay, action.expires_in)
+    assert (call.spec.kind, call.spec.locale, call.spec.expires_in) == (
+        "task",
+        "fr",
+        timedelta(days=1),
+    )
+    assert call.spec.queue is not None
+    assert not call.spec.fallback
+
+
+def test_mistakes_in_a_fallback_have_their_place() -> None:
+    fallback = [
+        {"on": ["undelivrable", 7], "channel": "E-Mail", "content": {"body": "x"}},
+        {"on": [], "template": "t", "content": {"body": "x"}, "typ": "task"},
+    ]
+    assert problems(parse_rule, rule_json(actions=[email(fallback=fallback)])) == {
+        "actions[0].fallback[0].on[0]": "choice",
+        "actions[0].fallback[0].on[1]": "choice",
+        "actions[0].fallback[0].channel": "key",
+        "actions[0].fallback[1].on": "min_items",
+        "actions[0].fallback[1].typ": "unknown_field",
+        "actions[0].fallback[1].channel": "required",
+        "actions[0].fallback[1].template": "one_of",
+    }
+    many = [{"channel": "sms", "template": "t"}] * 6
+    found = problems(parse_rule, rule_json(actions=[email(fallback=many)]))
+    assert found == {"actions[0].fallback": "max_items"}
+
+
+def test_mistakes_in_holdout_score_and_window_have_their_place() -> None:
+    document = rule_json(
+        holdout={"percent": 120, "salz": "x"},
+        score={"costs": {"Call minutes": 1, "calls": "many"}, "customer": "happy", "worth": 1},
+        arbitration={"window": "P2D"},
+    )
+    assert problems(parse_rule, document) == {
+        "holdout.percent": "number_range",
+        "holdout.salz": "unknown_field",
+        "score.costs.Call minutes": "key",
+        "score.costs.calls": "number_range",
+        "score.customer": "number_range",
+        "score.worth": "unknown_field",
+        "arbitration.window": "duration",
+    }
+    assert problems(parse_rule, rule_json(holdout={})) == {"holdout.percent": "required"}
+
+
+def test_a_holdout_is_told_apart_by_the_key_of_its_rule() -> None:
+    held = parse_rule(rule_json(holdout={"percent": 5}), key="r", version=1).holdout
+    assert held == Holdout(5.0, "r")
 
 
 def test_a_small_rule_has_sound_defaults() -> None:
@@ -106,6 +189,9 @@ def test_a_small_rule_has_sound_defaults() -> None:
     assert not rule.trigger.historical
     assert rule.re_entry.mode == "always"
     assert rule.exit_criteria is None
+    assert (rule.holdout, rule.window, rule.costs, rule.customer) == (None, None, {}, None)
+    assert rule.actions[0].fallback == ()
+    assert (rule.trigger.kind, rule.trigger.include_existing) == ("event", False)
 
 
 def test_names_all_mistakes_at_once_with_their_paths() -> None:
@@ -141,38 +227,51 @@ def test_says_what_was_probably_meant() -> None:
 @pytest.mark.parametrize(
     ("change", "path"),
     [
-        ({"holdout": {"percent": 10}}, "holdout"),
+        ({"experiment": {}}, "experiment"),
+        ({"nodes": []}, "nodes"),
+        ({"quiet_hours": []}, "quiet_hours"),
         ({"include_existing": True}, "include_existing"),
-        ({"trigger": {"type": "segment_entered", "segment": "vip"}}, "trigger.type"),
-        ({"trigger": {"type": "schedule", "rrule": "FREQ=DAILY"}}, "trigger.type"),
-        ({"trigger": {"type": "api"}}, "trigger.type"),
-        ({"actions": [email(fallback=[])]}, "actions[0].fallback"),
-        ({"score": {"costs": {"calls": 1}}}, "score.costs"),
-        ({"score": {"customer": 1}}, "score.customer"),
-        ({"arbitration": {"window": "PT5S"}}, "arbitration.window"),
+        ({"actions": [email(on_failure="continue")]}, "actions[0].on_failure"),
+        ({"actions": [email(outcomes={})]}, "actions[0].outcomes"),
+        (
+            {"actions": [email(fallback=[{"channel": "sms", "delay": "PT1H"}])]},
+            "actions[0].fallback[0].delay",
+        ),
+        (
+            {"trigger": {"event": "x", "where": CHANGED}},
+            "trigger.where",
+        ),
         (
             {"exit_criteria": [{"attr": "profile.a", "op": "changed_to", "value": 1}]},
             "exit_criteria[0]",
         ),
     ],
 )  # fmt: skip
-def test_what_is_not_served_yet_is_refused_with_a_sentence(
+def test_what_a_rule_does_not_do_is_refused_with_a_sentence(
     change: dict[str, Any], path: str
 ) -> None:
     document = rule_json(**change)
     assert problems(parse_rule, document)[path] == "not_available"
-    assert "not available" in message(parse_rule, document) or "not yet" in message(
-        parse_rule, document
+    assert "not available" in message(parse_rule, document).lower()
+
+
+def test_past_touchpoints_are_counted_wherever_a_rule_asks() -> None:
+    past = {"event": "order.placed", "within": "PT2H", "count": {"gte": 2}}
+    rule = parse_rule(
+        rule_json(
+            trigger={"event": "x", "where": past},
+            engagement_policy={"applicability": {"not": past}},
+            exit_criteria=[past, {"event": "y"}],
+        ),
+        key="r",
+        version=1,
     )
-
-
-def test_event_leaves_count_nothing_in_a_rule() -> None:
-    past = {"applicability": {"not": {"event": "order.placed", "within": "PT2H"}}}
-    found = problems(parse_rule, rule_json(engagement_policy=past))
-    assert found == {"engagement_policy.applicability.not.event": "event_leaf"}
-    exits = [{"event": "x", "count": {"gte": 2}}, {"event": "x", "within": "P1D"}]
-    found = problems(parse_rule, rule_json(exit_criteria=exits))
-    assert found == {"exit_criteria[0]": "exit_event", "exit_criteria[1]": "exit_event"}
+    assert rule.exit_criteria is not None
+    assert rule.trigger.where == rule.exit_criteria[0] != rule.exit_criteria[1]
+    wrong = {"applicability": {"event": "x", "within": "2 hours"}}
+    assert problems(parse_rule, rule_json(engagement_policy=wrong)) == {
+        "engagement_policy.applicability.within": "duration"
+    }
 
 
 @pytest.mark.parametrize("document", [None, [], "rule", 7, {"actions": 1, "trigger": []}])
@@ -184,42 +283,6 @@ def test_another_key_in_the_body_is_a_mistake() -> None:
     assert problems(parse_rule, rule_json(key="other")) == {"key": "same_key"}
 
 
-def test_reads_a_contact_policy() -> None:
-    document = {
-        "caps": [
-            {"scope": {"channel": "email", "category": "marketing"}, "limit": 2, "window": "P7D"}
-        ],
-        "arbitration": {"window": "PT0S", "max_actions": 3, "tie": ["priority", "value", "key"]},
-        "consent": {"require": {"marketing": "opt_in"}},
-        "bypass": {"categories": ["legal"], "counts_toward_caps": True},
-    }
-    policy = parse_policy(document, key="default", version=4)
-    assert policy.caps == (Cap(2, timedelta(days=7), channel="email", category="marketing"),)
-    assert (policy.max_actions, sorted(policy.bypass), policy.bypass_counts) == (3, ["legal"], True)
-
-
-def test_refuses_what_a_contact_policy_cannot_do_yet() -> None:
-    document = {
-        "caps": [
-            {"scope": {"chanel": "email"}, "limit": -1, "window": "P7D"},
-            {"limit": 1, "window": "P1D", "kind": "calendar"},
-        ],
-        "quiet_hours": [],
-        "bypass": {"categories": ["marketing"]},
-        "consent": {"require": {"marketing": "none"}},
-        "arbitration": {"window": "PT5S"},
-    }
-    assert problems(parse_policy, document, "default") == {
-        "caps[0].scope.chanel": "unknown_field",
-        "caps[0].limit": "number_range",
-        "caps[1].kind": "not_available",
-        "quiet_hours": "not_available",
-        "bypass.categories[0]": "choice",
-        "consent.require.marketing": "not_available",
-        "arbitration.window": "not_available",
-    }
-
-
 def test_channels_have_defaults_and_can_be_changed() -> None:
     channels = default_channels()
     assert channels["email"].online
@@ -228,7 +291,7 @@ def test_channels_have_defaults_and_can_be_changed() -> None:
         {"enabled": False, "address": {"trait": "mail"}}, key="email", version=2
     )
     assert (changed.enabled, changed.address, changed.trait) == (False, (), "mail")
-    assert problems(parse_channel, {"connector": "smtp"}, "email") == {"connector": "not_available"}
+    assert problems(parse_channel, {"connector": "smtp"}, "email") == {"smtp": "required"}
 
 
 def test_a_template_is_checked_when_saved() -> None:

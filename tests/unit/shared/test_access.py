@@ -13,15 +13,27 @@ from shared.access import (
 )
 
 MAY = {
-    "viewer": {"read"},
-    "editor": {"read", "edit"},
-    "publisher": {"read", "edit", "publish"},
-    "ops": {"read", "read personal data", "operate", "read tokens"},
-    "privacy": {"read", "read personal data", "privacy"},
-    "admin": {permission.value for permission in Permission},
+    "viewer": {"read", "read tasks"},
+    "editor": {"read", "read tasks", "edit"},
+    "publisher": {"read", "read tasks", "edit", "publish"},
+    "ops": {
+        "read",
+        "read personal data",
+        "read tasks",
+        "serve customers",
+        "operate",
+        "read tokens",
+    },
+    "privacy": {
+        *("read", "read personal data", "read tasks", "privacy"),
+        "make links of preferences",
+    },
+    "channel": {"read tasks", "serve customers"},
+    "admin": {permission.value for permission in Permission} - {"read snapshots for a decision"},
     "service": {
-        *("read", "read personal data", "register event leaves"),
-        "erase for another service",
+        *("read", "read personal data", "read tasks", "register event leaves"),
+        *("read snapshots for a decision", "erase for another service"),
+        "make links of preferences",
     },
 }
 

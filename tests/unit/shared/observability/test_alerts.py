@@ -18,8 +18,8 @@ SECTIONS = [
 ]
 TARGET_LABELS = {"job", "instance", "service", "role"}
 FUNCTIONS = {
-    *("absent", "and", "by", "changes", "deriv", "increase", "min_over_time", "or", "rate", "sum"),
-    *("time", "unless"),
+    *("absent", "and", "by", "changes", "deriv", "increase", "max", "min_over_time", "or", "rate"),
+    *("sum", "time", "unless"),
 }
 CATALOGUE = entries()
 METRICS: dict[str, Entry] = {name: entry for entry in CATALOGUE for name in sample_names(entry)}

@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import Infrastructure, InvalidData
 from shared.kafka.messages import Message, OutboxBuffer, PartitionCounts
-from shared.postgres.outbox import FRAME_BYTES, _split, decode_frame
+from shared.postgres.outbox import FRAME_BYTES, _split, decode_frame, encode_frame
 
 
 def test_order_within_a_partition_is_the_order_of_adding() -> None:
@@ -46,7 +46,17 @@ def test_frames_are_split_by_size_and_lose_nothing() -> None:
 
 def test_a_frame_reads_back_as_it_was() -> None:
     messages = [Message(b"k", None, (("h", b"\x00\xff"),)), Message(None, b"v", ())]
-    assert decode_frame(msgspec.msgpack.encode(messages)) == messages
+    assert decode_frame(encode_frame(messages)) == messages
+
+
+def test_what_repeats_is_packed_and_reads_back_as_it_was() -> None:
+    """A short frame, or one of before there was packing, is read as well."""
+    messages = [Message(b"k", b"%d" % n + b"traits" * 500, ()) for n in range(20)]
+    plain = msgspec.msgpack.encode(messages)
+    frame = encode_frame(messages)
+    assert len(frame) < len(plain) / 10
+    assert decode_frame(frame) == decode_frame(plain) == messages
+    assert encode_frame(messages[:0]) == msgspec.msgpack.encode([])
 
 
 def test_a_dead_letter_that_no_topic_takes_keeps_its_beginning() -> None:

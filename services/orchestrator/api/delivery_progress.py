@@ -1,0 +1,35 @@
+"""`GET /v1/deliveries/{action_id}`: how far a built-in connector came with an action."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from services.orchestrator.storage import deliveries
+from services.orchestrator.storage.deliveries import StoredDelivery
+from shared.access import Permission
+from shared.errors import NotFound
+from shared.http.auth import Principal, requires
+from shared.http.state import Engine
+from shared.http.strict_json import api_router
+from shared.postgres.transaction import transaction
+
+router = api_router(tags=["actions"])
+
+
+class DeliveryView(BaseModel):
+    """The delivery, then its retraction if it was taken back."""
+
+    items: list[StoredDelivery]
+
+
+@router.get("/v1/deliveries/{action_id}")
+async def get_delivery(
+    action_id: UUID, engine: Engine, _: Annotated[Principal, requires(Permission.READ)]
+) -> DeliveryView:
+    """State, tries and reason; 404 for an action that no built-in connector delivers."""
+    async with transaction(engine) as tx:
+        found = await deliveries.find(tx, action_id)
+    if not found:
+        raise NotFound(f"There is no delivery of {action_id}.")
+    return DeliveryView(items=found)

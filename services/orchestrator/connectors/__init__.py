@@ -1,0 +1,1 @@
+"""Where Concert itself delivers: one module for each connector, and the guarded way out."""

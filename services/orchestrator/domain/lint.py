@@ -1,0 +1,159 @@
+"""What is probably not meant in a rule that is allowed: warnings, which stop nothing.
+
+A warning is a `Problem` with the place and a word for its kind. It is given only where it is
+certain that what it says is so; whether that is wanted, the author knows.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from uuid import UUID
+
+from services.orchestrator.domain.contact_policy import ContactPolicy
+from services.orchestrator.domain.history import Contact
+from services.orchestrator.domain.joint_policy import JointPolicy
+from services.orchestrator.domain.rule import ActionSpec, Fallback, Rule
+from services.orchestrator.domain.schedule import next_occurrence
+from services.orchestrator.domain.zone import Zone
+from shared.conditions.contradiction import contradiction
+from shared.conditions.leaves import is_of_one_event, references
+from shared.conditions.tree import All, Condition, EventCount, InSegment, Not
+from shared.contracts.times import rfc3339
+from shared.errors import Problem
+
+_GATED = frozenset({"no_consent", "capped", "quiet"})
+_NEEDS_NO_CONSENT = frozenset({"transactional", "legal"})
+_BY_CHANNEL = frozenset({"undeliverable", "no_consent", "capped", "quiet"})
+
+
+def warnings_of(rule: Rule, policies: Iterable[ContactPolicy], now: datetime) -> list[Problem]:
+    """The warnings about a rule beside the contact policies in force."""
+    return [
+        *_never_matches(rule),
+        *_is_over(rule, now),
+        *_own_exit(rule),
+        *_over_cap(rule, policies, now),
+        *_unreachable(rule),
+    ]
+
+
+def segments_of(rule: Rule) -> dict[str, str]:
+    """The segments that the rule names, with the place of the first mention."""
+    found: dict[str, str] = {}
+    if rule.trigger.kind in ("segment_entered", "segment_left") and rule.trigger.subject:
+        found[rule.trigger.subject] = "trigger.segment"
+    for path, condition in _conditions(rule):
+        for segment in references(condition).segments:
+            found.setdefault(segment, path)
+    return found
+
+
+def _conditions(rule: Rule) -> Iterator[tuple[str, Condition]]:
+    policy = rule.engagement_policy
+    clauses = [
+        ("trigger.where", rule.trigger.where),
+        ("engagement_policy.eligibility", policy.eligibility),
+        ("engagement_policy.applicability", policy.applicability),
+        ("engagement_policy.suitability", policy.suitability),
+    ]
+    yield from ((path, clause) for path, clause in clauses if clause is not None)
+    for place, (when, _) in enumerate(rule.worth.context):
+        yield f"score.context[{place}].when", when
+    for place, criterion in enumerate(rule.exit_criteria or ()):
+        if not (isinstance(criterion, EventCount) and is_of_one_event(criterion)):
+            yield f"exit_criteria[{place}]", criterion
+
+
+def _never_matches(rule: Rule) -> Iterator[Problem]:
+    """A clause that holds for nobody, or clauses that never hold together."""
+    alone = False
+    together: list[Condition] = []
+    for path, condition in _conditions(rule):
+        reason = contradiction(condition)
+        if reason is not None:
+            alone = True
+            yield Problem(path, "never_holds", f"holds for nobody: {reason}")
+        if path.startswith(("trigger", "engagement_policy")):
+            together.append(condition)
+    segment = InSegment(rule.trigger.subject or "")
+    if rule.trigger.kind == "segment_entered":
+        together.append(segment)
+    elif rule.trigger.kind == "segment_left":
+        together.append(Not(segment))
+    reason = None if alone else contradiction(All(tuple(together)))
+    if reason is not None:
+        yield Problem("engagement_policy", "never_holds", f"never with the trigger: {reason}")
+
+
+def _is_over(rule: Rule, now: datetime) -> Iterator[Problem]:
+    if rule.valid_to is not None and rule.valid_to <= now:
+        yield Problem("valid.to", "over", f"the rule ended at {rfc3339(rule.valid_to)}")
+    elif rule.trigger.schedule is not None:
+        following = next_occurrence(rule.trigger.schedule, now)
+        if following is None or (rule.valid_to is not None and rule.valid_to <= following):
+            yield Problem("trigger.rrule", "over", "does not occur again")
+
+
+def _own_exit(rule: Rule) -> Iterator[Problem]:
+    for place, criterion in enumerate(rule.exit_criteria or ()):
+        if (
+            isinstance(criterion, EventCount)
+            and criterion.event == rule.trigger.event
+            and criterion.where in (None, rule.trigger.where)
+        ):
+            again = "is the trigger itself: when it comes again, it takes back what it asked for"
+            yield Problem(f"exit_criteria[{place}]", "own_trigger", again)
+    if rule.trigger.kind == "segment_entered" and InSegment(rule.trigger.subject or "") in (
+        rule.exit_criteria or ()
+    ):
+        member = "holds from the start: who enters the segment is in it"
+        yield Problem("exit_criteria", "own_trigger", member)
+
+
+def _over_cap(rule: Rule, policies: Iterable[ContactPolicy], now: datetime) -> Iterator[Problem]:
+    """The rule's own actions, all of them made, against each cap, in the default zone."""
+    joint = JointPolicy(policies)
+    zone = joint.time_zone.default
+    assumed = Zone(zone, "default", zone)
+    made: list[Contact] = []
+    for place, spec in enumerate(rule.actions):
+        contact = _contact(rule, spec, place, now)
+        for policy in joint.policies:
+            broken = policy.exceeded(contact, made, zone=assumed)
+            if broken is not None:
+                cap = broken[0].words()
+                message = f"is over the contact policy {policy.key} by this rule alone: {cap}"
+                yield Problem(f"actions[{place}]", "over_cap", message)
+                break
+        else:
+            made.append(contact)
+
+
+def _contact(rule: Rule, spec: ActionSpec, place: int, now: datetime) -> Contact:
+    return Contact(
+        action_id=UUID(int=place),
+        at=now + spec.delay,
+        channel=spec.channel,
+        category=rule.category,
+        topic=rule.topic,
+        group=rule.group,
+        rule=rule.key,
+    )
+
+
+def _unreachable(rule: Rule) -> Iterator[Problem]:
+    for place, spec in enumerate(rule.actions):
+        channels = {spec.channel}
+        for number, fallback in enumerate(spec.fallback):
+            path = f"actions[{place}].fallback[{number}]"
+            reason = _why_unreachable(rule, fallback, channels)
+            if reason is not None:
+                yield Problem(path, "unreachable", reason)
+            channels.add(fallback.spec.channel)
+
+
+def _why_unreachable(rule: Rule, fallback: Fallback, before: set[str]) -> str | None:
+    if rule.category in _NEEDS_NO_CONSENT and fallback.on <= _GATED:
+        return f"{rule.category} actions stop for none of {', '.join(sorted(fallback.on))}"
+    if fallback.spec.channel in before and fallback.on <= _BY_CHANNEL:
+        return f"{fallback.spec.channel} was tried already and stops for the same reasons"
+    return None

@@ -1,0 +1,1 @@
+"""Configuration as files: what is live, as YAML in a folder that stands under version control."""

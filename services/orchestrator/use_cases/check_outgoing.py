@@ -1,0 +1,33 @@
+"""Asks the address guard when a channel is saved, so that a mistake is seen at once.
+
+Each delivery asks it again: a name can resolve to something else by then.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.orchestrator.connectors.outgoing import Outgoing
+from services.orchestrator.domain.address_guard import AddressRefused, check_scheme, read_url
+from services.orchestrator.domain.channel import parse_channel
+from services.orchestrator.domain.connector import Smtp, Webhook
+from shared.errors import Problem, Unprocessable
+
+
+async def check_outgoing(outgoing: Outgoing, key: str, body: Mapping[str, Any]) -> None:
+    """Raises Unprocessable for a channel that would call what Concert does not connect to. A name
+    that cannot be resolved now may be there later."""
+    target = parse_channel(body, key=key, version=0).target
+    path = "webhook.url"
+    try:
+        if isinstance(target, Webhook):
+            url = read_url(target.url)
+            check_scheme(url, outgoing.policy)
+            await outgoing.web_addresses(url.host, url.port)
+        elif isinstance(target, Smtp):
+            path = "smtp.host"
+            await outgoing.mail_addresses(target.host, target.port)
+    except AddressRefused as refused:
+        problem = Problem(path, refused.rule, str(refused))
+        raise Unprocessable("Concert does not connect there", [problem]) from refused
+    except OSError:
+        return

@@ -1,0 +1,76 @@
+"""Take scheduled rules to their audience: one event for everybody, when its instant has come.
+
+The event is an ordinary one of Concert's own. The profile service brings a copy of it to each
+member, and a copy triggers the rule like any touchpoint.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.orchestrator.domain.rule import Rule
+from services.orchestrator.domain.schedule import Schedule, last_occurrence, next_occurrence
+from services.orchestrator.domain.trigger_index import SCHEDULE_EVENT
+from services.orchestrator.storage import schedules, timers
+from services.orchestrator.use_cases.check_configuration import parsed_rule
+from services.orchestrator.use_cases.publish_event import publish_event
+from shared.contracts.times import rfc3339
+from shared.contracts.topics import OWN_CHANNEL, Topics
+from shared.ids import derived_id
+from shared.kafka.messages import OutboxBuffer, PartitionCounts
+from shared.postgres import outbox
+from shared.postgres.transaction import transaction
+from shared.runtime.crash import crash_point
+
+SCHEDULE_POINTS = ("orchestrator.schedule_moved",)
+"""Where a test may kill the poller while an occurrence is published."""
+SCHEDULE_NAMESPACE = UUID("6f1b5a0e-93c5-5d4c-8d6e-0a5e7f2b9c31")
+"""Must never change: it keeps the event of an occurrence one, however often it is published."""
+
+
+async def fire_schedules(
+    engine: AsyncEngine, *, topics: Topics, counts: PartitionCounts, limit: int
+) -> int:
+    """Publish the event of each occurrence that has come, at most `limit`; how many there were.
+
+    Of several missed ones of a rule, the last: nobody is written to for each hour of an outage.
+    """
+    async with transaction(engine) as tx:
+        due = await schedules.lock_due(tx, limit)
+        if not due:
+            return 0
+        now = await timers.now(tx)
+        buffer = OutboxBuffer(counts)
+        for one in due:
+            rule = parsed_rule(one.rule, one.body, one.version)
+            schedule = rule.trigger.schedule
+            following = None
+            if schedule is not None:
+                at = last_occurrence(schedule, now)
+                if at is not None and rule.is_valid_at(at):
+                    _publish(buffer, topics, rule, schedule, at)
+                following = next_occurrence(schedule, now)
+            if following is None:
+                await schedules.remove(tx, one.rule)
+            else:
+                await schedules.put(tx, one.rule, one.version, following)
+        crash_point("orchestrator.schedule_moved")
+        await outbox.append(tx, buffer)
+    return len(due)
+
+
+def _publish(
+    buffer: OutboxBuffer, topics: Topics, rule: Rule, schedule: Schedule, at: datetime
+) -> None:
+    instant = rfc3339(at)
+    publish_event(
+        buffer,
+        topics,
+        channel=OWN_CHANNEL,
+        message_id=str(derived_id(SCHEDULE_NAMESPACE, rule.key, instant)),
+        type=SCHEDULE_EVENT,
+        audience=schedule.audience,
+        properties={"rule": rule.key, "occurrence": instant},
+        occurred_at=at,
+    )

@@ -1,0 +1,36 @@
+"""A profile as `profile.updates` would tell of it right now, for a decision that cannot wait."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.profile.domain.absorb import Rules
+from services.profile.domain.snapshot import update
+from services.profile.domain.working_profile import WorkingProfile
+from services.profile.storage import snapshots
+from services.profile.storage.identifiers import identifier_id
+from services.profile.use_cases.live_definitions import LiveDefinitions
+from shared import ids
+
+PROFILE_ID = "profile_id"
+NO_CAUSE = b'{"kind":"read"}'
+
+
+async def read_snapshot(
+    tx: AsyncConnection, type_: str, value: str, *, rules: Rules, live: LiveDefinitions
+) -> bytes | None:
+    """The message of an update without a change: the profile as a decision on the stream would see
+    it, and the number of its last update.
+
+    None when the identifier (normalised value) belongs to nobody, or to many people at once. The
+    reserved type `profile_id` names a profile by any id it ever had.
+    """
+    if type_ == PROFILE_ID:
+        if not ids.is_uuid(value):
+            return None
+        found = await snapshots.by_id(tx, value)
+    else:
+        found = await snapshots.by_identifier(tx, identifier_id(f"{type_}\0{value}"))
+    if found.profile is None:
+        return None
+    look = await live.as_of(tx, found.state)
+    profile = WorkingProfile(found.profile, rules.traits)
+    return update(profile, NO_CAUSE, rules.identity, look=look)
