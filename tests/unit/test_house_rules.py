@@ -11,6 +11,7 @@ LONGEST_FUNCTION = 60
 LISTS = {"shared/observability/metrics.py", "services/profile/storage/tables.py"}
 """Modules that are one long list of declarations, where length is no complexity."""
 SQL_HOMES = ("storage", "postgres")
+NOT_OURS = "node_modules"
 
 
 def modules() -> Iterator[tuple[str, ast.Module, int]]:
@@ -85,3 +86,9 @@ def test_what_is_shown_in_clear_of_a_profile_is_decided_where_it_is_recorded() -
         or (isinstance(node, ast.Attribute) and node.attr == "may_see")
     }
     assert elsewhere <= allowed
+
+
+def test_every_folder_of_tests_is_a_package() -> None:
+    """Else two modules of one name share a place, and one of them is collected for both."""
+    folders = {path.parent for path in (ROOT / "tests").rglob("*.py") if NOT_OURS not in path.parts}
+    assert not [str(folder) for folder in folders if not (folder / "__init__.py").exists()]
