@@ -15,10 +15,10 @@ CROWDED_RECORDS = 500
 """A partition with more records waiting than this has a backlog, until a slice is all of it."""
 FIRST_RECORDS = 50
 """So many are taken of each partition where none has a backlog: one may be about to begin."""
-LEAST_RECORDS = 50
+LEAST_RECORDS = 20
 """A slice has no fewer: every one has to load and store the profiles it is about, and slices that
 are mostly that take the time of everybody."""
-SLICE_SECONDS = 0.1
+SLICE_SECONDS = 0.05
 """A slice should take so long."""
 LATELY_SECONDS = 10.0
 """Nobody has to wait for a partition that had no record for so long."""
