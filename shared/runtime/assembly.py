@@ -134,6 +134,7 @@ def stateful_worker(
         health=health,
         member=member,
         commit=commit,
+        slices_beside=True,
         discover=discover,
         then={"relay": relay.run},
         last={
@@ -179,6 +180,7 @@ def _role(
     health: Health,
     member: str,
     commit: Commit,
+    slices_beside: bool = False,
     discover: Callable[[], Awaitable[set[Place]]],
     then: dict[str, Task],
     last: dict[str, Task],
@@ -193,6 +195,7 @@ def _role(
         commit=commit,
         health=health,
         max_records=settings.batch_records,
+        slices_beside=slices_beside,
     )
     watchdog = Watchdog(settings.kafka, worker, health, client_id=built.name)
     return Role(
