@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.workermanage import NodeManager
 
 from deploy.local.home import open_home
@@ -25,6 +26,11 @@ from tests.support.nursery import close_nurseries
 from tests.support.postgres import Database, cloned_database, empty_database, template_database
 from tests.support.processes import RoleProcesses, free_port
 from tests.support.stack import Stack, running_stack
+
+settings.register_profile(
+    "any-machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # how long an example takes says more about the machine than about what is tested
+settings.load_profile("any-machine")
 
 PURE_FOLDERS = ("unit", "property")
 HERE = Path(__file__).parent
