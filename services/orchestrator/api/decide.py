@@ -31,7 +31,11 @@ class AskedIdentifier(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    type: str = Field(min_length=1, max_length=MAX_TYPE, description="Such as `loyalty_id`.")
+    type: str = Field(
+        min_length=1,
+        max_length=MAX_TYPE,
+        description="Such as `loyalty_id`; `profile_id` for the id of the profile.",
+    )
     value: str = Field(min_length=1, max_length=MAX_VALUE)
 
 
@@ -85,8 +89,8 @@ class AnswerView(BaseModel):
 
 
 ReadPerson = Callable[[str, str], Awaitable[Person | None]]
-"""Whom an identifier (type, value) points at; None: nobody. Raises Infrastructure when it cannot
-be said in time."""
+"""Whom an identifier (type, value) points at; None: nobody. Raises Gone for the id of a profile
+that was erased, and Infrastructure when it cannot be said in time."""
 
 
 @dataclass(frozen=True, slots=True)

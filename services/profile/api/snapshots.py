@@ -45,7 +45,7 @@ async def get_snapshot(
     _: Annotated[Principal, requires(Permission.READ_SNAPSHOTS)],
 ) -> Response:
     """The person an identifier points at, as a decision sees them; 404 when it points at nobody,
-    or is one that many people share."""
+    or is one that many people share; 410 for the id of a profile that was erased."""
     return await _answer(engine, state, type, value)
 
 
