@@ -10,8 +10,12 @@ import re
 MAX_SOURCE = 32_768
 MAX_SPACES = 100
 MAX_BRACKETS = 100
+MAX_PARTS = 30
+"""Of one variable: `profile.address.city` has three. Each is looked up, and some things are done
+for each pair of them."""
 
 _SPACES = re.compile(rf"\s{{{MAX_SPACES + 1}}}")
+_PATH = re.compile(rf"(?:\s*\.\s*[\w-]+|\s*\[[^\[\]]*\]){{{MAX_PARTS}}}")
 _VERBATIM = re.compile(r"\{%-?[ \t\r\n]{0,9}(end)?(raw|doc)\b")
 
 
@@ -30,6 +34,8 @@ def source_problem(source: str) -> tuple[str, str] | None:
                 return "liquid", f"a tag has more than {MAX_SPACES} spaces in a row"
             if tag.count("(") + tag.count("[") > MAX_BRACKETS:
                 return "liquid", f"a tag has more than {MAX_BRACKETS} brackets"
+            if _PATH.search(tag):
+                return "max_depth", f"a variable has more than {MAX_PARTS} parts"
     unclosed = {name: end == "" for end, name in _VERBATIM.findall(source)}  # the last of each
     for name in (name for name, is_open in unclosed.items() if is_open):
         return "liquid", f"a {{% {name} %}} has no {{% end{name} %}}"

@@ -203,3 +203,25 @@ def test_a_source_that_cannot_be_read_is_refused_soon(source: str) -> None:
         "sys.exit('it was read')\n"
     )
     subprocess.run([sys.executable, "-c", code], input=source, text=True, check=True, timeout=30)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ profile" + ".a" * 10_000 + " }}",
+        "{{ profile" + " . a" * 30 + " }}",
+        "{{ profile" + ".a['b']" * 15 + " }}",
+        "{% if event" + "[0]" * 30 + " %}x{% endif %}",
+        "{% assign x = profile" + ".a" * 30 + " %}",
+    ],
+)
+def test_a_variable_has_so_many_parts(source: str) -> None:
+    began = process_time()
+    with pytest.raises(Unprocessable) as refused:
+        render(source)
+    assert [one.rule for one in refused.value.problems] == ["max_depth"]
+    assert process_time() - began < 0.5
+
+
+def test_a_variable_of_many_parts_is_taken() -> None:
+    assert render("{{ event" + ".a" * 29 + " }}x") == "x"

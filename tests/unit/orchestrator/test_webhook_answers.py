@@ -33,7 +33,7 @@ def claimed() -> Claimed:
         channel="push",
         profile_id=uid("ada"),
         test=False,
-        queued_at=datetime.now(UTC),
+        queued_at=datetime(2026, 1, 1, tzinfo=UTC),
         expires_at=None,
         tries=1,
         epoch=1,
@@ -51,14 +51,14 @@ def claimed() -> Claimed:
         (Answer(503, ("retry-after: 7",), drips=True), "again"),
     ],
 )
-@pytest.mark.parametrize("timeout", [0.5, 15.0])
+@pytest.mark.parametrize("seconds", [0.5, 15.0])
 async def test_a_body_that_does_not_end_changes_nothing(
-    sender: WebhookSender, answer: Answer, state: str, timeout: float
+    sender: WebhookSender, answer: Answer, state: str, seconds: float
 ) -> None:
     """Else what was taken is sent again, and at last called failed."""
     async with receiving() as receiver:
         receiver.script = lambda _: answer
-        target = Webhook(receiver.url, "hook", timedelta(seconds=timeout))
+        target = Webhook(receiver.url, "hook", timedelta(seconds=seconds))
         began = time.monotonic()
         verdict = await sender.send(target, claimed())
         assert (verdict.result, verdict.reason) != ("again", "timeout")
