@@ -18,8 +18,9 @@ APART = (
     "tests/acceptance/test_erasure.py",
     "tests/acceptance/test_audience.py",
     "tests/acceptance/test_readiness.py",
+    "tests/acceptance/test_retraction.py",
 )
-"""But these take so long that one more start does not count."""
+"""But these take so long, or are alone, that one more start does not count."""
 LONG = (
     "tests/acceptance/scenarios",
     "tests/acceptance/test_outage.py",
@@ -41,6 +42,7 @@ LONG = (
 )
 """What takes longest, in that order."""
 ALONE = (
+    "tests/acceptance/test_retraction.py",
     "tests/integration/ingest/test_hostile_clients.py",
     "tests/integration/ingest/test_tracking_plan.py",
     "tests/integration/profile/test_storm.py",
