@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+import httpx
+
 from tests.acceptance.scenarios.company import Company, message, task
 from tests.support.eventually import eventually
 
@@ -165,7 +167,9 @@ async def test_25_who_is_erased_hears_nothing_more(company: Company) -> None:
     path = f"/v1/privacy-requests/{asked.json()['id']}"
     done = await _finished(company, path)
     assert done["receipt"]["services"]["orchestrator"]["task"] == 1
-    assert await company.tasks(ada) == []
+    for path_of in ("tasks", "decisions", "actions"):
+        answer = await company.call("GET", f"/v1/{path_of}?profile_id={ada.profile_id}")
+        assert answer.status_code == httpx.codes.GONE
     await company.did(ada, "Offer 25", by=["email"])
     await company.advance(timedelta(hours=2))
     await company.settled()
