@@ -21,6 +21,10 @@ unexport PYTHONDONTWRITEBYTECODE
 PURE_TESTS := tests/unit tests/property tests/oracle
 NODE_CLIENTS := tests/clients/node
 TEST_OPTIONS ?=
+# Tests run side by side, each worker with a Kafka and a PostgreSQL of its own: half of the time of
+# a single one is waiting. TEST_WORKERS=0: one after the other, in the order of their files.
+TEST_WORKERS ?= 3
+PYTEST = $(BIN)/python -m pytest -n $(TEST_WORKERS)
 
 .PHONY: help
 help: ## This list
@@ -51,15 +55,15 @@ demo: setup ## Send the demo shop's events to the stack that runs, and show what
 
 .PHONY: test
 test: $(VENV)/dev.txt ## All tests; starts its own Kafka and PostgreSQL
-	$(BIN)/python -m pytest $(TEST_OPTIONS)
+	$(PYTEST) $(TEST_OPTIONS)
 
 .PHONY: test-unit
 test-unit: $(VENV)/dev.txt ## Tests of pure code: no process, no network, seconds
-	$(BIN)/python -m pytest $(PURE_TESTS) $(TEST_OPTIONS)
+	$(PYTEST) $(PURE_TESTS) $(TEST_OPTIONS)
 
 .PHONY: test-integration
 test-integration: $(VENV)/dev.txt ## Tests of one part on real Kafka and PostgreSQL, and of contracts
-	$(BIN)/python -m pytest tests/integration tests/hazards tests/contract $(TEST_OPTIONS)
+	$(PYTEST) tests/integration tests/hazards tests/contract $(TEST_OPTIONS)
 
 .PHONY: test-e2e
 test-e2e: $(VENV)/dev.txt ## Tests of all services together

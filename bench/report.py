@@ -265,7 +265,7 @@ def _asking(figures: Figures) -> list[str]:
         "that ask for one slot of anybody; so some answers are kept ones. Measured from the moment "
         "a request was due. The profile service, the orchestrator's worker and poller, the broker "
         "and the client share the cores. `unavailable`: the profile was not read within 30 ms, "
-        "and the answer is that for somebody unknown.",
+        "and nothing is given that a consent or a limit could forbid.",
         "",
         "| endpoint | p50 | p90 | p99 | longest | p99 of new ones | answers | kept | actions | "
         "unavailable | stolen | CPU a request |",

@@ -9,35 +9,61 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+from xdist.workermanage import NodeManager
 
 from deploy.local.home import open_home
 from deploy.local.ports import HOST
 from deploy.local.processes import Processes
 from deploy.local.services import Deployment
 from shared.contracts.topics import Topics
+from tests.support.dealing import Dealing, put_in_order
 from tests.support.kafka import new_prefix, standard_topics
+from tests.support.nursery import close_nurseries
 from tests.support.postgres import Database, cloned_database, empty_database, template_database
 from tests.support.processes import RoleProcesses, free_port
 from tests.support.stack import Stack, running_stack
 
+settings.register_profile(
+    "any-machine", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # how long an example takes says more about the machine than about what is tested
+settings.load_profile("any-machine")
+
 PURE_FOLDERS = ("unit", "property")
 HERE = Path(__file__).parent
+STOP_SECONDS = 60
+"""How long a worker may take to stop its servers before it is killed; they would end then too."""
 
 
 def pytest_configure() -> None:
-    """SIGTERM ends a run as Ctrl-C does: fixtures stop what they started."""
+    """SIGTERM ends a run as Ctrl-C does: fixtures stop what they started, those of workers too."""
+    NodeManager.EXIT_TIMEOUT = STOP_SECONDS
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_unconfigure() -> None:
+    """Nothing that the tests started outlives them."""
+    close_nurseries()
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Dealing:
+    """Workers get whole modules or folders, in the order of the collection."""
+    config.option.loadscopereorder = False
+    return Dealing(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A test of pure code that asks for a server is a mistake, told before anything starts."""
     for item in items:
         folder = item.path.relative_to(HERE).parts[0] if item.path.is_relative_to(HERE) else ""
         if folder in PURE_FOLDERS and "stack" in getattr(item, "fixturenames", ()):
             raise pytest.UsageError(f"{item.nodeid} is in tests/{folder} but needs the stack")
+    if hasattr(config, "workerinput"):
+        put_in_order(items)
 
 
 @pytest.fixture(scope="session")

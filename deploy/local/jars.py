@@ -5,13 +5,15 @@ match it. `python -m deploy.local.jars` resolves the dependency tree anew and pr
 lock. jgo is a pure Python resolver, so neither Maven nor a Java tool chain is needed.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,12 +51,32 @@ def class_path(progress: Progress) -> list[Path]:
     """The broker's jars on disk, fetched if need be. Raises StackError when they cannot be had."""
     folder = cache_folder() / "jars"
     jars = locked_jars()
-    missing = [jar for jar in jars if not _is_good(folder / jar.file_name, jar)]
-    if missing:
-        doing = f"fetching {len(missing)} jars of Apache Kafka into {folder}"
-        with progress.step(doing, f"{len(missing)} jars fetched and checked"):
-            _fetch(missing, folder)
+    if _missing(jars, folder):
+        with _alone(folder):
+            missing = _missing(jars, folder)  # not what another stack fetched meanwhile
+            doing = f"fetching {len(missing)} jars of Apache Kafka into {folder}"
+            with progress.step(doing, f"{len(missing)} jars fetched and checked"):
+                _fetch(missing, folder)
     return [folder / jar.file_name for jar in jars]
+
+
+def _missing(jars: Sequence[Jar], folder: Path) -> list[Jar]:
+    return [jar for jar in jars if not _is_good(folder / jar.file_name, jar)]
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time fetches into a folder. Raises StackError when it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise StackError(
+            f"cannot write to {folder} ({error.strerror}): choose a folder with CONCERT_CACHE=/path"
+        ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _is_good(path: Path, jar: Jar) -> bool:
@@ -63,13 +85,7 @@ def _is_good(path: Path, jar: Jar) -> bool:
 
 def _fetch(jars: Sequence[Jar], folder: Path) -> None:
     """Fetch into a folder of its own, check, then move in: a kill leaves no half jar behind."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix="fetching-", dir=folder))
-    except OSError as error:
-        raise StackError(
-            f"cannot write to {folder} ({error.strerror}): choose a folder with CONCERT_CACHE=/path"
-        ) from error
+    staging = Path(tempfile.mkdtemp(prefix="fetching-", dir=folder))
     try:
         with ThreadPoolExecutor(PARALLEL) as pool:
             for jar, path in zip(

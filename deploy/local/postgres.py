@@ -250,7 +250,12 @@ def _copied_wheel(site: Path, shelf: Path) -> Path:
             if (site / part).exists():
                 shutil.copytree(site / part, fresh / part, symlinks=True)
         fresh.chmod(0o755)
-        fresh.replace(copy)
+        try:
+            fresh.replace(copy)
+        except OSError:
+            if not copy.exists():
+                raise
+            shutil.rmtree(fresh)  # another stack that started at the same time was faster
     return copy
 
 

@@ -4,7 +4,6 @@ import asyncio
 from datetime import timedelta
 from functools import partial
 
-from services.ingest.api.app import create_app
 from services.ingest.api.peers import peers_at
 from services.ingest.domain.discovery import Discovery
 from services.ingest.load.command import HELP, add_arguments, run_load
@@ -39,6 +38,9 @@ from shared.settings import load, read_secret_file
 
 async def build_collector(settings: IngestSettings) -> Role:
     """HTTP: events from channel systems, and the administration of sources."""
+    # Half of the start of a process that serves no HTTP, if it were imported above.
+    from services.ingest.api.app import create_app
+
     built = parts(settings, service=SCHEMA, role="collector")
     health = Health(built.name, built.checks())
     if settings.service_token_file is None:

@@ -5,10 +5,6 @@ import hashlib
 from functools import partial
 from pathlib import Path
 
-from services.orchestrator.api.app import create_app
-from services.orchestrator.api.decide import Asking
-from services.orchestrator.api.profile_client import profile_client
-from services.orchestrator.api.send_test import Sending
 from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.connectors.preference_links import preference_links
 from services.orchestrator.connectors.profile_definitions import profile_definitions
@@ -187,6 +183,12 @@ def _service_token(settings: OrchestratorSettings) -> str:
 
 
 async def _api(settings: OrchestratorSettings) -> Role:
+    # Half of the start of a process that serves no HTTP, if it were imported above.
+    from services.orchestrator.api.app import create_app
+    from services.orchestrator.api.decide import Asking
+    from services.orchestrator.api.profile_client import profile_client
+    from services.orchestrator.api.send_test import Sending
+
     built = parts(settings, service=SCHEMA, role="api")
     health = Health(built.name, built.checks())
     token = _service_token(settings)

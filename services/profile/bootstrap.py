@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
-from services.profile.api.app import create_app
 from services.profile.api.peers import peers_at
 from services.profile.domain.absorb import Rules
 from services.profile.domain.consent_links import MIN_KEY
@@ -148,6 +147,9 @@ async def _sweeper(settings: ProfileSettings) -> Role:
 
 
 async def _api(settings: ProfileSettings) -> Role:
+    # Half of the start of a process that serves no HTTP, if it were imported above.
+    from services.profile.api.app import create_app
+
     built = parts(settings, service=SCHEMA, role="api")
     rules = live_rules(built.engine)
     health = Health(built.name, built.checks())

@@ -1,12 +1,16 @@
 """Sets of rows as whole bit sets in Python integers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import compress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+Lookup = Callable[[Any], int]
+"""From a value to the set of the rows that it satisfies."""
+
 DENSE = 12
+SPARSE = 1_024
 _DIGIT_VALUES = bytes.maketrans(b"01", b"\x00\x01")
 
 
@@ -16,6 +20,13 @@ def bits(positions: Iterable[int]) -> int:
     for position in positions:
         mask |= 1 << position
     return mask
+
+
+def deserves_a_mask(positions: Collection[int], among: int) -> bool:
+    """Whether to keep positions as bits. Where values are many and each is asked for by few of
+    many rows, a bit set for each value would take more room than the conditions: those stay
+    positions."""
+    return len(positions) * SPARSE > among.bit_length()
 
 
 def ones(mask: int, items: Sequence[T]) -> list[T]:

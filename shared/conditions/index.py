@@ -2,10 +2,10 @@
 
 Every condition is a bit. For an attribute, tables say which conditions its value satisfies; the
 bits that survive all tables of the event's type are the candidates. Comparisons that every match
-must pass (`eq ne in nin exists contains`, ranges and segments) go into the tables; a condition
-made of nothing else is thereby decided exactly, any other is verified by its closure. A few
-alternatives of one condition are bits of their own. The result is always the same as asking every
-condition.
+must pass (`eq ne in nin exists contains`, ranges, segments, and the negations of these) go into the
+tables; a condition made of nothing else is thereby decided exactly, any other is verified by its
+closure. A few alternatives of one condition are bits of their own. The result is always the same
+as asking every condition.
 
 The bitmap form is in the family of matching by predicate counting (Yan and Garcia-Molina, 1994)
 and of BE-Tree's bitmaps (Sadoghi and Jacobsen, 2011), with whole bit sets as Python integers.
@@ -19,17 +19,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from shared.conditions.alternatives import Groups, alternatives
 from shared.conditions.bitsets import bits, ones
 from shared.conditions.closure import Holds, compile_normal
 from shared.conditions.facts import Facts
 from shared.conditions.normal import normal_form
 from shared.conditions.tables import AttributeTable, SegmentTable
-from shared.conditions.tree import All, Any, Compare, Condition, InSegment, Not
+from shared.conditions.tree import All, Compare, Condition, InSegment, Not
 
 K = TypeVar("K")
-
-# An entry with more alternatives than this is one row, to be verified.
-MAX_ALTERNATIVES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +78,14 @@ class _Bitmap(Generic[K]):
         self.size = len(entries)
         self._keys: list[K] = []
         self._verify: dict[int, Holds] = {}
-        self._alternatives: dict[int, int] = {}  # row -> the first row of its entry
+        self._runs: list[range] = []
         self._attributes: dict[str, AttributeTable] = {}
         self._segments = SegmentTable()
         for entry in entries:
             self._add(entry)
         self._everyone = (1 << len(self._keys)) - 1
         self._to_verify = bits(self._verify)
-        self._to_join = bits(self._alternatives)
+        self._groups = Groups(self._runs)
         tables: list[AttributeTable | SegmentTable] = [*self._attributes.values(), self._segments]
         self._narrow = [table.freeze(self._everyone) for table in tables]
 
@@ -98,8 +96,7 @@ class _Bitmap(Generic[K]):
             alive = narrow(alive, facts)
             if not alive:
                 return []
-        if alive & self._to_join:
-            alive = self._one_row_each(alive)
+        alive = self._groups.first_of_each(alive)
         doubtful = alive & self._to_verify
         if doubtful:
             verify = self._verify
@@ -110,42 +107,35 @@ class _Bitmap(Generic[K]):
     def _add(self, entry: Entry[K]) -> None:
         first = len(self._keys)
         condition = normal_form(entry.condition) if entry.condition is not None else All(())
-        alternatives = _alternatives(condition)
-        rows = alternatives if alternatives is not None else [tuple(_conjuncts(condition))]
+        rows = alternatives(condition) or [tuple(_conjuncts(condition))]
         decided = True
         for row, conjuncts in enumerate(rows, first):
             self._keys.append(entry.key)
             for conjunct in conjuncts:
                 decided &= self._decides(row, conjunct)
-            if len(rows) > 1:
-                self._alternatives[row] = first
+        if len(rows) > 1:
+            self._runs.append(range(first, len(self._keys)))
         if not decided:
-            # Each row asks for the whole condition, so it does not matter which one is kept.
-            holds = compile_normal(condition)
-            self._verify.update(dict.fromkeys(range(first, len(self._keys)), holds))
+            self._verify[first] = compile_normal(condition)
 
     def _decides(self, row: int, conjunct: Condition) -> bool:
         match conjunct:
             case Compare(attr):
-                table = self._attributes.get(attr)
-                if table is None:
-                    table = self._attributes[attr] = AttributeTable(attr)
-                return table.add(row, conjunct)
-            case InSegment() | Not():
+                return self._table(attr).add(row, conjunct)
+            case Not(Compare(attr) as part):
+                return self._table(attr).refuse(row, part)
+            case InSegment():
                 return self._segments.add(row, conjunct)
+            case Not(InSegment() as part):
+                return self._segments.refuse(row, part)
             case _:
                 return False
 
-    def _one_row_each(self, alive: int) -> int:
-        """Without the further rows of an entry of which one row is alive already."""
-        joined: set[int] = set()
-        surplus: list[int] = []
-        for row in ones(alive & self._to_join, range(len(self._keys))):
-            first = self._alternatives[row]
-            if first in joined:
-                surplus.append(row)
-            joined.add(first)
-        return alive ^ bits(surplus)
+    def _table(self, attr: str) -> AttributeTable:
+        table = self._attributes.get(attr)
+        if table is None:
+            table = self._attributes[attr] = AttributeTable(attr)
+        return table
 
 
 def _conjuncts(condition: Condition) -> Iterable[Condition]:
@@ -154,26 +144,3 @@ def _conjuncts(condition: Condition) -> Iterable[Condition]:
             yield from _conjuncts(part)
     else:
         yield condition
-
-
-def _alternatives(condition: Condition) -> list[tuple[Condition, ...]] | None:
-    """The condition as alternatives, each a conjunction of leaves; None when these are too many."""
-    match condition:
-        case All(parts):
-            found: list[tuple[Condition, ...]] = [()]
-            for part in parts:
-                more = _alternatives(part)
-                if more is None or len(found) * len(more) > MAX_ALTERNATIVES:
-                    return None
-                found = [left + right for left in found for right in more]
-            return found
-        case Any(parts):
-            found = []
-            for part in parts:
-                more = _alternatives(part)
-                if more is None or len(found) + len(more) > MAX_ALTERNATIVES:
-                    return None
-                found += more
-            return found
-        case _:
-            return [(condition,)]

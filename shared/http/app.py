@@ -5,6 +5,7 @@ It refuses to start with a route that demands no permission, unless that route i
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 from fastapi import APIRouter, FastAPI, Response
@@ -17,6 +18,7 @@ from shared.http import audit, tokens
 from shared.http.auth import Access, Requires
 from shared.http.edge import Edge
 from shared.http.problem import DOCUMENTED, answer_errors
+from shared.http.quick import Quick
 from shared.http.strict_json import StrictRoute
 from shared.observability import metrics
 from shared.observability.health import Health
@@ -35,13 +37,15 @@ def create_app(
     open_paths: frozenset[str] = frozenset(),
     max_body_bytes: int = MAX_BODY_BYTES,
     accepts_gzip: bool = False,
+    quick: Sequence[Quick[Any]] = (),
 ) -> FastAPI:
     """The ASGI application of an API.
 
     `routers` are made by `api_router`; `/v1/tokens` and `/v1/audit` are added. Routes in
     `open_paths` check their callers themselves (the collector's source keys). A handler finds the
     engine in `app.state.engine`. `max_body_bytes` is of the body as sent; who accepts gzip unpacks
-    it with `inflate`. Raises ValueError for a route without a permission.
+    it with `inflate`. `quick` are the quick ways of some routes. Raises ValueError for a route
+    without a permission.
     """
     app = FastAPI(
         title=title,
@@ -59,6 +63,7 @@ def create_app(
     for route in api_routes(served):
         if permission_of(route) is None and route.path not in open_paths:
             raise ValueError(f"{sorted(route.methods or ())} {route.path} demands no permission")
+    app.router.routes.extend(quick)
     for router in (_probes(health), *served):
         app.include_router(router)
     metrics.start_routes(

@@ -36,6 +36,7 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_SECURITY = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
 
 class Edge:
@@ -69,8 +70,8 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 answer = MutableHeaders(scope=message)
-                for name, value in SECURITY_HEADERS.items():
-                    answer.setdefault(name, value)
+                stated = {name for name, _ in answer.raw}
+                answer.raw.extend(pair for pair in _SECURITY if pair[0] not in stated)
                 answer["X-Trace-Id"] = trace
                 if incoming.unfinished:
                     incoming.refused = True

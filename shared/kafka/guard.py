@@ -65,8 +65,27 @@ class GuardedConsumer:
         if self._consumer is not None:
             self._consumer.seek(_tp(place), offset)
 
-    async def poll(self, places: Iterable[Place], max_records: int) -> list[Span]:
+    def waiting(self, place: Place) -> int:
+        """How many offsets of an assigned partition are known to be there and not yet passed; the
+        broker tells with the records it sends."""
+        if self._consumer is None:
+            return 0
+        end: int | None = self._consumer.highwater(_tp(place))
+        return 0 if end is None else max(end - self.expected[place], 0)
+
+    async def poll(
+        self,
+        places: Iterable[Place],
+        max_records: int,
+        *,
+        quota: int | None = None,
+        wait_ms: int = POLL_MS,
+    ) -> list[Span]:
         """Records of these partitions, at least one of which must be given.
+
+        At most `quota` of each, so that none takes the place of others; where even that is more
+        than `max_records` together, those named first come first. Without a quota, as the client
+        has them.
 
         Moves no position for good: the caller calls `passed` when a span is done, `seek` when not.
         Raises Infrastructure when Kafka does not answer, PartitionStopped when an offset is no
@@ -77,19 +96,53 @@ class GuardedConsumer:
             raise ValueError("poll needs at least one assigned partition")
         consumer = await self._started()
         try:
-            fetched = await self._fetch(consumer, wanted, max_records)
+            fetched = await self._fetch_fairly(
+                consumer, wanted, max_records, quota or max_records, wait_ms
+            )
         except Unreadable:
             fetched = await self._fetch_singly(consumer, wanted, max_records)
         spans = [self._span(tp, fetched[tp]) for tp in wanted if fetched.get(tp)]
         spans += await self._empty_holes(consumer, [tp for tp in wanted if not fetched.get(tp)])
         return sorted((span for span in spans if span is not None), key=lambda span: span.place)
 
+    async def _fetch_fairly(
+        self,
+        consumer: AIOKafkaConsumer,
+        wanted: list[TopicPartition],
+        max_records: int,
+        quota: int,
+        wait_ms: int,
+    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """The client empties what it has of one partition before it comes to the next. So when a
+        quota does not take all that is there, each of the others is asked for its own."""
+        fetched = await self._fetch(consumer, wanted, min(quota, max_records), wait_ms=wait_ms)
+        left = max_records - sum(map(len, fetched.values()))
+        if max_records - left < quota:
+            return fetched
+        for tp in wanted:
+            room = min(quota - len(fetched.get(tp, ())), left)
+            if room > 0:
+                try:
+                    more = await self._fetch(consumer, [tp], room, wait_ms=0)
+                except Exception:
+                    self._rewind(fetched)
+                    raise
+                for one, records in more.items():
+                    fetched[one] = [*fetched.get(one, ()), *records]
+                    left -= len(records)
+        return fetched
+
     async def _fetch(
-        self, consumer: AIOKafkaConsumer, wanted: list[TopicPartition], max_records: int
+        self,
+        consumer: AIOKafkaConsumer,
+        wanted: list[TopicPartition],
+        max_records: int,
+        *,
+        wait_ms: int = POLL_MS,
     ) -> dict[TopicPartition, list[ConsumerRecord]]:
         """Whatever is raised, every position is put back first: the client has moved some."""
         try:
-            return await consumer.getmany(*wanted, timeout_ms=POLL_MS, max_records=max_records)  # type: ignore[no-any-return]
+            return await consumer.getmany(*wanted, timeout_ms=wait_ms, max_records=max_records)  # type: ignore[no-any-return]
         except OffsetOutOfRangeError as error:
             self._rewind(wanted)
             place = next(Place(tp.topic, tp.partition) for tp in error.args[0])

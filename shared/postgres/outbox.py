@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.kafka.messages import Message, OutboxBuffer
 from shared.kafka.records import Place
 from shared.postgres.together import Part
+from shared.postgres.transaction import Tx
 
 SHARDS = 8
 """Relay ownership is per `partition % SHARDS`, for all topics alike."""
@@ -155,14 +156,14 @@ _BACKLOG = text(
 )
 
 
-async def read(tx: AsyncConnection, shards: Iterable[int], frames: int) -> list[Frame]:
+async def read(tx: Tx, shards: Iterable[int], frames: int) -> list[Frame]:
     """The oldest rows of each shard, at most `frames` a shard, in the order to publish them."""
     rows = await tx.execute(_READ, {"shards": sorted(shards), "frames": frames})
     return [Frame(row.shard, row.id, row.topic, row.part, row.frame) for row in rows]
 
 
 async def delete(
-    tx: AsyncConnection, frames: Sequence[Frame], grp: str, owned: Mapping[Place, int]
+    tx: Tx, frames: Sequence[Frame], grp: str, owned: Mapping[Place, int]
 ) -> set[Place]:
     """Remove exactly the rows that were published, never by a range or a cursor.
 

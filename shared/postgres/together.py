@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.postgres.transaction import Tx
 
 _PARAMETER = re.compile(r"(?<![:\w]):(?=[a-z])")
 
@@ -23,7 +24,7 @@ class Part(NamedTuple):
     returns: bool = False
 
 
-async def write_together(tx: AsyncConnection, parts: Sequence[Part]) -> list[int]:
+async def write_together(tx: Tx, parts: Sequence[Part]) -> list[int]:
     """Execute all parts; for each that `returns`, in their order, how many rows it returned."""
     if not parts:
         return []

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, Protocol
 
 import asyncpg
+from sqlalchemy import TextClause
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -16,6 +18,13 @@ TRANSIENT_STATES = ("08", "40", "53", "57", "58")
 deadlock), resources, operator intervention, system error."""
 TRANSIENT_CODES = frozenset({"55P03", "25P03"})
 """Lock not available; idle-in-transaction timeout."""
+
+
+class Tx(Protocol):
+    """What a statement is executed on: a connection of SQLAlchemy's, or one of `direct`."""
+
+    async def execute(self, statement: TextClause, parameters: Any = None, /) -> Any:
+        """The rows: to be iterated over, or `all()`, `one()` or `scalars()` of them."""
 
 
 @asynccontextmanager

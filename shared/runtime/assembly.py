@@ -22,7 +22,6 @@ from shared.kafka.records import Place
 from shared.observability.health import Check, Health
 from shared.observability.listener import App, listening
 from shared.postgres.engine import create_engine, ping
-from shared.postgres.migrate import migrate
 from shared.postgres.tokens import ensure_admin_token, ensure_service_token
 from shared.postgres.transaction import transaction
 from shared.runtime.commit import (
@@ -135,6 +134,7 @@ def stateful_worker(
         health=health,
         member=member,
         commit=commit,
+        slices_beside=True,
         discover=discover,
         then={"relay": relay.run},
         last={
@@ -180,6 +180,7 @@ def _role(
     health: Health,
     member: str,
     commit: Commit,
+    slices_beside: bool = False,
     discover: Callable[[], Awaitable[set[Place]]],
     then: dict[str, Task],
     last: dict[str, Task],
@@ -194,6 +195,7 @@ def _role(
         commit=commit,
         health=health,
         max_records=settings.batch_records,
+        slices_beside=slices_beside,
     )
     watchdog = Watchdog(settings.kafka, worker, health, client_id=built.name)
     return Role(
@@ -239,6 +241,8 @@ def api_role(built: Parts, *, health: Health, app: App, also: dict[str, Task]) -
 
 async def migrate_service(settings: Settings, *, service: str, folder: Path) -> None:
     """Bring the service's schema up to date and store the hashes of the first tokens."""
+    from shared.postgres.migrate import migrate  # no role needs what it imports
+
     engine = create_engine(
         settings.database_url, schema=service, application=f"concert-{service}-migrate"
     )

@@ -9,6 +9,7 @@ some for ever.
 
 import asyncio
 import logging
+from collections import Counter
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -19,8 +20,9 @@ from shared.kafka.publisher import Publisher
 from shared.kafka.records import Place
 from shared.observability import metrics
 from shared.postgres import outbox
+from shared.postgres.direct import direct
 from shared.postgres.outbox import SHARDS, Frame
-from shared.postgres.transaction import autocommit, statement, transaction
+from shared.postgres.transaction import transaction
 from shared.runtime.crash import crash_point
 from shared.runtime.leases import TICK_SECONDS, LeaseKeeper
 from shared.runtime.waiting import wait
@@ -31,6 +33,9 @@ RELAY_GROUP = "relay"
 POLL_SECONDS, LONGEST_POLL_SECONDS = 0.02, 0.1
 """How long to wait for frames that another process committed: longer while there are none, because
 an idle process must cost little. What this process commits wakes the relay at once."""
+PACE_SECONDS = 0.02
+"""From the beginning of a round to that of the next: what many commit one by one is published,
+acknowledged and deleted together. A round that did not reach the end of the outbox has no pace."""
 FRAMES_A_SHARD = 4
 PAUSE_SECONDS = 0.5
 MEASURE_SECONDS = 1.0
@@ -46,7 +51,6 @@ class Relay:
 
     def __init__(self, engine: AsyncEngine, *, keeper: LeaseKeeper, publisher: Publisher) -> None:
         self._engine = engine
-        self._single = autocommit(engine)
         self._keeper = keeper
         self._publisher = publisher
         self._unsure: set[int] = set()
@@ -59,9 +63,14 @@ class Relay:
         poll = POLL_SECONDS
         while not stopping.is_set():
             self.wake.clear()
+            begun = clock.monotonic_seconds()
             try:
-                if await self.step():
+                frames = await self.step()
+                if frames:
                     poll = POLL_SECONDS
+                    if max(Counter(frame.shard for frame in frames).values()) < FRAMES_A_SHARD:
+                        rest = begun + PACE_SECONDS - clock.monotonic_seconds()
+                        await wait(stopping, max(0.0, rest))
                 else:
                     await wait(self.wake, poll)
                     poll = min(2 * poll, LONGEST_POLL_SECONDS)
@@ -72,8 +81,8 @@ class Relay:
                 await wait(stopping, PAUSE_SECONDS)
         await self._give_back()
 
-    async def step(self) -> bool:
-        """One round; False when nothing was there. Raises Infrastructure."""
+    async def step(self) -> list[Frame]:
+        """One round: what it published. Raises Infrastructure."""
         now = clock.monotonic_seconds()
         if now >= self._next_tick:
             await self._rebalance()
@@ -93,21 +102,21 @@ class Relay:
                 metrics.OUTBOX_OLDEST.set(backlog.oldest_seconds)
             await wait(stopping, MEASURE_SECONDS)
 
-    async def _publish_oldest(self) -> bool:
+    async def _publish_oldest(self) -> list[Frame]:
         shards = sorted(place.partition for place in self._keeper.epochs)
         if not shards:
-            return False
-        async with statement(self._single) as tx:
+            return []
+        async with direct(self._engine) as tx:
             frames = await outbox.read(tx, shards, FRAMES_A_SHARD)
         if not frames:
             self._unsure.clear()
-            return False
+            return []
         crash_point("relay.read")
         await self._publish(frames)
         crash_point("relay.before_delete")
         await self._delete(frames)
         crash_point("relay.after_delete")
-        return True
+        return frames
 
     async def _publish(self, frames: list[Frame]) -> None:
         batches: dict[tuple[str, int], list[Message]] = {}
@@ -128,7 +137,7 @@ class Relay:
         epochs = self._keeper.epochs
         places = {shard_place(frame.shard) for frame in frames}
         owned = {place: epochs[place] for place in places if place in epochs}
-        async with statement(self._single) as tx:
+        async with direct(self._engine) as tx:
             ours = await outbox.delete(tx, frames, RELAY_GROUP, owned)
         for place in sorted(owned.keys() - ours):
             if epochs.pop(place, None) is not None:

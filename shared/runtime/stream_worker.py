@@ -14,19 +14,23 @@ from typing import Protocol
 from shared import clock
 from shared.contracts.dead_letter import Failure
 from shared.errors import Fenced, Infrastructure, PartitionStopped
-from shared.kafka.guard import GuardedConsumer
+from shared.kafka.guard import POLL_MS, GuardedConsumer
 from shared.kafka.records import Place, Span
 from shared.observability import metrics
 from shared.observability.health import Health
 from shared.runtime.breaker import Breaker
 from shared.runtime.commit import Epochs
 from shared.runtime.crash import crash_point
+from shared.runtime.halving import halves
 from shared.runtime.leases import TICK_SECONDS, LeaseKeeper
+from shared.runtime.slices import Slices
 from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
 
 MAX_RECORDS = 1000
+BESIDE_MS = 10
+"""How long to wait for records of calm partitions before the next slice of a crowded one."""
 TRIES = 3
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 MIRROR_SECONDS = 2.0
@@ -54,12 +58,18 @@ class StreamWorker:
         commit: Commit,
         health: Health,
         max_records: int = MAX_RECORDS,
+        slices_beside: bool = False,
     ) -> None:
+        """`slices_beside`: the commit may be called for other partitions before it has returned."""
         self._consumer = consumer
         self._keeper = keeper
         self._discover = discover
         self._commit = commit
         self._max_records = max_records
+        self._slices = Slices(max_records)
+        self._slices_beside = slices_beside
+        self._slice: asyncio.Task[None] | None = None
+        self._busy: set[Place] = set()
         self._health = health
         self._breaker = Breaker()
         self._rows: set[Place] = set()
@@ -104,18 +114,31 @@ class StreamWorker:
             self._health.release("stream")
 
     async def _step(self) -> None:
+        if self._slice is not None and self._slice.done():
+            await self._join_slice()
         await self._settle()
         now = clock.monotonic_seconds()
         if now >= self._next_tick:
             await self._rebalance()
             self._next_tick = now + TICK_SECONDS
-        ready = [place for place in self._consumer.expected if place not in self.stopped]
+        started = clock.monotonic_seconds()
+        waiting = {
+            place: self._consumer.waiting(place)
+            for place in self._consumer.expected
+            if place not in self.stopped
+        }
+        quota = self._slices.quota(waiting, started)
+        ready = sorted(waiting, key=waiting.__getitem__)
+        if self._slice is not None:
+            ready = [one for one in ready if one not in self._busy | self._slices.crowded]
+        wait_ms = POLL_MS if self._slice is None else BESIDE_MS
         if not ready:
             await asyncio.sleep(TICK_SECONDS / 5)
             return
-        started = clock.monotonic_seconds()
         try:
-            spans = await self._consumer.poll(ready, self._max_records)
+            spans = await self._consumer.poll(
+                ready, self._max_records, quota=quota, wait_ms=wait_ms
+            )
         except PartitionStopped as stop:
             self._stop(stop, ready)
             return
@@ -132,6 +155,7 @@ class StreamWorker:
         await self._ensure_rows()
         surplus = await self._keeper.tick()
         if surplus:
+            await self._join_slice()
             await self._drop(surplus)
             await self._keeper.release(surplus)
         unread = sorted(self._keeper.epochs.keys() - self._consumer.expected.keys())
@@ -164,14 +188,34 @@ class StreamWorker:
     async def _finish(self, spans: list[Span]) -> None:
         """Apply the spans; whatever is not applied is read again from where its lease stands."""
         self._doubtful.update(span.place for span in spans)
+        for turn in self._slices.turns(spans, clock.monotonic_seconds()):
+            if self._slices_beside and turn[0].place in self._slices.crowded:
+                self._busy = {span.place for span in turn}
+                self._slice = asyncio.create_task(self._apply_turn(turn))
+            else:
+                await self._apply_turn(turn)
+
+    async def _apply_turn(self, turn: list[Span]) -> None:
+        started = clock.monotonic_seconds()
+        places = [span.place for span in turn]
         try:
-            await self._apply(spans)
+            await self._apply(turn)
         except Fenced as error:
             logger.warning("%s", error)
         except PartitionStopped as stop:
-            self._stop(stop, [span.place for span in spans])
+            self._stop(stop, places)
         else:
-            self._doubtful.clear()
+            self._doubtful.difference_update(places)
+        self._slices.took(turn, clock.monotonic_seconds() - started)
+
+    async def _join_slice(self) -> None:
+        """Wait for the slice that is applied beside, if one is. Raises as applying does."""
+        task, self._slice = self._slice, None
+        if task is not None:
+            try:
+                await task
+            finally:
+                self._busy = set()
 
     async def _apply(self, spans: list[Span]) -> None:
         """Apply together; when that fails for an unknown reason, halve until one stands alone."""
@@ -183,7 +227,7 @@ class StreamWorker:
             if failure is None:
                 break
             if count > 1:
-                for half in _halves(spans):
+                for half in halves(spans):
                     await self._apply(half)
                 return
         if failure is not None:
@@ -241,13 +285,14 @@ class StreamWorker:
 
     async def _settle(self) -> None:
         """Believe the lease rows, not memory, about partitions whose last batch is in doubt."""
-        if not self._doubtful:
+        doubtful = self._doubtful - self._busy
+        if not doubtful:
             return
-        ours = await self._keeper.reread(sorted(self._doubtful))
+        ours = await self._keeper.reread(sorted(doubtful))
         for place, position in ours.items():
             self._consumer.seek(place, position.next_offset)
-        await self._drop([place for place in self._doubtful if place not in ours])
-        self._doubtful.clear()
+        await self._drop([place for place in doubtful if place not in ours])
+        self._doubtful -= doubtful
 
     async def _drop(self, places: Sequence[Place]) -> None:
         """Stop reading partitions that are not ours any more, or soon will not be."""
@@ -266,23 +311,10 @@ class StreamWorker:
     async def _give_back(self) -> None:
         """A clean end: mirror the positions, leave the group at once instead of by time-out."""
         try:
+            await self._join_slice()
             await self._settle()
             await self._mirror()
             await self._keeper.leave()
         except Infrastructure as error:
             logger.warning("%s: left without a good-bye: %s", self._keeper.group, error)
         await self._consumer.stop()
-
-
-def _halves(spans: list[Span]) -> tuple[list[Span], list[Span]]:
-    """Two parts with all the records, in order; partitions first, then records of one."""
-    if len(spans) > 1:
-        middle = len(spans) // 2
-        return spans[:middle], spans[middle:]
-    span = spans[0]
-    middle = len(span.records) // 2
-    cut = span.records[middle].offset
-    return (
-        [Span(span.place, span.start, cut, span.records[:middle])],
-        [Span(span.place, cut, span.end, span.records[middle:])],
-    )

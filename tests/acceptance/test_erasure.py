@@ -100,7 +100,7 @@ async def test_nothing_is_left_of_an_erased_person(own_concert: Concert) -> None
     neighbour = await concert.profile("user_id", NEIGHBOUR)
     dump = await dumped(concert)
     assert all(canary in dump for canary in CANARIES)
-    assert await decisions(concert, her)
+    assert (await decisions(concert, her)).json()["items"]
     assert await document(concert, her)
 
     request = await ask(concert, "erasure", her)
@@ -242,17 +242,16 @@ async def document(concert: Concert, profile_id: str) -> Mapping[str, Any]:
     return found
 
 
-async def decisions(concert: Concert, profile_id: str) -> list[Any]:
+async def decisions(concert: Concert, profile_id: str) -> httpx.Response:
     async with concert.api("orchestrator-api") as api:
-        answer = await api.get("/v1/decisions", params={"profile_id": profile_id})
-    items: list[Any] = answer.raise_for_status().json()["items"]
-    return items
+        return await api.get("/v1/decisions", params={"profile_id": profile_id})
 
 
 async def gone(concert: Concert, profile_id: str) -> bool:
     async with concert.api("profile-api") as api:
         answer = await api.get(f"/v1/profiles/{profile_id}")
-    return answer.status_code == httpx.codes.GONE and not await decisions(concert, profile_id)
+    answers = (answer, await decisions(concert, profile_id))
+    return all(one.status_code == httpx.codes.GONE for one in answers)
 
 
 async def killed_at(concert: Concert, point: str) -> None:

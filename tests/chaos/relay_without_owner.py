@@ -15,9 +15,10 @@ from sqlalchemy import text
 from services.profile.bootstrap import COMMANDS
 from shared.kafka.messages import Message
 from shared.postgres import outbox
+from shared.postgres.outbox import Frame
 from shared.postgres.transaction import transaction
 from shared.runtime.cli import main
-from shared.runtime.relay import Relay
+from shared.runtime.relay import FRAMES_A_SHARD, Relay
 
 SLOWEST = 0.1
 _TAKE = text(
@@ -26,20 +27,21 @@ _TAKE = text(
 _DELETE = text("DELETE FROM outbox WHERE shard = :shard AND id = :id")
 
 
-async def step_without_owner(relay: Relay) -> bool:
-    """Publish one frame that no other process is publishing at the moment."""
+async def step_without_owner(relay: Relay) -> list[Frame]:
+    """Publish one frame that no other process is publishing at the moment. What is returned looks
+    like a full round, after which there is no pause."""
     async with transaction(relay._engine) as tx:
         row = (await tx.execute(_TAKE)).first()
         if row is None:
-            return False
+            return []
         await _dawdle()
         messages: list[Message] = outbox.decode_frame(row.frame)
         await relay._publisher.publish([((row.topic, row.part), messages)])
         await tx.execute(_DELETE, {"shard": row.shard, "id": row.id})
-    return True
+    return [Frame(*row)] * FRAMES_A_SHARD
 
 
-async def slow_step(relay: Relay) -> bool:
+async def slow_step(relay: Relay) -> list[Frame]:
     """The true step, after a pause."""
     await _dawdle()
     return await _true_step(relay)

@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.local.ports import HOST
-from deploy.local.processes import Processes
 from deploy.local.services import Role
 from shared.contracts.topics import Topics
 from tests.chaos import observe
@@ -61,7 +59,4 @@ def start_worker(roles: RoleProcesses, relay: str, member: str) -> RoleProcess:
         extra={"CONCERT_MEMBER": member, "CONCERT_BATCH_RECORDS": BATCH_RECORDS},
     )
     argv = [sys.executable, "-m", "tests.chaos.relay_without_owner", relay]
-    child = Processes(roles.home).start(replace(command, argv=argv))
-    process = RoleProcess(child, f"http://{HOST}:{port}", None)
-    roles.started.append(process)
-    return process
+    return roles.run(replace(command, argv=argv), port, None)

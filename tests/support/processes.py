@@ -9,45 +9,61 @@ import signal
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 import httpx
 import psutil
 
 from deploy.local.home import Home
 from deploy.local.ports import HOST
-from deploy.local.processes import Child, Processes, tail
+from deploy.local.processes import Command, Processes, tail
 from deploy.local.services import Deployment, Role
 from tests.support.eventually import eventually
+from tests.support.nursery import can_fork, fork_role
 
 READY_SECONDS = 180.0
+
+
+class Running(Protocol):
+    """What a process handle offers, a forked role's or that of `subprocess`."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float, /) -> int: ...
 
 
 @dataclass(slots=True)
 class RoleProcess:
     """One role that a test started."""
 
-    child: Child
+    name: str
+    process: Running
+    output: Path
     metrics_url: str
     api_url: str | None
 
     @property
     def pid(self) -> int:
         """The process id."""
-        return self.child.pid
+        return self.process.pid
 
     def exit_code(self) -> int | None:
         """How it ended (negative: the signal), or None while it runs."""
-        return self.child.exit_code()
+        return self.process.poll()
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
         os.kill(self.pid, signal.SIGKILL)
-        self.child.popen.wait(10)
+        self.process.wait(10)
 
     def terminate(self, patience: float = 30.0) -> int:
         """SIGTERM, and wait for a clean end; the exit code."""
         os.kill(self.pid, signal.SIGTERM)
-        return self.child.popen.wait(patience)
+        return self.process.wait(patience)
 
     def freeze(self) -> None:
         """SIGSTOP."""
@@ -63,7 +79,7 @@ class RoleProcess:
 
     def log(self, size: int = 1_000_000) -> str:
         """The end of what it wrote, at most `size` bytes."""
-        return tail(self.child.log, size)
+        return tail(self.output, size)
 
     async def is_ready(self) -> bool:
         """Whether `/readyz` answers 200 now (on the API port too, if it has one)."""
@@ -83,9 +99,9 @@ class RoleProcess:
         async def ready_or_ended() -> bool:
             return self.exit_code() is not None or await self.is_ready()
 
-        await eventually(ready_or_ended, within=within, what=f"{self.child.name} is ready")
+        await eventually(ready_or_ended, within=within, what=f"{self.name} is ready")
         if self.exit_code() is not None:
-            raise AssertionError(f"{self.child.name} ended ({self.exit_code()}):\n{self.log(4000)}")
+            raise AssertionError(f"{self.name} ended ({self.exit_code()}):\n{self.log(4000)}")
 
     async def metrics(self) -> str:
         """What `/metrics` says now."""
@@ -117,10 +133,22 @@ class RoleProcesses:
             http_port=http_port,
             extra=extra,
         )
+        api_url = None if http_port is None else f"http://{HOST}:{http_port}"
+        return self.run(command, metrics_port, api_url, forked=can_fork())
+
+    def run(
+        self, command: Command, metrics_port: int, api_url: str | None, *, forked: bool = False
+    ) -> RoleProcess:
+        """Start a command that is, or stands for, a role; `forked` only for a role itself."""
+        output = self.home.logs / f"{command.name}.log"
         process = RoleProcess(
-            child=Processes(self.home).start(command),
+            name=command.name,
+            process=fork_role(command, output)
+            if forked
+            else Processes(self.home).start(command).popen,
+            output=output,
             metrics_url=f"http://{HOST}:{metrics_port}",
-            api_url=None if http_port is None else f"http://{HOST}:{http_port}",
+            api_url=api_url,
         )
         self.started.append(process)
         return process

@@ -27,6 +27,8 @@ from deploy.local.processes import Processes, tail, wait_until_dead
 from deploy.local.run import ready_file
 
 START_SECONDS = 300.0
+WORKERS = 16
+"""Of so many that run side by side each has port bases of its own."""
 RUN_INFRA = (sys.executable, "-m", "deploy.local", "run", "--only-infra")
 
 
@@ -160,9 +162,14 @@ def stack_environment(root: Path, base: int) -> dict[str, str]:
 
 
 def free_base() -> int:
-    """A port base whose ports are free now, away from the defaults and the ephemeral range."""
+    """A port base whose ports are free now, away from the defaults and the ephemeral range.
+
+    Tests that run side by side choose among bases of their own: a port that is free now is another
+    stack's a few seconds later.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
     while True:
-        ports = Ports(random.randrange(10000, 30000, 100))
+        ports = Ports(random.randrange(10000 + 100 * worker, 30000, 100 * WORKERS))
         wanted = [ports.kafka, ports.kafka_controller, ports.kafka_forwarded, ports.postgres]
         wanted += [*range(ports.base + 1, ports.base + 9)]
         wanted += [*range(ports.base + 1101, ports.base + 1113)]

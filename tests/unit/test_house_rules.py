@@ -1,7 +1,7 @@
 """House rules that no linter knows: where SQL lives, how long a module and a function may be."""
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -14,12 +14,12 @@ SQL_HOMES = ("storage", "postgres")
 NOT_OURS = "node_modules"
 
 
-def modules() -> Iterator[tuple[str, ast.Module, int]]:
+@cache
+def modules() -> list[tuple[str, ast.Module, int]]:
     """(path, syntax tree, lines) of every module of the product."""
-    for folder in PRODUCT:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            source = path.read_text(encoding="utf-8")
-            yield str(path.relative_to(ROOT)), ast.parse(source), source.count("\n")
+    paths = [path for folder in PRODUCT for path in sorted((ROOT / folder).rglob("*.py"))]
+    sources = [(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) for path in paths]
+    return [(path, ast.parse(source), source.count("\n")) for path, source in sources]
 
 
 def test_no_module_is_longer_than_one_concept() -> None:

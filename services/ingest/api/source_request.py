@@ -1,8 +1,6 @@
 """What people say about a source, and the rules for each field."""
 
-from functools import cache
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import available_timezones
 
 import phonenumbers
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -13,6 +11,7 @@ from services.ingest.domain.source import DEFAULT_TRUST, Source, Tracking
 from shared.conditions.duration import parse_duration
 from shared.contracts.identifiers import RESERVED_TYPE
 from shared.contracts.topics import DEFAULT_CHANNELS, OWN_SOURCE
+from shared.contracts.zones import zone_names
 
 SourceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$")]
 FieldPath = Annotated[
@@ -88,7 +87,7 @@ class SourceRequest(BaseModel):
     @field_validator("timezone")
     @classmethod
     def _a_zone(cls, value: str | None) -> str | None:
-        if value is not None and value not in _zones():
+        if value is not None and value not in zone_names():
             raise ValueError("must be an IANA time zone such as Europe/Paris")
         return value
 
@@ -126,12 +125,3 @@ class SourceRequest(BaseModel):
                 "max_age_seconds": None if age is None else int(age.total_seconds()),
             }
         )
-
-
-@cache
-def _zones() -> set[str]:
-    """Every zone there is, without the names that mean another one on each machine.
-
-    They are files, so they are looked for once.
-    """
-    return available_timezones() - {"localtime", "posixrules", "Factory"}

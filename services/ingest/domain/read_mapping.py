@@ -1,12 +1,12 @@
 """Reads the document of a row mapping and names every mistake in it with its path."""
 
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from services.ingest.domain.identifiers import is_type
 from services.ingest.domain.row_mapping import KINDS, FileFormat, RowMapping, Time, Value
 from shared.conditions.mistakes import Mistakes, did_you_mean, shown
 from shared.contracts.identifiers import MAX_PER_TOUCHPOINT
+from shared.contracts.zones import is_zone
 from shared.errors import Unprocessable
 
 ENCODINGS = ("utf-8", "iso-8859-1", "iso-8859-15", "windows-1252")
@@ -96,9 +96,7 @@ def _time(value: Any, mistakes: Mistakes) -> Time:
         form = _text(form, "occurred_at.format", mistakes)
     if zone is not None:
         zone = _text(zone, "occurred_at.timezone", mistakes)
-        try:
-            ZoneInfo(zone)
-        except (ValueError, OSError, LookupError):
+        if not is_zone(zone):
             mistakes.add("occurred_at.timezone", "zone", f"{shown(zone)} is no IANA time zone")
     return Time(column, form, zone)
 

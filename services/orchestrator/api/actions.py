@@ -1,20 +1,22 @@
 """`/v1/actions`: what was asked of the channels for a person, and how far it got."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.orchestrator.api.sight import mask_reason, note_shown, sees_personal
 from services.orchestrator.storage import records
 from services.orchestrator.storage.records import StoredAction, StoredOutcome
 from services.orchestrator.use_cases.absent import absent, person_of
-from shared.access import Permission, is_allowed
+from shared.access import Permission
 from shared.http.auth import Principal, requires
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
-from shared.observability.masking import clean
 from shared.postgres.transaction import transaction
 
 router = api_router(tags=["actions"])
@@ -40,6 +42,7 @@ async def get_action(
         if found is None:
             raise await absent(tx, "action", action_id)
         said = await records.outcomes(tx, action_id)
+        await _note(tx, principal, [found])
     shown = _view(found, principal)
     return ActionView(**{name: getattr(shown, name) for name in FIELDS}, outcomes=said)
 
@@ -60,13 +63,18 @@ async def list_actions(
             before=records.START if cursor is None else (cursor[0], cursor[1]),
             limit=paging.limit + 1,
         )
-    shown, next_cursor = split_page(rows, paging, lambda row: (row.created_at, row.action_id))
+        shown, next_cursor = split_page(rows, paging, lambda row: (row.created_at, row.action_id))
+        await _note(tx, principal, shown)
     return Page(items=[_view(row, principal) for row in shown], next_cursor=next_cursor)
+
+
+async def _note(tx: AsyncConnection, principal: Principal, actions: Sequence[StoredAction]) -> None:
+    if sees_personal(principal):
+        await note_shown(tx, principal, [(one.profile_id, ["message"]) for one in actions])
 
 
 def _view(action: StoredAction, principal: Principal) -> StoredAction:
     """The action; without its message for who may not see personal data."""
-    if is_allowed(principal.roles, Permission.READ_PERSONAL):
+    if sees_personal(principal):
         return action
-    reason = None if action.reason is None else clean(action.reason)
-    return replace(action, message=None, reason=reason)
+    return replace(action, message=None, reason=mask_reason(action.reason))

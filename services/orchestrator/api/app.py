@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.orchestrator.api.actions import router as actions
 from services.orchestrator.api.clock import clock_router
-from services.orchestrator.api.decide import Asking, decide_router
+from services.orchestrator.api.decide import Asking, decide_router, quick_decide
 from services.orchestrator.api.decisions import router as decisions
 from services.orchestrator.api.deliveries import deliveries_router
 from services.orchestrator.api.delivery_progress import router as delivery_progress
@@ -68,4 +68,5 @@ def create_app(
             people,
             clock_router(shiftable=shiftable_clock),
         ],
+        quick=[quick_decide(asking)],
     )

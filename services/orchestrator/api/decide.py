@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -16,9 +17,10 @@ from shared.access import Permission
 from shared.contracts.identifier_form import form_of, plain
 from shared.contracts.identifiers import MAX_TYPE, MAX_VALUE
 from shared.errors import Infrastructure, Problem, Unprocessable
-from shared.http.auth import Principal, requires
+from shared.http.auth import Principal, Requires, requires
 from shared.http.edge import traceparent_of
-from shared.http.strict_json import api_router
+from shared.http.quick import Quick
+from shared.http.strict_json import api_router, decode
 
 MAX_CONTEXT_BYTES = 16 * 1024
 MAX_CONTEXT_KEYS = 100
@@ -29,7 +31,11 @@ class AskedIdentifier(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    type: str = Field(min_length=1, max_length=MAX_TYPE, description="Such as `loyalty_id`.")
+    type: str = Field(
+        min_length=1,
+        max_length=MAX_TYPE,
+        description="Such as `loyalty_id`; `profile_id` for the id of the profile.",
+    )
     value: str = Field(min_length=1, max_length=MAX_VALUE)
 
 
@@ -83,8 +89,8 @@ class AnswerView(BaseModel):
 
 
 ReadPerson = Callable[[str, str], Awaitable[Person | None]]
-"""Whom an identifier (type, value) points at; None: nobody. Raises Infrastructure when it cannot
-be said in time."""
+"""Whom an identifier (type, value) points at; None: nobody. Raises Gone for the id of a profile
+that was erased, and Infrastructure when it cannot be said in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,31 +105,50 @@ class Asking:
     secret: bytes
 
 
+PATH = "/v1/decide"
+
+
 def decide_router(asking: Asking) -> APIRouter:
     """The route."""
     router = api_router(tags=["decide"])
 
-    @router.post("/v1/decide", response_model=AnswerView)
+    @router.post(PATH, response_model=AnswerView)
     async def decide(
         body: AskRequest,
         request: Request,
         _: Annotated[Principal, requires(Permission.SERVE)],
     ) -> Response:
         """The next best action for a slot: one answer, whichever channel asks for it."""
-        if body.channel not in asking.ruleset().channels:
-            problem = Problem("channel", "unknown_channel", f"there is no channel {body.channel}")
-            raise Unprocessable(f"There is no channel {body.channel}.", [problem])
-        asked = body.identifier
-        written = plain(asked.value)
-        owner = owner_of(asking.secret, asked.type, form_of(asked.type, written) or written)
-        try:
-            person = await asking.person(asked.type, asked.value)
-        except Infrastructure:
-            whom = Whom(owner, None, "unavailable")
-        else:
-            whom = Whom(owner, person, "unknown" if person is None else "known")
-        ask = Ask(body.channel, body.slot, body.context, traceparent_of(request))
-        answer = await asking.next_best_action(whom, ask)
-        return Response(msgspec.json.encode(answer), media_type="application/json")
+        return await _answer(asking, request, body)
 
     return router
+
+
+def quick_decide(asking: Asking) -> Quick[AskRequest]:
+    """The quick way of the route: somebody waits for this one."""
+    return Quick("POST", PATH, Requires(Permission.SERVE), _read, partial(_answer, asking))
+
+
+async def _read(request: Request) -> AskRequest | None:
+    try:
+        return AskRequest.model_validate(decode(await request.body()))
+    except ValueError:
+        return None
+
+
+async def _answer(asking: Asking, request: Request, body: AskRequest) -> Response:
+    if body.channel not in asking.ruleset().channels:
+        problem = Problem("channel", "unknown_channel", f"there is no channel {body.channel}")
+        raise Unprocessable(f"There is no channel {body.channel}.", [problem])
+    asked = body.identifier
+    written = plain(asked.value)
+    owner = owner_of(asking.secret, asked.type, form_of(asked.type, written) or written)
+    try:
+        person = await asking.person(asked.type, asked.value)
+    except Infrastructure:
+        whom = Whom(owner, None, "unavailable")
+    else:
+        whom = Whom(owner, person, "unknown" if person is None else "known")
+    ask = Ask(body.channel, body.slot, body.context, traceparent_of(request))
+    answer = await asking.next_best_action(whom, ask)
+    return Response(msgspec.json.encode(answer), media_type="application/json")

@@ -7,17 +7,24 @@ from uuid import UUID
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict
 
+from services.orchestrator.api.sight import (
+    mask_decision,
+    mask_difference,
+    mask_reason,
+    note_shown,
+    personal_in,
+    sees_personal,
+)
 from services.orchestrator.storage import records
 from services.orchestrator.storage.records import StoredDecision
 from services.orchestrator.use_cases.absent import absent, person_of
 from services.orchestrator.use_cases.replay_decision import replay_decision
-from shared.access import Permission, is_allowed
+from shared.access import Permission
 from shared.errors import Problem, Unprocessable
 from shared.http.auth import Principal, requires
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
-from shared.observability.masking import clean, mask
 from shared.postgres.transaction import transaction
 
 router = api_router(tags=["decisions"])
@@ -201,13 +208,17 @@ async def get_decision(
     principal: Annotated[Principal, requires(Permission.READ)],
 ) -> ExplainedDecisionView:
     """One decision with every candidate and its reason, and what was done with its content."""
+    personal = sees_personal(principal)
     async with transaction(engine) as tx:
         found = await records.decision(tx, decision_id)
         if found is None:
             raise await absent(tx, "decision", decision_id)
         actions = await records.actions_of(tx, [UUID(one) for one in found.body["action_ids"]])
-    personal = is_allowed(principal.roles, Permission.READ_PERSONAL)
-    shown = _view(found, principal).model_dump(exclude_unset=True)
+        if personal:
+            said = ["actions.message"] if actions else []
+            whose = found.body["profile_id"]
+            await note_shown(tx, principal, [(whose, [*personal_in(found.body), *said])])
+    shown = _view(found, personal=personal).model_dump(exclude_unset=True)
     shown["actions"] = [
         PlannedActionView(
             action_id=one.action_id,
@@ -215,7 +226,7 @@ async def get_decision(
             channel=one.channel,
             category=one.category,
             status=one.status,
-            reason=one.reason if personal or one.reason is None else clean(one.reason),
+            reason=one.reason if personal else mask_reason(one.reason),
             due_at=one.due_at,
             expires_at=one.expires_at,
             message=one.message if personal else None,
@@ -232,17 +243,19 @@ async def replay(
     principal: Annotated[Principal, requires(Permission.READ)],
 ) -> ReplayView:
     """Decide again from what the decision saw, with the configuration of then; nothing is done."""
+    personal = sees_personal(principal)
     async with transaction(engine) as tx:
         found = await replay_decision(tx, decision_id)
-    personal = is_allowed(principal.roles, Permission.READ_PERSONAL)
+        if personal and found.differences:
+            await note_shown(tx, principal, [(found.profile_id, ["differences"])])
     return ReplayView(
         decision_id=found.decision_id,
         same=found.same,
         differences=[
             DifferenceView(
                 path=one.path,
-                recorded=one.recorded if personal else mask(one.recorded),
-                replayed=one.replayed if personal else mask(one.replayed),
+                recorded=one.recorded if personal else mask_difference(one.path, one.recorded),
+                replayed=one.replayed if personal else mask_difference(one.path, one.replayed),
             )
             for one in found.differences
         ],
@@ -260,7 +273,7 @@ async def list_decisions(
     """Decisions about a person (merged profiles included) or of a touchpoint, newest first."""
     cursor = paging.after(instant, UUID)
     before = records.START if cursor is None else (cursor[0], cursor[1])
-    limit = paging.limit + 1
+    limit, personal = paging.limit + 1, sees_personal(principal)
     async with transaction(engine) as tx:
         match profile_id, touchpoint_id:
             case UUID() as profile, None:
@@ -273,17 +286,14 @@ async def list_decisions(
             case _:
                 problem = Problem("profile_id", "one_of", "either this or touchpoint_id")
                 raise Unprocessable("Name a profile_id or a touchpoint_id, one of them.", [problem])
-    shown, next_cursor = split_page(rows, paging, lambda row: (row.at, row.id))
-    items = [_view(row, principal) for row in shown]
+        shown, next_cursor = split_page(rows, paging, lambda row: (row.at, row.id))
+        if personal:
+            seen = [(row.body["profile_id"], personal_in(row.body)) for row in shown]
+            await note_shown(tx, principal, seen)
+    items = [_view(row, personal=personal) for row in shown]
     return Page(items=items, next_cursor=next_cursor)
 
 
-def _view(decision: StoredDecision, principal: Principal) -> DecisionView:
-    """The record; values that a condition saw are masked for who may not see personal data."""
-    view = DecisionView.model_validate(decision.body)
-    if not is_allowed(principal.roles, Permission.READ_PERSONAL):
-        for candidate in view.candidates:
-            for detail in (candidate.detail, *(action.detail for action in candidate.actions)):
-                if detail is not None:
-                    detail.actual = mask(detail.actual)
-    return view
+def _view(decision: StoredDecision, *, personal: bool) -> DecisionView:
+    """The record; what conditions saw is masked for who may not see personal data."""
+    return DecisionView.model_validate(decision.body if personal else mask_decision(decision.body))

@@ -57,12 +57,14 @@ def deliveries_router(topics: Topics, counts: PartitionCounts) -> APIRouter:
         action_id: UUID,
         body: DeliveryEvent,
         engine: Engine,
-        _: Annotated[Principal, requires(Permission.SERVE)],
+        principal: Annotated[Principal, requires(Permission.SERVE)],
         idempotency_key: IdempotencyKey = None,
     ) -> EventView:
         """Publish the event on its channel; what follows from it is shown with the action."""
         saying = Saying(body.type, body.channel, body.reason, body.at, idempotency_key)
-        said = await say_outcome(engine, action_id, saying, topics=topics, counts=counts)
+        said = await say_outcome(
+            engine, action_id, saying, who=principal.who, topics=topics, counts=counts
+        )
         return EventView(id=said.message_id, source=OWN_SOURCE, touchpoint_id=said.touchpoint_id)
 
     return router

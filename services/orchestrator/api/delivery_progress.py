@@ -1,10 +1,12 @@
 """`GET /v1/deliveries/{action_id}`: how far a built-in connector came with an action."""
 
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel
 
+from services.orchestrator.api.sight import mask_reason, sees_personal
 from services.orchestrator.storage import deliveries
 from services.orchestrator.storage.deliveries import StoredDelivery
 from services.orchestrator.use_cases.absent import absent
@@ -25,11 +27,13 @@ class DeliveryView(BaseModel):
 
 @router.get("/v1/deliveries/{action_id}")
 async def get_delivery(
-    action_id: UUID, engine: Engine, _: Annotated[Principal, requires(Permission.READ)]
+    action_id: UUID, engine: Engine, principal: Annotated[Principal, requires(Permission.READ)]
 ) -> DeliveryView:
     """State, tries and reason; 404 for an action that no built-in connector delivers."""
     async with transaction(engine) as tx:
         found = await deliveries.find(tx, action_id)
         if not found:
             raise await absent(tx, "delivery", action_id)
+    if not sees_personal(principal):
+        found = [replace(one, reason=mask_reason(one.reason)) for one in found]
     return DeliveryView(items=found)

@@ -8,9 +8,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.orchestrator.api.profile_client import ProfileClient
+from services.orchestrator.api.sight import note_shown, sees_personal
 from services.orchestrator.domain.content import ContentFailed, parse_template
 from services.orchestrator.storage import saved
-from shared.access import Permission, is_allowed
+from shared.access import Permission
 from shared.conditions.facts import Facts
 from shared.errors import NotFound, Problem, Unprocessable
 from shared.http.auth import Principal, requires
@@ -69,7 +70,7 @@ def preview_router(profiles: ProfileClient) -> APIRouter:
         if stored is None:
             raise NotFound(f"There is no template {key}.")
         template = await to_thread(parse_template, stored.body, key=key, version=stored.version)
-        masked = not is_allowed(principal.roles, Permission.READ_PERSONAL)
+        masked = not sees_personal(principal)
         profile = await profiles.read(body.profile_id, masked=masked)
         wanted = body.locale or profile["traits"].get("locale")
         try:
@@ -77,6 +78,9 @@ def preview_router(profiles: ProfileClient) -> APIRouter:
         except ContentFailed as error:
             problem = Problem("content", "render", str(error))
             raise Unprocessable("The template cannot be rendered.", [problem]) from error
+        if not masked:
+            async with transaction(engine) as tx:
+                await note_shown(tx, principal, [(profile["id"], ["content"])])
         return PreviewView(
             template=key,
             version=stored.version,

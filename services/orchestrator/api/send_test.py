@@ -10,11 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.orchestrator.api.preview import PreviewEvent, PreviewRequest, facts_for
 from services.orchestrator.api.profile_client import ProfileClient
+from services.orchestrator.api.sight import note_shown, sees_personal
 from services.orchestrator.domain.channel_content import check_content
 from services.orchestrator.domain.content import ContentFailed, parse_template
 from services.orchestrator.storage import saved
 from services.orchestrator.use_cases.send_test import NOBODY, channel_of, send_test
-from shared.access import Permission, is_allowed
+from shared.access import Permission
 from shared.contracts.topics import Topics
 from shared.errors import NotFound, Problem, Unprocessable
 from shared.http.auth import Principal, requires
@@ -78,9 +79,9 @@ def send_test_router(profiles: ProfileClient, sending: Sending) -> APIRouter:
             channel = await channel_of(tx, body.channel or stored.body.get("channel"))
         template = await to_thread(parse_template, stored.body, key=key, version=stored.version)
         profile = UNKNOWN
+        clear = sees_personal(principal) and body.profile_id is not None
         if body.profile_id is not None:
-            masked = not is_allowed(principal.roles, Permission.READ_PERSONAL)
-            profile = await profiles.read(body.profile_id, masked=masked)
+            profile = await profiles.read(body.profile_id, masked=not clear)
         asked = PreviewRequest(
             profile_id=body.profile_id or NOBODY, event=body.event, context=body.context
         )
@@ -103,6 +104,9 @@ def send_test_router(profiles: ProfileClient, sending: Sending) -> APIRouter:
             counts=sending.counts,
             who=principal.who,
         )
+        if clear:
+            async with transaction(engine) as tx:
+                await note_shown(tx, principal, [(profile["id"], ["content"])])
         return SendTestView(
             action_id=sent.action_id,
             channel=sent.channel,

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.orchestrator.api.sight import mask_reason, note_list, note_shown, sees_personal
 from services.orchestrator.storage import tasks
 from services.orchestrator.storage.tasks import Holder, StoredTask, Wanted
 from services.orchestrator.use_cases import work_tasks
@@ -27,6 +28,8 @@ from shared.postgres.transaction import transaction
 DEFAULT_LEASE = "PT15M"
 MAX_LEASE = timedelta(hours=24)
 MAX_AGENT = 100
+SHOWN = ("content", "note", "to")
+"""What of a task is personal."""
 
 Reader = Annotated[Principal, requires(Permission.READ_TASKS)]
 Worker = Annotated[Principal, requires(Permission.SERVE)]
@@ -112,9 +115,12 @@ def _add_reading(router: APIRouter) -> None:
             wanted = Wanted(person, channel, queue, status)
             after = tasks.FIRST if cursor is None else (cursor[0], cursor[1], cursor[2])
             rows = await tasks.page(tx, wanted, after=after, limit=paging.limit + 1)
-        shown, following = split_page(
-            rows, paging, lambda row: (row.priority, row.due_at, row.action_id)
-        )
+            shown, following = split_page(
+                rows, paging, lambda row: (row.priority, row.due_at, row.action_id)
+            )
+            if _sees(principal):
+                whose = [row.profile_id for row in shown]
+                await note_list(tx, principal, "tasks", fields=SHOWN, profile_ids=whose)
         return Page(items=[_view(row, principal) for row in shown], next_cursor=following)
 
     @router.get("/v1/tasks/{task_id}")
@@ -124,6 +130,8 @@ def _add_reading(router: APIRouter) -> None:
             found = await tasks.find(tx, task_id)
             if found is None:
                 raise await absent(tx, "task", task_id)
+            if _sees(principal):
+                await note_shown(tx, principal, [(found.profile_id, SHOWN)])
         return _view(found, principal)
 
 
@@ -135,7 +143,8 @@ def _add_claiming(router: APIRouter) -> None:
         """Have the task for yourself until the lease is over; again by who has it: longer."""
         asked = body or ClaimBody()
         holder, lease = _holder(principal, asked), _lease(asked)
-        return _view(await work_tasks.claim_task(engine, task_id, holder, lease), principal)
+        claimed = await work_tasks.claim_task(engine, task_id, holder, lease, who=principal.who)
+        return _view(claimed, principal)
 
     @router.post("/v1/tasks:claim", responses={204: {"description": "Nothing is free."}})
     async def claim_next(
@@ -143,7 +152,12 @@ def _add_claiming(router: APIRouter) -> None:
     ) -> TaskView | None:
         """The best task of a queue that nobody has; 204 when there is none."""
         found = await work_tasks.claim_next(
-            engine, body.channel, body.queue, _holder(principal, body), _lease(body)
+            engine,
+            body.channel,
+            body.queue,
+            _holder(principal, body),
+            _lease(body),
+            who=principal.who,
         )
         if found is None:
             response.status_code = 204
@@ -158,7 +172,8 @@ def _add_ending(router: APIRouter, topics: Topics, counts: PartitionCounts) -> N
     ) -> TaskView:
         """Put the task back into its queue."""
         holder = _holder(principal, body or AgentBody())
-        return _view(await work_tasks.release_task(engine, task_id, holder), principal)
+        released = await work_tasks.release_task(engine, task_id, holder, who=principal.who)
+        return _view(released, principal)
 
     @router.post("/v1/tasks/{task_id}:complete")
     async def complete(
@@ -171,7 +186,13 @@ def _add_ending(router: APIRouter, topics: Topics, counts: PartitionCounts) -> N
         """
         done = Done(body.outcome, body.note)
         ended = await work_tasks.complete_task(
-            engine, task_id, _holder(principal, body), done, topics=topics, counts=counts
+            engine,
+            task_id,
+            _holder(principal, body),
+            done,
+            who=principal.who,
+            topics=topics,
+            counts=counts,
         )
         return _view(ended, principal)
 
@@ -197,12 +218,14 @@ def _number(value: Any) -> float:
     return float(value)
 
 
+def _sees(principal: Principal) -> bool:
+    return is_allowed(principal.roles, Permission.SERVE) or sees_personal(principal)
+
+
 def _view(task: StoredTask, principal: Principal) -> TaskView:
     """The task; what it says of the customer only for who serves customers, or may see personal
     data."""
-    sees = is_allowed(principal.roles, Permission.SERVE) or is_allowed(
-        principal.roles, Permission.READ_PERSONAL
-    )
+    sees = _sees(principal)
     message = task.message
     return TaskView(
         id=task.action_id,
@@ -218,7 +241,7 @@ def _view(task: StoredTask, principal: Principal) -> TaskView:
         lease_until=task.lease_until,
         outcome=task.outcome,
         note=task.note if sees else None,
-        reason=task.reason,
+        reason=task.reason if sees else mask_reason(task.reason),
         ended_at=task.ended_at,
         rule=message.get("rule"),
         decision_id=message.get("decision_id"),

@@ -14,7 +14,7 @@ import msgspec
 
 from services.orchestrator.domain.ask import Person
 from shared.contracts.profile_update import snapshot_decoder, update_decoder
-from shared.errors import Infrastructure
+from shared.errors import Gone, Infrastructure
 
 PROFILE = "profile"
 DEADLINE_SECONDS = 0.03
@@ -55,7 +55,8 @@ class Snapshots:
         """Whom an identifier points at, as a decision on the stream would see them; None: nobody,
         or many people at once.
 
-        Raises Infrastructure when the profile service has not said so by the deadline.
+        Raises Gone for the id of a profile that was erased, and Infrastructure when the profile
+        service has not said so by the deadline.
         """
         path = f"{self._path}/v1/snapshots/{quote(type_, safe='')}/{quote(value, safe='')}"
         request = f"GET {path} HTTP/1.1\r\n{self._headers}".encode()
@@ -65,7 +66,9 @@ class Snapshots:
                     status, body = await self._ask(request)
             except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
                 raise Infrastructure(PROFILE, f"{type(error).__name__}: {error}") from error
-        if status in (404, 410):
+        if status == 410:
+            raise Gone("The person of this profile was erased.")
+        if status == 404:
             return None
         if status != 200:
             raise Infrastructure(PROFILE, f"answered {status}")

@@ -43,8 +43,8 @@ _ABOUT: dict[Known, list[str]] = {
     "known": [],
     "unknown": ["unknown_profile: nobody is known by this identifier"],
     "unavailable": [
-        "profile_unavailable: the profile could not be read in time, so this is the answer for "
-        "somebody unknown"
+        "profile_unavailable: the profile could not be read in time, so nothing is given that a "
+        "consent or a limit could forbid"
     ],
 }
 

@@ -19,6 +19,7 @@ from services.orchestrator.domain.decide import Considered
 from services.orchestrator.domain.gates import Drop
 from services.orchestrator.domain.rule import ActionSpec, Rule
 from services.orchestrator.domain.trigger_index import ASK, LiveRule
+from services.orchestrator.domain.unproved import UNAVAILABLE
 from services.orchestrator.domain.update import ASKED, Cause, Moment, facts_of
 from shared.contracts.profile_update import ProfileSnapshot
 from shared.contracts.times import rfc3339
@@ -48,12 +49,13 @@ class Person:
     profile_json: bytes
 
 
-def nobody(profile_id: str, at: datetime) -> Person:
-    """Somebody unknown: a profile without anything, under an id that stands for this once."""
+def nobody(profile_id: str, at: datetime, *, unavailable: bool = False) -> Person:
+    """Somebody unknown, or who could not be read in time: a profile without anything, under an id
+    that stands for this once."""
     instant = rfc3339(at)
     profile = ProfileSnapshot(
         id=profile_id,
-        status=UNKNOWN,
+        status=UNAVAILABLE if unavailable else UNKNOWN,
         identifiers=[],
         identifiers_total=0,
         traits={},

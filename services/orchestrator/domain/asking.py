@@ -14,6 +14,7 @@ from services.orchestrator.domain.preference import ordered
 from services.orchestrator.domain.quiet import Instant
 from services.orchestrator.domain.rule import ActionSpec
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.unproved import unproved
 
 
 def choice_for(index: int, spec: ActionSpec, situation: Situation, ruleset: RuleSet) -> Choice:
@@ -74,7 +75,11 @@ class Asking:
         if isinstance(to, Drop):
             return to
         contact = contact_of(live, choice, option, situation)
-        return consented(live, spec, situation, ruleset) or suppressed(ruleset, contact, situation)
+        return (
+            unproved(ruleset, contact, situation.moment)
+            or consented(live, spec, situation, ruleset)
+            or suppressed(ruleset, contact, situation)
+        )
 
     def contact(self, choice: Choice, option: int) -> Drop | None:
         """Whether it may be reached, and a contact after the quiet hours breaks no cap."""

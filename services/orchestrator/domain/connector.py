@@ -6,12 +6,12 @@ No secret stands in a document: a `…_ref` names a file in the deployment's fol
 import re
 from dataclasses import dataclass
 from datetime import time, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.orchestrator.domain.address_guard import AddressRefused, check_host, read_url
 from services.orchestrator.domain.mail_address import is_mailbox
 from shared.conditions.document import Fields
 from shared.conditions.mistakes import shown
+from shared.contracts.zones import is_zone
 
 CONNECTORS = ("kafka", "webhook", "smtp", "file", "task")
 BUILT_IN = frozenset({"webhook", "smtp", "file"})
@@ -212,9 +212,7 @@ def _weekday(fields: Fields, path: str, value: object) -> int:
 
 def _zone(fields: Fields) -> str:
     name = fields.text("zone") or "UTC"
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+    if not is_zone(name):
         fields.wrong("zone", "zone", f"{shown(name)} is no IANA time zone such as Europe/Paris")
         return "UTC"
     return name

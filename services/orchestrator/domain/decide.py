@@ -29,6 +29,7 @@ from services.orchestrator.domain.options import Choice
 from services.orchestrator.domain.planned import Planned, persona_of
 from services.orchestrator.domain.score import Rank, rank, score
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.unproved import unproved_rule
 from shared.contracts.decision import CandidateScore, ResourceCost
 
 
@@ -77,7 +78,11 @@ def judge(questions: Sequence[Question], ruleset: RuleSet) -> list[Considered]:
 def _consider(live: LiveRule, situation: Situation, ruleset: RuleSet) -> Considered:
     one = Considered(live, situation)
     asking = one.asking = Asking(live, situation, ruleset)
-    one.drop = stale(live, situation) or re_entry(live, situation)
+    one.drop = (
+        stale(live, situation)
+        or re_entry(live, situation)
+        or unproved_rule(ruleset, live.rule, situation.moment)
+    )
     if one.drop is None:
         one.choices = [
             choice_for(index, spec, situation, ruleset)

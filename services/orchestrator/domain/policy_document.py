@@ -21,10 +21,11 @@ from services.orchestrator.domain.preference import LAST_ENGAGED, TRAIT
 from services.orchestrator.domain.quiet_hours import DEFAULT_DEFER, EVERY_DAY, QuietHours
 from services.orchestrator.domain.rule import Holdout
 from services.orchestrator.domain.suppression import Suppression
-from services.orchestrator.domain.zone import SOURCES, Source, TimeZone, is_zone
+from services.orchestrator.domain.zone import SOURCES, Source, TimeZone
 from shared.conditions.document import KEY, Fields
 from shared.conditions.mistakes import Mistakes, did_you_mean, shown
 from shared.contracts.delivery import OUTCOMES
+from shared.contracts.zones import is_zone
 from shared.errors import Unprocessable
 
 MAX_CAPS = 50

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from shared.conditions.document import KEY, Fields
 from shared.conditions.mistakes import Mistakes, shown
+from shared.contracts.zones import is_zone
 from shared.errors import Unprocessable
 
 DAY = timedelta(days=1)
@@ -94,11 +95,10 @@ def _zone(fields: Fields) -> str:
     name = fields.text("zone")
     if name is None:
         return "UTC"
-    try:
-        return ZoneInfo(name).key
-    except (KeyError, ValueError, OSError):  # not found is a KeyError
+    if not is_zone(name):
         fields.wrong("zone", "zone", f"{shown(name)} is no zone such as Europe/Paris")
         return "UTC"
+    return name
 
 
 def _curve(fields: Fields) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
 
@@ -17,6 +17,7 @@ from shared.conditions.audience import read_audience
 from shared.conditions.document import Fields
 from shared.conditions.mistakes import did_you_mean, shown
 from shared.conditions.tree import to_json
+from shared.contracts.zones import zone_names
 from shared.errors import Problem
 
 ANCHOR = datetime(2024, 1, 1)  # noqa: DTZ001  a Monday on the wall clock of any zone
@@ -198,8 +199,8 @@ def _at_odds(parts: dict[str, str]) -> list[str]:
 
 def _read_zone(fields: Fields) -> str | None:
     zone = fields.text("zone") if fields.has("zone") else "UTC"
-    if zone is not None and zone not in available_timezones():
-        hint = did_you_mean(zone, sorted(available_timezones()))
+    if zone is not None and zone not in zone_names():
+        hint = did_you_mean(zone, sorted(zone_names()))
         fields.wrong("zone", "zone", f"{shown(zone)} is no IANA time zone.{hint}")
         return None
     return zone

@@ -76,6 +76,8 @@ def why(drop: Drop) -> str:
     match drop.reason:
         case "lower_priority":
             return f"needed {words}: that has {drop.expected:.2f}, this {drop.actual:.2f}"
+        case "person_unavailable":
+            return f"the profile could not be read in time (needed: {words})"
         case "below_price" | "held" | "no_capacity":
             return words
         case "below_floor":

@@ -19,14 +19,14 @@ from services.orchestrator.domain.gates import Drop, Situation, consented, engag
 from services.orchestrator.domain.history import Contact
 from services.orchestrator.domain.rule import ActionSpec
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.unproved import unproved, unproved_rule
 from services.orchestrator.domain.update import Cause
 from shared.contracts.delivery import OUTCOMES
 
 LIFE = timedelta(minutes=30)
 """How long an answer is kept, unless its action expires before."""
 SHORT_LIFE = timedelta(minutes=1)
-"""How long it is kept that there is nothing, or what was answered without knowing the person
-because the profile service did not say in time."""
+"""How long it is kept that there is nothing."""
 ENDING = frozenset(OUTCOMES) - {"delivered", "opened"}
 """Outcomes after which the slot is free again; that it arrived and was seen changes nothing."""
 
@@ -70,9 +70,9 @@ class Again(msgspec.Struct, frozen=True, gc=False):
     why: str
 
 
-def life_of(best: Considered | None, at: datetime, *, short: bool) -> datetime:
-    """Until when an answer is kept; `short`: it was given without knowing whom to."""
-    until = at + (SHORT_LIFE if best is None or short else LIFE)
+def life_of(best: Considered | None, at: datetime) -> datetime:
+    """Until when an answer is kept."""
+    until = at + (SHORT_LIFE if best is None else LIFE)
     if best is None:
         return until
     return min(until, *(planned.expires_at for planned in best.planned)) if best.planned else until
@@ -130,9 +130,12 @@ def _stopped(
     to = recipient(ruleset.channels, spec.channel, situation.moment)
     if isinstance(to, Drop):
         return to
+    contact = _contact(live, spec, situation)
     return (
-        consented(live, spec, situation, ruleset)
-        or suppressed(ruleset, _contact(live, spec, situation), situation)
+        unproved_rule(ruleset, live.rule, situation.moment)
+        or unproved(ruleset, contact, situation.moment)
+        or consented(live, spec, situation, ruleset)
+        or suppressed(ruleset, contact, situation)
         or _left_out(live, situation, ruleset)
         or _quiet(live, spec, situation, ruleset)
     )

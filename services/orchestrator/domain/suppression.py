@@ -36,9 +36,15 @@ class Suppression:
         """No outcome older than this matters."""
         return self.within + self.length
 
+    def concerns(self, contact: Contact) -> bool:
+        """Whether any outcome at all could silence the contact."""
+        if self.categories is not None and contact.category not in self.categories:
+            return False
+        return self.per is None or getattr(contact, self.per) is not None
+
     def hit(self, contact: Contact, outcomes: Iterable[Outcome], at: datetime) -> Suppressed | None:
         """Whether a contact that is considered at an instant is silenced."""
-        if self.categories is not None and contact.category not in self.categories:
+        if not self.concerns(contact):
             return None
         told = [one for one in outcomes if self._counts(one, contact)]
         told.sort(key=lambda one: one.at, reverse=True)
@@ -59,8 +65,7 @@ class Suppression:
             return False
         if self.per is None:
             return True
-        value = getattr(one, self.per)
-        return value is not None and bool(value == getattr(contact, self.per))
+        return bool(getattr(one, self.per) == getattr(contact, self.per))
 
     def words(self) -> str:
         """The suppression as a person would say it."""

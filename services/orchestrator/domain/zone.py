@@ -5,12 +5,12 @@ has one time, the policy's default. What is not a zone of the IANA database does
 """
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from services.orchestrator.domain.countries import ZONE_OF_COUNTRY
 from shared.contracts.profile_update import ProfileSnapshot
+from shared.contracts.zones import is_zone
 
 Source = Literal["profile", "country", "default"]
 SOURCES: tuple[Source, ...] = ("profile", "country", "default")
@@ -57,16 +57,6 @@ class TimeZone:
     def default_zone(self) -> Zone:
         """The zone of whom nothing is known."""
         return Zone(self.default, "default", self.default)
-
-
-def is_zone(name: object) -> bool:
-    """Whether it is the name of a zone of the IANA database."""
-    return isinstance(name, str) and name in _names()
-
-
-@cache
-def _names() -> frozenset[str]:
-    return frozenset(available_timezones())
 
 
 def _of_profile(profile: ProfileSnapshot) -> str | None:

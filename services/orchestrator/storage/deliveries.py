@@ -12,6 +12,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.postgres.transaction import Tx
+
 NIL = UUID(int=0)
 _QUEUE = text(
     """
@@ -178,7 +180,7 @@ class DeliveryRow:
     test: bool = False
 
 
-async def queue(tx: AsyncConnection, rows: Sequence[DeliveryRow]) -> None:
+async def queue(tx: Tx, rows: Sequence[DeliveryRow]) -> None:
     """Let the actions be delivered; those that are queued already stay as they are."""
     if not rows:
         return
@@ -197,7 +199,7 @@ async def queue(tx: AsyncConnection, rows: Sequence[DeliveryRow]) -> None:
 
 
 async def withdraw(
-    tx: AsyncConnection,
+    tx: Tx,
     action_ids: Collection[UUID],
     messages: Mapping[UUID, bytes] | None = None,
 ) -> set[UUID]:
@@ -217,7 +219,7 @@ async def withdraw(
     return set((await tx.execute(_WITHDRAW, values)).scalars())
 
 
-async def supersede(tx: AsyncConnection, action_ids: Collection[UUID]) -> None:
+async def supersede(tx: Tx, action_ids: Collection[UUID]) -> None:
     """Something else is done instead of these actions: what has not arrived must not any more. A
     delivery whose time is up is left to expire, so that it is said."""
     if action_ids:
@@ -225,7 +227,7 @@ async def supersede(tx: AsyncConnection, action_ids: Collection[UUID]) -> None:
 
 
 async def tell_of_erasure(
-    tx: AsyncConnection,
+    tx: Tx,
     profile_ids: Collection[str],
     action_ids: Collection[UUID],
     retraction_of: Callable[[bytes], bytes],

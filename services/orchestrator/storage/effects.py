@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.effects import Effects
 from services.orchestrator.domain.estimates import verdict
@@ -20,6 +19,7 @@ from services.orchestrator.storage import (
 )
 from services.orchestrator.storage.deliveries import DeliveryRow
 from shared.postgres.together import Part, write_together
+from shared.postgres.transaction import Tx
 
 _DECISIONS = text(
     """
@@ -141,7 +141,7 @@ DELIVERED = "delivered"
 """The delivery of an action that was answered to who asked for it."""
 
 
-async def write(tx: AsyncConnection, effects: Effects, also: Sequence[Part] = ()) -> list[int]:
+async def write(tx: Tx, effects: Effects, also: Sequence[Part] = ()) -> list[int]:
     """Insert and change everything but the messages and the profiles' own rows, and what the
     caller writes beside it; the counts of those of `also` that return something."""
     new: list[tuple[TextClause, Rows]] = [
@@ -165,7 +165,7 @@ async def write(tx: AsyncConnection, effects: Effects, also: Sequence[Part] = ()
     return counts
 
 
-async def _change(tx: AsyncConnection, effects: Effects) -> None:
+async def _change(tx: Tx, effects: Effects) -> None:
     """What concerns rows that may just have been inserted."""
     await _run(tx, _CHANGES, [
         (action_id, change.status, change.in_flight, change.reason, change.published_at,
@@ -194,7 +194,7 @@ async def _change(tx: AsyncConnection, effects: Effects) -> None:
     ])  # fmt: skip
 
 
-async def _take_back(tx: AsyncConnection, effects: Effects) -> None:
+async def _take_back(tx: Tx, effects: Effects) -> None:
     """Take tasks and messages out of the queues of Concert, and say on each action how far it had
     come. A retraction is published as well: channel systems may have read the action."""
     reached = {action_id: one.reached for action_id, one in effects.taken_back.items()}
@@ -288,7 +288,7 @@ def _columns(rows: Rows) -> dict[str, list[Any]]:
     return {f"c{place}": list(column) for place, column in enumerate(zip(*rows, strict=True))}
 
 
-async def _run(tx: AsyncConnection, statement: TextClause, rows: Rows) -> None:
+async def _run(tx: Tx, statement: TextClause, rows: Rows) -> None:
     """Execute the statement with the rows as columns; nothing when there is none."""
     if rows:
         await tx.execute(statement, _columns(rows))

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import orjson
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.history import Held
+from shared.postgres.transaction import Tx
 
 # The keys of a row's rules come as JSON: unnest would flatten arrays of arrays.
 _KEEP = text(
@@ -33,7 +33,7 @@ _FORGET = text(
 )
 
 
-async def write(tx: AsyncConnection, held: Mapping[tuple[str, str], Held | None]) -> None:
+async def write(tx: Tx, held: Mapping[tuple[str, str], Held | None]) -> None:
     """By profile and touchpoint: keep what waits, and forget where there is None."""
     gone = [place for place, one in held.items() if one is None]
     if gone:

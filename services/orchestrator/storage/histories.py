@@ -10,7 +10,6 @@ from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.history import (
     Contact,
@@ -20,6 +19,7 @@ from services.orchestrator.domain.history import (
     InFlight,
     Outcome,
 )
+from shared.postgres.transaction import Tx
 
 _IN_FLIGHT = text(
     """
@@ -88,7 +88,7 @@ _ACTED = text("SELECT action_id FROM action WHERE action_id = ANY(CAST(:ids AS u
 Histories = dict[str, History]
 
 
-async def read_in_flight(tx: AsyncConnection, histories: Histories, ids: Collection[str]) -> None:
+async def read_in_flight(tx: Tx, histories: Histories, ids: Collection[str]) -> None:
     """What can still be taken back, and the candidates that wait; the oldest first."""
     for row in await tx.execute(_IN_FLIGHT, {"ids": list(ids)}):
         if row.rules is not None:
@@ -121,7 +121,7 @@ async def read_in_flight(tx: AsyncConnection, histories: Histories, ids: Collect
 
 
 async def read_contacts(
-    tx: AsyncConnection,
+    tx: Tx,
     histories: Histories,
     ids: Collection[str],
     *,
@@ -134,7 +134,7 @@ async def read_contacts(
 
 
 async def read_household_contacts(
-    tx: AsyncConnection,
+    tx: Tx,
     histories: Histories,
     households: Collection[str],
     *,
@@ -171,7 +171,7 @@ def ledger_contact(row: Row[Any]) -> Contact:
 
 
 async def read_outcomes(
-    tx: AsyncConnection,
+    tx: Tx,
     histories: Histories,
     ids: Collection[str],
     *,
@@ -195,7 +195,7 @@ async def read_outcomes(
 
 
 async def read_entries(
-    tx: AsyncConnection, histories: Histories, ids: Collection[str], rules: Collection[str]
+    tx: Tx, histories: Histories, ids: Collection[str], rules: Collection[str]
 ) -> None:
     """When these rules last acted for the profiles."""
     for row in await tx.execute(_ENTRIES, {"ids": list(ids), "rules": list(rules)}):
@@ -203,19 +203,19 @@ async def read_entries(
 
 
 async def read_exits(
-    tx: AsyncConnection, histories: Histories, ids: Collection[str], criteria: Collection[str]
+    tx: Tx, histories: Histories, ids: Collection[str], criteria: Collection[str]
 ) -> None:
     """The latest touchpoints of the profiles that met these exit criteria."""
     for row in await tx.execute(_EXITS, {"ids": list(ids), "criteria": list(criteria)}):
         histories[row.profile_id].exits[row.criterion] = row.occurred_at
 
 
-async def read_bodies(tx: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, bytes]:
+async def read_bodies(tx: Tx, ids: Collection[UUID]) -> dict[UUID, bytes]:
     """The messages of actions, as planned."""
     rows = await tx.execute(_BODIES, {"ids": list(ids)})
     return {row.action_id: row.body for row in rows}
 
 
-async def acted(tx: AsyncConnection, ids: Collection[UUID]) -> set[UUID]:
+async def acted(tx: Tx, ids: Collection[UUID]) -> set[UUID]:
     """Which of the actions exist already, whatever became of them."""
     return set((await tx.execute(_ACTED, {"ids": list(ids)})).scalars())

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.orchestrator.domain.effects import OutcomeRow
 from services.orchestrator.domain.note_outcome import Told
 from services.orchestrator.storage.histories import ledger_contact
+from shared.postgres.transaction import Tx
 
 _INSERT = text(
     """
@@ -53,7 +54,7 @@ _UNANSWERED = text(
 )
 
 
-async def insert(tx: AsyncConnection, rows: Sequence[OutcomeRow]) -> None:
+async def insert(tx: Tx, rows: Sequence[OutcomeRow]) -> None:
     """Note what was said; what a touchpoint said is noted once."""
     if not rows:
         return

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.postgres.together import Part
+from shared.postgres.transaction import Tx
 
 # `old` in RETURNING needs PostgreSQL 18. Rows without `first_seq` are locked only (a partner of a
 # merge); all others also take the position of the last update of the batch.
@@ -40,6 +41,19 @@ _LOCK = text(
     """
 )
 _LOCK_FREE = text(f"{_LOCK.text} SKIP LOCKED")
+_COLUMNS = "profile_id::text, merged_into::text, in_flight, last_seq, snapshot, erased"
+# A row that somebody else makes meanwhile is in neither part.
+_LOCK_OR_MAKE = text(
+    f"""
+    WITH made AS (
+        INSERT INTO profile_state (profile_id, last_seq) VALUES (CAST(:id AS uuid), 0)
+            ON CONFLICT DO NOTHING RETURNING *
+    ), found AS MATERIALIZED (
+        SELECT * FROM profile_state WHERE profile_id = CAST(:id AS uuid) FOR UPDATE
+    )
+    SELECT {_COLUMNS} FROM found UNION ALL SELECT {_COLUMNS} FROM made
+    """  # noqa: S608 - columns
+)
 _SAVE = text(
     """
     UPDATE profile_state AS s
@@ -97,7 +111,7 @@ class Saved:
 
 
 async def advance(
-    tx: AsyncConnection, spans: Mapping[str, tuple[int, int]], partners: Collection[str]
+    tx: Tx, spans: Mapping[str, tuple[int, int]], partners: Collection[str]
 ) -> dict[str, Unusual]:
     """Lock the profiles, making missing ones, and move each to the last update of its span
     (first, last). `partners` are locked only. Returns the unusual ones."""
@@ -117,26 +131,32 @@ async def advance(
     }
 
 
-async def lock(tx: AsyncConnection, ids: Collection[str]) -> dict[str, Locked]:
+async def lock(tx: Tx, ids: Collection[str]) -> dict[str, Locked]:
     """Lock the rows that exist, waiting for whoever holds them."""
     return await _locked(tx, _LOCK, ids)
 
 
-async def lock_free(tx: AsyncConnection, ids: Collection[str]) -> dict[str, Locked]:
+async def lock_or_make(tx: Tx, id_: str) -> Locked:
+    """Lock the row of one profile, which is made if there is none."""
+    rows = (await tx.execute(_LOCK_OR_MAKE, {"id": id_})).all()
+    return _row(rows[0]) if rows else (await lock(tx, [id_]))[id_]
+
+
+async def lock_free(tx: Tx, ids: Collection[str]) -> dict[str, Locked]:
     """Lock the rows that nobody else holds."""
     return await _locked(tx, _LOCK_FREE, ids)
 
 
-async def _locked(tx: AsyncConnection, statement: Any, ids: Collection[str]) -> dict[str, Locked]:
-    return {
-        row.profile_id: Locked(
-            row.merged_into, row.in_flight, row.last_seq, row.snapshot, row.erased
-        )
-        for row in await tx.execute(statement, {"ids": sorted(ids)})
-    }
+async def _locked(tx: Tx, statement: Any, ids: Collection[str]) -> dict[str, Locked]:
+    rows = await tx.execute(statement, {"ids": sorted(ids)})
+    return {row.profile_id: _row(row) for row in rows}
 
 
-async def save(tx: AsyncConnection, states: Mapping[str, Saved]) -> None:
+def _row(row: Any) -> Locked:
+    return Locked(row.merged_into, row.in_flight, row.last_seq, row.snapshot, row.erased)
+
+
+async def save(tx: Tx, states: Mapping[str, Saved]) -> None:
     """Write what is in flight and the snapshot of locked profiles."""
     part = saving(states)
     await tx.execute(part.statement, part.values)

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.estimates import Counts
+from shared.postgres.transaction import Tx
 
 # A contact that never reached anybody was not shown; so it is no no.
 _ADD = """
@@ -65,7 +66,7 @@ class Judged(NamedTuple):
     taken: bool
 
 
-async def count(tx: AsyncConnection, rows: Collection[Judged]) -> None:
+async def count(tx: Tx, rows: Collection[Judged]) -> None:
     """Count actions of which something was heard: a yes, or a no that was said. The profiles of
     the actions have to be locked. What was counted as that, or as a yes, is not counted again."""
     best: dict[UUID, bool] = {}

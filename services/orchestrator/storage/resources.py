@@ -17,6 +17,7 @@ from services.orchestrator.domain.effects import Spent
 from services.orchestrator.domain.history import Use, Used
 from services.orchestrator.storage.histories import Histories
 from shared.errors import Infrastructure
+from shared.postgres.transaction import Tx
 
 _HAVE_TURNS = text(
     """
@@ -93,7 +94,7 @@ _FREE = text(
 
 
 async def recall(
-    tx: AsyncConnection,
+    tx: Tx,
     found: Histories,
     keys: Collection[str],
     *,
@@ -116,7 +117,7 @@ async def recall(
         uses[row.action_id] = (*uses.get(row.action_id, ()), use)
 
 
-async def settle(tx: AsyncConnection, spent: Sequence[Spent], released: Collection[UUID]) -> None:
+async def settle(tx: Tx, spent: Sequence[Spent], released: Collection[UUID]) -> None:
     """Give back what was reserved for actions that do not happen, and reserve what others take.
 
     Raises Infrastructure, so that the batch is decided again, if that would be more than there is.
@@ -139,7 +140,7 @@ async def settle(tx: AsyncConnection, spent: Sequence[Spent], released: Collecti
         await _spend(tx, kept)
 
 
-async def _spend(tx: AsyncConnection, spent: Sequence[Spent]) -> None:
+async def _spend(tx: Tx, spent: Sequence[Spent]) -> None:
     windows = {(one.use.resource, one.use.window) for one in spent}
     rows = await tx.execute(
         _SPEND,

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.slot import Kept, said_decoder, said_encoder
 from shared.postgres.together import Part
+from shared.postgres.transaction import Tx
 
 _READ = text(
     """
@@ -91,7 +92,7 @@ class Found(NamedTuple):
     kept: dict[str, Kept]
 
 
-async def read(tx: AsyncConnection, ids: Sequence[str], slot: str) -> Found:
+async def read(tx: Tx, ids: Sequence[str], slot: str) -> Found:
     """What is kept for a slot under these ids; what has expired is too."""
     rows = (await tx.execute(_READ, {"ids": ids, "slot": slot})).all()
     kept = [_kept(row) for row in rows if row.profile_id is not None]
@@ -117,7 +118,7 @@ def putting(slot: str, kept: Kept, before: Kept | None) -> Part:
     return Part(_PUT, values, returns=True)
 
 
-async def adopt(tx: AsyncConnection, owner: str, slot: str, profile_id: str) -> None:
+async def adopt(tx: Tx, owner: str, slot: str, profile_id: str) -> None:
     """Make what was answered to somebody unknown (a keyed hash) a locked profile's own, in place
     of an answer that does not hold any more."""
     await tx.execute(_MAKE_ROOM, {"slot": slot, "profile_id": profile_id})
@@ -136,7 +137,7 @@ async def forget(tx: AsyncConnection, profile_ids: Collection[str]) -> None:
     await tx.execute(_FORGET, {"ids": list(profile_ids)})
 
 
-async def forget_actions(tx: AsyncConnection, action_ids: Collection[UUID]) -> None:
+async def forget_actions(tx: Tx, action_ids: Collection[UUID]) -> None:
     """The slots that these actions were the answer for are free again: they had an outcome, or
     were taken back."""
     await tx.execute(_FORGET_ACTIONS, {"ids": list(action_ids)})

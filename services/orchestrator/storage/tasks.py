@@ -15,6 +15,7 @@ from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.effects import Handover
+from shared.postgres.transaction import Tx
 
 FIRST = (float("inf"), datetime.fromisoformat("0001-01-01T00:00:00+00:00"), UUID(int=0))
 """Before the first task of a list."""
@@ -178,7 +179,7 @@ class Wanted(NamedTuple):
     status: str | None = None
 
 
-async def insert(tx: AsyncConnection, rows: Sequence[Handover]) -> None:
+async def insert(tx: Tx, rows: Sequence[Handover]) -> None:
     """Put published tasks into their queues."""
     if not rows:
         return
@@ -196,7 +197,7 @@ async def insert(tx: AsyncConnection, rows: Sequence[Handover]) -> None:
     )
 
 
-async def withdraw(tx: AsyncConnection, reasons: Mapping[UUID, str]) -> dict[UUID, str]:
+async def withdraw(tx: Tx, reasons: Mapping[UUID, str]) -> dict[UUID, str]:
     """Take tasks out of their queues, also from whoever holds them; returns how each stood."""
     if not reasons:
         return {}

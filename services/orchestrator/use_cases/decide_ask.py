@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from services.orchestrator.domain.answered import Known, why
 from services.orchestrator.domain.ask import (
     Ask,
@@ -28,6 +26,7 @@ from services.orchestrator.use_cases.naming import action_ids
 from services.orchestrator.use_cases.recall import Asked, recall
 from shared import ids
 from shared.contracts.times import rfc3339
+from shared.postgres.transaction import Tx
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +41,7 @@ class Decided:
 
 
 async def decide_ask(
-    tx: AsyncConnection,
+    tx: Tx,
     ask: Ask,
     person: Person,
     *,
@@ -157,6 +156,6 @@ def _kept(
         version=situation.moment.seq,
         epoch=ruleset.epoch,
         at=situation.at,
-        expires_at=life_of(best, situation.at, short=known == "unavailable"),
+        expires_at=situation.at if known == "unavailable" else life_of(best, situation.at),
         said=said,
     )

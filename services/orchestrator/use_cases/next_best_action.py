@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.orchestrator.domain.answered import Answer, Known, decided, given_again
 from services.orchestrator.domain.ask import Ask, Person, moment_of, nobody
@@ -35,8 +35,9 @@ from shared.errors import Infrastructure
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.observability import metrics
 from shared.postgres import outbox
+from shared.postgres.direct import Direct, direct
 from shared.postgres.together import Part
-from shared.postgres.transaction import autocommit, statement, transaction
+from shared.postgres.transaction import Tx
 
 TRIES = 10
 
@@ -74,7 +75,6 @@ class NextBestAction:
         counts: PartitionCounts,
     ) -> None:
         self._engine = engine
-        self._reading = autocommit(engine)
         self._ruleset = ruleset
         self._topics = topics
         self._counts = counts
@@ -85,17 +85,23 @@ class NextBestAction:
         family = set() if whom.person is None else {whom.person.profile_id}
         for _ in range(TRIES):
             ruleset = self._ruleset()
-            async with statement(self._reading) as tx:
-                found = await slots.read(tx, whom.ids, ask.slot)
-                answer = await _again(tx, whom.ids[0], found, whom, ask, ruleset)
-            if answer is None:
-                answer = await self._decided(whom, ask, ruleset, found, family)
+            async with direct(self._engine) as database:
+                found = await slots.read(database, whom.ids, ask.slot)
+                answer = await _again(database, whom.ids[0], found, whom, ask, ruleset)
+                if answer is None:
+                    answer = await self._decided(database, whom, ask, ruleset, found, family)
             if answer is not None:
                 return _counted(answer)
         raise Infrastructure("postgres", f"more than {TRIES} asked for {ask.slot} at once")
 
     async def _decided(
-        self, whom: Whom, ask: Ask, ruleset: RuleSet, found: Found, family: set[str]
+        self,
+        database: Direct,
+        whom: Whom,
+        ask: Ask,
+        ruleset: RuleSet,
+        found: Found,
+        family: set[str],
     ) -> Answer | None:
         """None when somebody else who asked at the same time was answered first, or when the
         person was merged into somebody else; `family`, whom to lock, has them then."""
@@ -104,8 +110,8 @@ class NextBestAction:
             Report(),
         )
         try:
-            async with transaction(self._engine) as tx:
-                turn = _Turn(tx, whom, ask, ruleset, effects, report, self._frames)
+            async with database.transaction():
+                turn = _Turn(database, whom, ask, ruleset, effects, report, self._frames)
                 answer = await turn.take(found, family)
         except _Overtaken as overtaken:
             family.update(overtaken.family)
@@ -135,7 +141,7 @@ def _counted(answer: Answer) -> Answer:
 
 
 async def _again(
-    tx: AsyncConnection, id_: str, found: Found, whom: Whom, ask: Ask, ruleset: RuleSet
+    tx: Tx, id_: str, found: Found, whom: Whom, ask: Ask, ruleset: RuleSet
 ) -> Answer | None:
     """What is kept under an id, if it still holds."""
     kept = found.kept.get(id_)
@@ -143,9 +149,10 @@ async def _again(
 
 
 async def _given_again(
-    tx: AsyncConnection, kept: Kept, whom: Whom, ask: Ask, ruleset: RuleSet, at: datetime
+    tx: Tx, kept: Kept, whom: Whom, ask: Ask, ruleset: RuleSet, at: datetime
 ) -> Answer | None:
-    person = whom.person or nobody(kept.profile_id, at)
+    unavailable = whom.known == "unavailable"
+    person = whom.person or nobody(kept.profile_id, at, unavailable=unavailable)
     history = History()
     live = ruleset.rules.get(kept.rule or "")
     if live is not None and live.exit_events:
@@ -167,7 +174,7 @@ class _Turn:
 
     def __init__(
         self,
-        tx: AsyncConnection,
+        tx: Tx,
         whom: Whom,
         ask: Ask,
         ruleset: RuleSet,
@@ -214,9 +221,11 @@ class _Turn:
 
     async def _for_nobody(self, found: Found) -> Answer:
         """Somebody without a profile. Of them only the keyed hash is kept, as long as the answer
-        is; decision and action are in the name of nobody in particular."""
+        is; decision and action are in the name of nobody in particular. For who could not be read
+        in time nothing is kept: they may have an answer that still holds."""
         owner = self._whom.owner
-        stranger = nobody(str(ids.random_id()), found.at)
+        unavailable = self._whom.known == "unavailable"
+        stranger = nobody(str(ids.random_id()), found.at, unavailable=unavailable)
         before = found.kept.get(owner)
         made = await self._decide(stranger, stranger.profile_id, owner, before, None, found.at)
         return self._answer(made)
@@ -244,12 +253,15 @@ class _Turn:
             at=at,
         )
         self._report.decided(None, made.outcome, made.stage)
-        also = [slots.putting(self._ask.slot, made.kept, before), *self._frames(self._effects)]
+        keeping = []
+        if self._whom.known != "unavailable":
+            keeping = [slots.putting(self._ask.slot, made.kept, before)]
+        also = [*keeping, *self._frames(self._effects)]
         flying = made.history.under_way
         if row is not None and flying != row.in_flight:
             saved = Saved(in_flight=flying, fresh=person.profile_json, spare=None)
             also.append(profile_states.saving({stands_for: saved}))
-        if await effect_rows.write(self._tx, self._effects, also) != [1]:
+        if await effect_rows.write(self._tx, self._effects, also) != [1] * len(keeping):
             raise _Overtaken
         return made
 
@@ -263,16 +275,14 @@ class _Turn:
         )
 
 
-async def _lock(
-    tx: AsyncConnection, profile_id: str, family: Collection[str]
-) -> tuple[str, Locked] | None:
+async def _lock(tx: Tx, profile_id: str, family: Collection[str]) -> tuple[str, Locked] | None:
     """Lock the row of the profile that stands for the person here, making it where this service
     has not heard of them; None when they were erased. `family` are the person and whom they were
     merged into, as far as that is known: rows are locked in their order, all at once."""
-    locked = await profile_states.lock(tx, family)
-    if profile_id not in locked:
-        await profile_states.advance(tx, {}, [profile_id])
+    if len(family) > 1:
         locked = await profile_states.lock(tx, family)
+    else:
+        locked = {profile_id: await profile_states.lock_or_make(tx, profile_id)}
     row = locked[profile_id]
     while row.merged_into is not None:
         profile_id = row.merged_into

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from services.orchestrator.domain.history import History, InFlight
 from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
 from services.orchestrator.domain.update import Moment, cause_decoder
 from services.orchestrator.storage import histories, resources
 from services.orchestrator.storage.histories import Histories
 from services.orchestrator.use_cases.naming import action_ids
+from shared.postgres.transaction import Tx
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +24,7 @@ class Asked:
 
 
 async def recall(
-    tx: AsyncConnection,
+    tx: Tx,
     asked: Iterable[Asked],
     *,
     in_flight: Collection[str],
@@ -58,7 +57,7 @@ async def recall(
 
 
 async def recall_candidates(
-    tx: AsyncConnection,
+    tx: Tx,
     found: Histories,
     triggered: Collection[Asked],
     *,
@@ -84,7 +83,7 @@ async def recall_candidates(
 
 
 async def recall_contacts(
-    tx: AsyncConnection,
+    tx: Tx,
     found: Histories,
     persons: Collection[str],
     ruleset: RuleSet,
@@ -100,7 +99,7 @@ async def recall_contacts(
 
 
 async def recall_households(
-    tx: AsyncConnection,
+    tx: Tx,
     found: Histories,
     households: Collection[str | None],
     ruleset: RuleSet,
@@ -114,7 +113,7 @@ async def recall_households(
 
 
 async def recall_resources(
-    tx: AsyncConnection,
+    tx: Tx,
     found: Histories,
     rules: Iterable[LiveRule],
     ruleset: RuleSet,
@@ -131,7 +130,7 @@ async def recall_resources(
 
 
 async def recall_tried(
-    tx: AsyncConnection, found: Histories, actions: Iterable[InFlight], ruleset: RuleSet
+    tx: Tx, found: Histories, actions: Iterable[InFlight], ruleset: RuleSet
 ) -> None:
     """Which options of these actions, which may be followed by another one, exist already."""
     persons = {id_: person for person, history in found.items() for id_ in history.in_flight}
@@ -149,7 +148,7 @@ async def recall_tried(
 
 
 async def recall_exits(
-    tx: AsyncConnection, found: Histories, persons: Collection[str], ruleset: RuleSet
+    tx: Tx, found: Histories, persons: Collection[str], ruleset: RuleSet
 ) -> None:
     """The touchpoints that met the exit criteria of what the persons have in flight."""
     keys = {action.rule for history in found.values() for action in history.in_flight.values()}
@@ -160,7 +159,7 @@ async def recall_exits(
 
 
 async def _recall_rules(
-    tx: AsyncConnection, found: Histories, persons: Collection[str], rules: Iterable[LiveRule]
+    tx: Tx, found: Histories, persons: Collection[str], rules: Iterable[LiveRule]
 ) -> None:
     remembering = [live.key for live in rules if live.remembers_entries]
     if remembering:

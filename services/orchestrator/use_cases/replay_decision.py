@@ -37,6 +37,7 @@ class Replayed:
     """Whether the decision came out the same, bit for bit; else where it did not."""
 
     decision_id: UUID
+    profile_id: str
     same: bool
     differences: list[Difference] = field(default_factory=list)
 
@@ -61,9 +62,11 @@ async def replay_decision(tx: AsyncConnection, decision_id: UUID) -> Replayed:
     ruleset = Compiler()(await _stored(tx, kept.versions))
     again = decision_encoder.encode(replay(kept, recorded, ruleset, action_ids))
     if again == body:
-        return Replayed(decision_id, same=True)
+        return Replayed(decision_id, recorded.profile_id, same=True)
     differences = list(_differences("", orjson.loads(body), orjson.loads(again)))
-    return Replayed(decision_id, same=False, differences=differences[:MAX_DIFFERENCES])
+    return Replayed(
+        decision_id, recorded.profile_id, same=False, differences=differences[:MAX_DIFFERENCES]
+    )
 
 
 async def _stored(tx: AsyncConnection, versions: Versions) -> Stored:

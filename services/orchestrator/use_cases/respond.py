@@ -92,6 +92,8 @@ class Responder:
         await _forget(tx, batch, persons, effects)
         if batch.concerns_rules or persons.in_flight:
             await _Answers(tx, batch, persons, ruleset, effects, report).run()
+        elif effects.released:
+            await effect_rows.write(tx, effects)  # what erased people had reserved
         add_messages(handled.messages, effects, self._topics)
         handled.after_commit.append(lambda: report.count(effects))
         return handled

@@ -24,7 +24,7 @@ from shared.contracts.times import rfc3339
 from shared.contracts.topics import OWN_SOURCE, Topics
 from shared.errors import Gone, Problem, Unprocessable
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
-from shared.postgres import outbox
+from shared.postgres import audit, outbox
 from shared.postgres.transaction import transaction
 
 
@@ -53,10 +53,12 @@ async def say_outcome(
     action_id: UUID,
     saying: Saying,
     *,
+    who: audit.Who,
     topics: Topics,
     counts: PartitionCounts,
 ) -> Said:
-    """Publish what became of an action, in order with everything else about its person.
+    """Publish what became of an action, in order with everything else about its person; the audit
+    log has `who` said it.
 
     Raises NotFound, Gone for a person who was erased, Unprocessable for an unknown channel.
     """
@@ -91,6 +93,11 @@ async def say_outcome(
             occurred_at=at,
         )
         await outbox.append(tx, buffer)
+        after = {"profile_id": whose, "channel": channel, "event_id": message_id, "at": rfc3339(at)}
+        await audit.append(
+            tx, who=who, kind="delivery_event", key=str(action_id), action=saying.outcome,
+            after=after,
+        )  # fmt: skip
     return Said(message_id, touchpoint_id)
 
 

@@ -17,12 +17,12 @@ from shared.contracts.topics import Topics
 from shared.errors import Conflict
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.observability import metrics
-from shared.postgres import outbox
+from shared.postgres import audit, outbox
 from shared.postgres.transaction import transaction
 
 
 async def claim_task(
-    engine: AsyncEngine, action_id: UUID, holder: Holder, lease: timedelta
+    engine: AsyncEngine, action_id: UUID, holder: Holder, lease: timedelta, *, who: audit.Who
 ) -> StoredTask:
     """Give the task to the holder until the lease is over, or more time to who has it.
 
@@ -30,13 +30,19 @@ async def claim_task(
     """
     async with transaction(engine) as tx:
         if await tasks.claim(tx, action_id, holder, lease):
-            return await _found(tx, action_id)
+            return await _worked(tx, action_id, "claim", holder, who)
         task = await _found(tx, action_id)
     raise Conflict(_why_not(task))
 
 
 async def claim_next(
-    engine: AsyncEngine, channel: str, queue: str | None, holder: Holder, lease: timedelta
+    engine: AsyncEngine,
+    channel: str,
+    queue: str | None,
+    holder: Holder,
+    lease: timedelta,
+    *,
+    who: audit.Who,
 ) -> StoredTask | None:
     """Give the holder the best task of a queue (of all queues of the channel) that nobody has;
     None when there is none."""
@@ -44,10 +50,12 @@ async def claim_next(
         action_id = await tasks.next_free(tx, channel, queue)
         if action_id is None or not await tasks.claim(tx, action_id, holder, lease):
             return None
-        return await _found(tx, action_id)
+        return await _worked(tx, action_id, "claim", holder, who)
 
 
-async def release_task(engine: AsyncEngine, action_id: UUID, holder: Holder) -> StoredTask:
+async def release_task(
+    engine: AsyncEngine, action_id: UUID, holder: Holder, *, who: audit.Who
+) -> StoredTask:
     """Put the task back into its queue; nothing happens to one that is open.
 
     Raises NotFound, Gone, and Conflict when somebody else has it or it has ended.
@@ -56,9 +64,10 @@ async def release_task(engine: AsyncEngine, action_id: UUID, holder: Holder) -> 
         task = await _found(tx, action_id, lock=True)
         if task.status == "claimed" and task.holder == holder.id:
             await tasks.release(tx, action_id)
-        elif task.status != "open":
+            return await _worked(tx, action_id, "release", holder, who)
+        if task.status != "open":
             raise Conflict(_why_not(task))
-        return await _found(tx, action_id)
+        return task
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,7 @@ async def complete_task(
     holder: Holder,
     done: Done,
     *,
+    who: audit.Who,
     topics: Topics,
     counts: PartitionCounts,
 ) -> StoredTask:
@@ -90,7 +100,9 @@ async def complete_task(
         end = complete(task.status, task.holder, task.outcome, by=holder.id, outcome=done.outcome)
         if end in (Completion.IN_TIME, Completion.TOO_LATE):
             await _end(tx, task, holder, done, end, topics=topics, counts=counts)
-        after = await _found(tx, action_id)
+            after = await _worked(tx, action_id, "complete", holder, who)
+        else:
+            after = task
     if end in (Completion.IN_TIME, Completion.TOO_LATE):
         result = "completed" if end is Completion.IN_TIME else "too_late"
         metrics.TASKS_ENDED.labels(result=result).inc()
@@ -132,6 +144,23 @@ async def _end(
         occurred_at=await timers.now(tx),
     )
     await outbox.append(tx, buffer)
+
+
+async def _worked(
+    tx: AsyncConnection, action_id: UUID, did: str, holder: Holder, who: audit.Who
+) -> StoredTask:
+    """The task after something was done with it, which the audit log has from now on: whoever did
+    it is shown what the task says."""
+    task = await _found(tx, action_id)
+    after = {
+        "profile_id": task.profile_id,
+        "by": holder.name,
+        "status": task.status,
+        "lease_until": task.lease_until,
+        "outcome": task.outcome,
+    }
+    await audit.append(tx, who=who, kind="task", key=str(action_id), action=did, after=after)
+    return task
 
 
 async def _found(tx: AsyncConnection, action_id: UUID, *, lock: bool = False) -> StoredTask:

@@ -24,6 +24,7 @@ from services.profile.api.privacy_requests import router as privacy_requests
 from services.profile.api.profiles import router as profiles
 from services.profile.api.search import router as search
 from services.profile.api.segment_shape import router as segment_shape
+from services.profile.api.snapshots import quick_snapshots
 from services.profile.api.snapshots import router as snapshots
 from services.profile.api.state import ApiState, give
 from services.profile.api.timeline import router as timeline
@@ -97,6 +98,7 @@ def create_app(
             privacy_requests,
         ],
         open_paths=OPEN_PATHS,
+        quick=[quick_snapshots(engine, state)],
     )
     give(app, state)
     return app

@@ -15,6 +15,7 @@ from services.profile.domain.survivorship import (
     Observations,
     Saying,
     TraitPolicy,
+    both,
     challenge,
     contest,
     corrected,
@@ -90,7 +91,9 @@ class HeldTraits:
 
     def join(self, other: "HeldTraits") -> None:
         """Take over the survivors of another profile, whose identifiers come here."""
-        self._survivors = self._corrected = None
+        self._survivors = None
+        if self._corrected is not None:
+            self._corrected = both(self._corrected, other.corrections())
         mine, theirs = self._best_known(), other._best_known()  # noqa: SLF001 - another one of these
         large, small = (mine, theirs) if len(mine) >= len(theirs) else (theirs, mine)
         challenge(large, small)

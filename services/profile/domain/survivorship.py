@@ -177,6 +177,14 @@ def corrected(anchors: Iterable[Observations]) -> Corrections:
     return found
 
 
+def both(mine: Corrections, theirs: Corrections) -> Corrections:
+    """What was rectified of two profiles that are united: of one trait, the later holds."""
+    found = dict(mine)
+    for name, one in theirs.items():
+        found[name] = max(one, found.get(name, one))
+    return found
+
+
 def candidates(anchors: Iterable[Observations], policy: TraitPolicy) -> Iterator[Candidate]:
     """Every value of every trait, with the trust its source has."""
     for heard in anchors:

@@ -13,6 +13,8 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.postgres.transaction import Tx
+
 LOCK = 0x636F_6E63_6572_74
 """The advisory lock of this database that stands for what is in force."""
 
@@ -109,7 +111,7 @@ async def state(tx: AsyncConnection) -> State:
     return State(row.epoch, row.floor, row.personas_since, row.now)
 
 
-async def load(tx: AsyncConnection) -> Stored:
+async def load(tx: Tx) -> Stored:
     """Everything in force."""
     rows = [Row(r.kind, r.key, r.since, orjson.loads(r.body)) for r in await tx.execute(_ALL)]
     leaves = [LeafRow(r.hash, r.since, orjson.loads(r.body)) for r in await tx.execute(_LEAVES)]

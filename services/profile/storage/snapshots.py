@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.profile.domain.profile import StoredProfile
 from services.profile.storage.definitions import State
 from services.profile.storage.profiles import stored_profile
+from shared.postgres.transaction import Tx
 
 _BY_IDENTIFIER = text(
     """
@@ -44,18 +44,18 @@ class Found(NamedTuple):
     state: State
 
 
-async def by_identifier(tx: AsyncConnection, identifier_id: str) -> Found:
+async def by_identifier(tx: Tx, identifier_id: str) -> Found:
     """The active profile that an identifier (by id) belongs to; one that many people share
     belongs to nobody here."""
     return await _read(tx, _BY_IDENTIFIER, identifier_id)
 
 
-async def by_id(tx: AsyncConnection, profile_id: str) -> Found:
+async def by_id(tx: Tx, profile_id: str) -> Found:
     """The active profile that an id stands for, through any number of merges."""
     return await _read(tx, _BY_ID, profile_id)
 
 
-async def _read(tx: AsyncConnection, statement: TextClause, id_: str) -> Found:
+async def _read(tx: Tx, statement: TextClause, id_: str) -> Found:
     row = (await tx.execute(statement, {"id": id_})).one()
     profile = None if row.id is None else stored_profile(row[:6])
     return Found(profile, State(row.epoch, row.floor, row.personas_since, row.now))

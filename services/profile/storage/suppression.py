@@ -14,6 +14,8 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.postgres.transaction import Tx
+
 
 class Erasures(NamedTuple):
     """How many erasures there were, when the latest was, and whether some hold for ever."""
@@ -70,7 +72,7 @@ async def find(tx: AsyncConnection, secret: bytes, keys: Iterable[str]) -> Mappi
     return {by_hash[bytes(row.hash)]: Suppressed(row.erased_at, row.always) for row in rows}
 
 
-async def gone(tx: AsyncConnection, ids: Collection[str]) -> set[str]:
+async def gone(tx: Tx, ids: Collection[str]) -> set[str]:
     """Those of the profile ids that were erased."""
     return set((await tx.execute(_GONE, {"ids": list(ids)})).scalars())
 

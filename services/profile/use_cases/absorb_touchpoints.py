@@ -57,7 +57,7 @@ POINTS = (
 )
 """Where a test may kill the worker."""
 
-BREATH_SECONDS = 0.002
+BREATH_SECONDS = 0.0005
 """So long a fold keeps the process for itself."""
 
 TRIES = 3

@@ -20,6 +20,7 @@ from services.profile.storage.definition_kind import Kind
 from services.profile.storage.definitions import Row, State, Stored
 from shared.conditions.parse import parse_condition
 from shared.conditions.tree import EventCount
+from shared.postgres.transaction import Tx
 
 
 class LiveDefinitions:
@@ -35,7 +36,7 @@ class LiveDefinitions:
         """
         return await self.as_of(tx, await definitions.share(tx))
 
-    async def as_of(self, tx: AsyncConnection, state: State) -> Look:
+    async def as_of(self, tx: Tx, state: State) -> Look:
         """What profiles are looked at by in a state that was just read: without the lock of
         `share` for reading alone."""
         current = self._current

@@ -9,14 +9,15 @@ import pytest
 
 from services.orchestrator.storage import profile_states, propensity, slots
 from services.orchestrator.use_cases.say_outcome import Saying, say_outcome
-from shared.contracts.times import rfc3339
 from shared.contracts.topics import Topics
+from shared.postgres.audit import Who
 from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.asking import MINUTE, ask, asked_rule, chosen, prompt
 from tests.integration.orchestrator.stage import COUNTS, Stage
 from tests.unit.orchestrator.build import GRANTED, policy, profile_json, ruleset, uid
 
 HOUR = timedelta(hours=1)
+TILL = Who("till", "till 7")
 DENIED = [{"purpose": "marketing", "channel": "*", "status": "denied", "at": "2026-01-02"}]
 BOUGHT: dict[str, Any] = {"exit_criteria": [{"event": "Order Completed"}]}
 
@@ -160,7 +161,9 @@ async def test_what_a_stranger_did_with_it_is_heard(stage: Stage) -> None:
         assert answer.action is not None
         for _ in range(2 if outcome else 0):
             action, saying = UUID(answer.action.action_id), Saying(outcome or "")
-            await say_outcome(stage.engine, action, saying, topics=Topics(), counts=COUNTS)
+            await say_outcome(
+                stage.engine, action, saying, who=TILL, topics=Topics(), counts=COUNTS
+            )
     said = await stage.rows("SELECT response FROM action ORDER BY response")
     assert [one.response for one in said] == ["accepted", "declined", None]
     assert await stage.scalar("SELECT count(*) FROM outcome") == 2
@@ -178,10 +181,14 @@ async def test_what_a_stranger_did_stays_with_who_becomes_known(stage: Stage) ->
     answer = await ask(stage, who=None)
     assert answer.action is not None
     action = UUID(answer.action.action_id)
-    await say_outcome(stage.engine, action, Saying("opened"), topics=Topics(), counts=COUNTS)
+    await say_outcome(
+        stage.engine, action, Saying("opened"), who=TILL, topics=Topics(), counts=COUNTS
+    )
     assert (await ask(stage, "app")).kept
     assert await stage.scalar("SELECT profile_id::text FROM outcome") == uid("ada")
-    await say_outcome(stage.engine, action, Saying("accepted"), topics=Topics(), counts=COUNTS)
+    await say_outcome(
+        stage.engine, action, Saying("accepted"), who=TILL, topics=Topics(), counts=COUNTS
+    )
     assert await stage.scalar("SELECT response FROM action") == "opened", "comes round by itself"
 
 
@@ -310,18 +317,6 @@ async def test_who_becomes_known_is_not_told_twice(stage: Stage) -> None:
     assert other.action is None
     await stage.advance(HOUR)
     assert (await ask(stage)).action is None
-
-
-async def test_without_the_profile_service_the_answer_says_so_and_is_short(stage: Stage) -> None:
-    stage.rules = ruleset(asked_rule("hello", "kiosk"))
-    answer = await ask(stage, who=None, known="unavailable")
-    assert (chosen(answer), answer.person) == ("hello", "unavailable")
-    assert answer.reasons[0].startswith("profile_unavailable: ")
-    assert answer.valid_until <= rfc3339(await stage.now() + MINUTE)
-    stage.rules = ruleset(asked_rule("brief", actions=[prompt("kiosk", expires_in="PT20S")]))
-    brief = await ask(stage, who=None, known="unavailable", slot="brief")
-    assert brief.action is not None
-    assert brief.valid_until == brief.action.expires_at
 
 
 @pytest.mark.parametrize("first", ["ada", "bo"])

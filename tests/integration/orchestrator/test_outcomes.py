@@ -233,11 +233,13 @@ async def test_a_task_somebody_is_at_expires_when_they_let_it_go(stage: Stage) -
     await stage.does("cart")
     await stage.rows(
         "UPDATE task SET status = 'claimed', holder = 'x', holder_name = 'x',"
-        " lease_until = expires_at + interval '1 hour' RETURNING 1"
+        " lease_until = now() + interval '1 hour' RETURNING 1"
     )
     await stage.advance(2 * HOUR)
     assert await stage.fire() == 1
     assert await stage.messages("channel.call_centre") == []
+    await stage.rows("UPDATE task SET lease_until = now() RETURNING 1")
+    assert await stage.fire() == 0
     await stage.advance(HOUR)
     assert await stage.fire() == 1
     assert len(await stage.messages("channel.call_centre")) == 1

@@ -22,7 +22,7 @@ from services.orchestrator.use_cases.prepare_channel import Preparing
 from shared.access import Role
 from shared.contracts.profile_update import snapshot_decoder
 from shared.contracts.topics import Topics
-from shared.errors import Infrastructure
+from shared.errors import Gone, Infrastructure
 from shared.observability.health import Health
 from tests.integration.orchestrator.asking import asked_rule
 from tests.integration.orchestrator.stage import COUNTS, ask_for_topics
@@ -30,7 +30,10 @@ from tests.integration.orchestrator_api.conftest import DEFINITIONS
 from tests.support.api import calling
 from tests.unit.orchestrator.build import profile_json, ruleset, uid
 
-RULES = ruleset(asked_rule("offer", "kiosk", "app"))
+RULES = ruleset(
+    asked_rule("offer", "kiosk", "app", score={"value": 2}),
+    asked_rule("receipt", "kiosk", "app", category="transactional", score={"value": 1}),
+)
 
 
 class ProfileService:
@@ -44,7 +47,9 @@ class ProfileService:
         self.asked.append((type_, value))
         if self.away:
             raise Infrastructure("profile", "does not answer")
-        if (type_, value) != ("loyalty_id", "L 1/é"):
+        if (type_, value) == ("profile_id", uid("erased")):
+            raise Gone("The person of this profile was erased.")
+        if (type_, value) not in (("loyalty_id", "L 1/é"), ("profile_id", uid("ada"))):
             return None
         told = msgspec.json.encode(profile_json(uid("ada")))
         return Person(uid("ada"), 7, snapshot_decoder.decode(told), told)
@@ -112,7 +117,7 @@ async def test_a_channel_system_asks_and_is_answered(
     assert (await till.get(f"/v1/decisions/{told['decision_id']}")).status_code == 403
 
 
-async def test_without_the_profile_it_is_the_answer_for_somebody_unknown(
+async def test_without_the_profile_only_what_nothing_could_forbid_is_given(
     till: httpx.AsyncClient, profile_service: ProfileService
 ) -> None:
     profile_service.away = True
@@ -121,7 +126,20 @@ async def test_without_the_profile_it_is_the_answer_for_somebody_unknown(
     told = answer.json()
     assert told["person"] == "unavailable"
     assert told["reasons"][0].startswith("profile_unavailable: ")
+    assert told["reasons"][-1].startswith("person_unavailable: offer needs ")
+    assert told["action"]["rule"] == "receipt"
     assert told["action"]["content"] == {"text": " on kiosk"}
+
+
+async def test_a_profile_is_named_by_its_id_as_an_identifier(till: httpx.AsyncClient) -> None:
+    by_id = asks(identifier={"type": "profile_id", "value": uid("ada")}, slot="by-id")
+    assert (await till.post("/v1/decide", json=by_id)).json()["person"] == "known"
+    erased = asks(identifier={"type": "profile_id", "value": uid("erased")}, slot="by-id")
+    answer = await till.post("/v1/decide", json=erased)
+    assert answer.status_code == httpx.codes.GONE, answer.text
+    assert "erased" in answer.json()["detail"]
+    plain = asks(identifier=None) | {"profile_id": uid("ada")}
+    assert (await till.post("/v1/decide", json=plain)).status_code == 422
 
 
 @pytest.mark.parametrize(

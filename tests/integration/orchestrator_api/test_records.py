@@ -16,6 +16,7 @@ from shared.access import Role
 from shared.contracts.action import Action, action_encoder
 from shared.contracts.decision import (
     Candidate,
+    CandidateAction,
     CandidateDetail,
     CandidateScore,
     Decision,
@@ -81,36 +82,51 @@ async def decided(engine: AsyncEngine) -> Sequence[Decision]:
                 ),
                 {"profile": profile, "into": into},
             )
-        for number, one in enumerate(made):
-            await tx.execute(
-                text(
-                    "INSERT INTO decision (id, profile_id, touchpoint_id, at, body) "
-                    "VALUES (:id, :profile_id, :touchpoint_id, :at, :body)"
-                ),
-                {
-                    "id": UUID(one.id),
-                    "profile_id": UUID(one.profile_id),
-                    "touchpoint_id": UUID(one.touchpoint_id or ""),
-                    "at": datetime.fromisoformat(one.at),
-                    "body": decision_encoder.encode(one),
-                },
-            )
-            await tx.execute(
-                text(
-                    "INSERT INTO action (action_id, profile_id, rule, version, entry_key, "
-                    "decision_id, channel, category, status, in_flight, occurred_at, created_at, "
-                    "due_at, expires_at, body) VALUES (:id, :profile_id, 'thanks', 2, '', "
-                    ":decision_id, 'email', 'service', 'pending', true, :at, :at, :at, :at, :body)"
-                ),
-                {
-                    "id": uid(3, number),
-                    "profile_id": UUID(one.profile_id),
-                    "decision_id": UUID(one.id),
-                    "at": datetime.fromisoformat(one.at),
-                    "body": action_encoder.encode(message(number, one)),
-                },
-            )
+    for number, one in enumerate(made):
+        await keep(engine, one, number)
     return made
+
+
+async def keep(
+    engine: AsyncEngine, one: Decision, number: int = 50, *, reason: str | None = None
+) -> None:
+    """Store a decision with its action, as the worker leaves them."""
+    async with engine.begin() as tx:
+        await tx.execute(
+            text("INSERT INTO profile_state (profile_id, last_seq) VALUES (:id, 1)"
+                 " ON CONFLICT DO NOTHING"),
+            {"id": UUID(one.profile_id)},
+        )  # fmt: skip
+        await tx.execute(
+            text(
+                "INSERT INTO decision (id, profile_id, touchpoint_id, at, body) "
+                "VALUES (:id, :profile_id, :touchpoint_id, :at, :body)"
+            ),
+            {
+                "id": UUID(one.id),
+                "profile_id": UUID(one.profile_id),
+                "touchpoint_id": UUID(one.touchpoint_id or ""),
+                "at": datetime.fromisoformat(one.at),
+                "body": decision_encoder.encode(one),
+            },
+        )
+        await tx.execute(
+            text(
+                "INSERT INTO action (action_id, profile_id, rule, version, entry_key, "
+                "decision_id, channel, category, status, in_flight, occurred_at, created_at, "
+                "due_at, expires_at, body, reason) VALUES (:id, :profile_id, 'thanks', 2, '', "
+                ":decision_id, 'email', 'service', 'pending', true, :at, :at, :at, :at, :body, "
+                ":reason)"
+            ),
+            {
+                "id": uid(3, number),
+                "profile_id": UUID(one.profile_id),
+                "decision_id": UUID(one.id),
+                "at": datetime.fromisoformat(one.at),
+                "body": action_encoder.encode(message(number, one)),
+                "reason": reason,
+            },
+        )
 
 
 def message(number: int, one: Decision) -> Action:
@@ -193,6 +209,39 @@ async def test_personal_data_is_masked_for_a_viewer(
     assert not [answer.text for answer in answers if "ada@b.c" in answer.text]
     assert answers[0].json()["candidates"][0]["detail"]["condition"] == "email is x"
     assert answers[1].json()["message"] is None
+
+
+async def test_what_a_clause_saw_is_masked_whatever_it_is(
+    app: FastAPI, tokens: dict[Role, str], engine: AsyncEngine
+) -> None:
+    profile, seen = UUID(int=4_001), ["Ada", "12 Rue X", "1990-01-02", 19900102, ["Lovelace"]]
+    one = decision(50, profile)
+    one.candidates[:] = [
+        Candidate(
+            rule=f"r{number}", version=1, stage=stage, passed=False, reason=reason,
+            detail=CandidateDetail(condition="x", expected="zzz", actual=actual),
+            actions=[CandidateAction(index=0, channel="email", stage="channel",
+                                     reason="content_failed",
+                                     detail=CandidateDetail(condition="c", actual="no Lovelace"))],
+        )
+        for number, (actual, stage, reason) in enumerate(
+            [*((value, "eligibility", "not_eligible") for value in seen),
+             ("Lovelace is no number", "channel", "content_failed"),
+             (True, "suitability", "not_suitable"), ("denied", "consent", "consent_denied")]
+        )
+    ]  # fmt: skip
+    await keep(engine, one, reason="content_failed: Lovelace is no number")
+    urls = (f"/v1/decisions/{one.id}", f"/v1/decisions?profile_id={profile}",
+            f"/v1/actions?profile_id={profile}")  # fmt: skip
+    for role in (Role.VIEWER, Role.EDITOR, Role.PUBLISHER):
+        async with calling(app, tokens[role]) as client:
+            texts = [(await client.get(url)).raise_for_status().text for url in urls]
+        for text_ in texts:
+            for hidden in ("Ada", "Lovelace", "12 Rue", "1990-01", "19900102"):
+                assert hidden not in text_
+    shown = [one["detail"]["actual"] for one in orjson.loads(texts[0])["candidates"]]
+    assert shown == ["A***", "1***", "1***", "***", ["L***"], "L***", True, "denied"]
+    assert orjson.loads(texts[2])["items"][0]["reason"] == "content_failed: ***"
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,10 @@ RATE = 50
 CALM_SECONDS = 5.0
 AT_ONCE = 1000
 MOST_SECONDS = 30.0
+MOST_TIMES = 2.0
+FLOOR_MS = 100
+"""The others' p99 may be so many times what it is without a storm, or this where that is less: a
+quiet machine has a p99 of 70 to 100 ms, which one checkpoint of the database moves."""
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 RULES = {
     "types": {
@@ -216,7 +220,7 @@ def after(seconds: float) -> Callable[[], bool]:
 
 
 @pytest.mark.timeout(900)
-async def test_a_storm_ends_in_time(
+async def test_a_storm_ends_in_time_and_the_others_hardly_feel_it(
     scene: Scene, roles: RoleProcesses, capsys: pytest.CaptureFixture[str]
 ) -> None:
     storm = await rage(scene, {"worker": roles.started[0].pid})
@@ -228,6 +232,7 @@ async def test_a_storm_ends_in_time(
     assert merges == SIZE - 1
     assert seq == 2 * SIZE
     assert storm.took <= MOST_SECONDS
+    assert at(storm.stormy, 0.99) <= MOST_TIMES * max(at(storm.calm, 0.99), FLOOR_MS)
 
 
 async def test_a_thousand_ids_of_one_person_in_one_batch(worker: Worker) -> None:

@@ -7,6 +7,7 @@ import httpx
 import msgspec
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 
 from services.profile.storage import identifiers
 from shared.access import Role
@@ -76,6 +77,18 @@ async def test_nobody_is_found_by_what_many_share_nor_by_what_nobody_has(
         await identifiers.share(tx, [identifiers.identifier_id("\0".join(device))])
     for nobody in (device, ("email", "nobody@x.y"), ("profile_id", "no-uuid"), ("x", "y/z")):
         assert (await read(service, *nobody)).status_code == httpx.codes.NOT_FOUND, nobody
+
+
+async def test_the_id_of_who_was_erased_is_gone(service: httpx.AsyncClient, worker: Worker) -> None:
+    erased = "01930000-0000-7000-8000-00000000e4a5"
+    assert (await read(service, "profile_id", erased)).status_code == httpx.codes.NOT_FOUND
+    async with transaction(worker.engine) as tx:
+        await tx.execute(
+            text("INSERT INTO erased_profile VALUES (:id, gen_random_uuid(), now())"),
+            {"id": erased},
+        )
+    assert (await read(service, "profile_id", erased)).status_code == httpx.codes.GONE
+    assert (await read(service, "email", erased)).status_code == httpx.codes.NOT_FOUND
 
 
 async def test_it_is_for_services_alone(app: FastAPI, tokens: dict[Role, str]) -> None:

@@ -1,5 +1,6 @@
 """The stream loop against real Kafka and PostgreSQL: every offset accounted for, once."""
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -11,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.contracts.topics import Topics
-from shared.errors import Fenced
+from shared.errors import Fenced, Infrastructure
 from shared.kafka.records import Place, Record, Span
 from shared.observability.health import Health
 from shared.postgres.leases import claim, lock
@@ -149,6 +150,38 @@ async def test_two_members_share_one_leaves_and_nothing_is_lost_or_doubled(
     assert min(loads.values()) >= 0.2 * len(values), loads
     updates = await read_all(stack.kafka, topics.profile_updates)
     assert {record.value.decode() for record in updates} == set(values)
+
+
+async def test_a_backlog_does_not_hold_up_calm_partitions_and_loses_nothing_beside_them(
+    stack: Stack, bare_database: Database, topics: Topics, engine: AsyncEngine
+) -> None:
+    backlog, calm = [f"b{n}" for n in range(3000)], [f"c{n}" for n in range(5)]
+    batches: list[list[str]] = []
+    trouble = [Infrastructure("postgres", "away once")]
+
+    def spy(records: Sequence[Record]) -> None:
+        values = [(record.value or b"").decode() for record in records]
+        if trouble and "c0" in values:
+            raise trouble.pop()
+        batches.append(values)
+        time.sleep(len(values) / 5000)
+
+    def messages(values: Sequence[str], partition: int) -> list[Message]:
+        return [Message(topics.touchpoints, one.encode(), partition=partition) for one in values]
+
+    await publish(stack.kafka, messages(["first"], 1))
+    async with running(
+        stack.kafka, bare_database.profile, topics.prefix, member="a", batch_records=1000, spy=spy
+    ):
+        await until_passed(engine, 1)
+        await publish(stack.kafka, messages(backlog, 0))
+        await publish(stack.kafka, messages(calm, 1))
+        await until_passed(engine, 1 + len(backlog) + len(calm))
+    assert not trouble
+    assert await seen(engine) == Counter(["first", *backlog, *calm])
+    order = [value for batch in batches for value in batch]
+    assert [value for value in order if value.startswith("b")] == backlog
+    assert order.index(calm[-1]) < order.index(backlog[-1000])
 
 
 async def test_a_worker_whose_lease_was_taken_has_no_effect(

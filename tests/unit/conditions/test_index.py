@@ -85,6 +85,70 @@ def test_one_attribute_asked_twice_in_one_condition() -> None:
     assert routed.match(cart(x=3)) == [3, 5]
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, []),
+        (4, [0]),
+        (5, []),
+        ("9", [2]),
+        (9.5, [0, 1]),
+        ("red wine", []),
+        ("white", [2]),
+        (["red", 9], [3]),
+        (["white"], [2, 3]),
+        ([], [2, 3]),
+        (True, []),
+    ],
+)
+def test_negated_ranges_and_parts_are_decided_without_asking(
+    value: Any, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(condition: object) -> None:
+        raise AssertionError(f"compiled {condition}")
+
+    monkeypatch.setattr("shared.conditions.index.compile_normal", refuse)
+    routed = index(
+        {"not": leaf("event.x", "between", [5, 9])},
+        {"all": [{"not": leaf("event.x", "between", [5, 9])}, leaf("event.x", "ne", 4)]},
+        {"not": leaf("event.x", "contains", "red")},
+        {"not": leaf("event.x", "contains", 8)},
+    )
+
+    assert routed.match(cart(x=value)) == expected
+
+
+def test_an_interval_and_a_refused_one_of_one_attribute() -> None:
+    refused, wanted = {"not": leaf("event.x", "between", [5, 9])}, leaf("event.x", "lt", 12)
+    routed = index({"all": [refused, wanted]}, {"all": [wanted, refused]})
+
+    assert [routed.match(cart(x=value)) for value in (4, 5, 9, 10, 12)] == [
+        [0, 1],
+        [],
+        [],
+        [0, 1],
+        [],
+    ]
+
+
+def test_as_many_alternatives_as_become_rows_match_once_and_in_order() -> None:
+    some = [
+        {"any": [leaf("event.x", "gt", number) for number in range(count)]} for count in range(1, 9)
+    ]
+    routed = index(*some)
+
+    assert routed.match(cart(x=-1)) == []
+    assert routed.match(cart(x=1)) == list(range(8))
+    assert routed.match(cart(x=7.5)) == list(range(8))
+
+
+def test_the_last_alternative_alone_is_enough() -> None:
+    one_of_eight = {"any": [leaf("event.x", "eq", number) for number in range(8)]}
+    routed = index(one_of_eight, one_of_eight, leaf("event.x", "eq", 8))
+
+    assert [routed.match(cart(x=number)) for number in range(10)] == [[0, 1]] * 8 + [[2], []]
+
+
 def test_segments_required_and_excluded() -> None:
     routed = index(
         {"segment": "vip"},

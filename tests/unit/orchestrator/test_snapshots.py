@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from services.orchestrator.connectors.snapshots import AT_ONCE, Snapshots
-from shared.errors import Infrastructure
+from shared.errors import Gone, Infrastructure
 from tests.unit.orchestrator.build import profile_json, uid
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -78,10 +78,15 @@ async def test_it_reads_a_person_over_one_connection() -> None:
     assert "\r\nAuthorization: Bearer cst_x\r\n" in first
 
 
-@pytest.mark.parametrize("status", ["404 Not Found", "410 Gone"])
-async def test_nobody_is_no_failure(status: str) -> None:
-    async with asking(Server(answer(b"{}", status))) as snapshots:
+async def test_nobody_is_no_failure() -> None:
+    async with asking(Server(answer(b"{}", "404 Not Found"))) as snapshots:
         assert await snapshots.person("email", "a@b.c") is None
+
+
+async def test_who_was_erased_is_gone() -> None:
+    async with asking(Server(answer(b"{}", "410 Gone"))) as snapshots:
+        with pytest.raises(Gone):
+            await snapshots.person("profile_id", uid("ada"))
 
 
 @pytest.mark.parametrize(

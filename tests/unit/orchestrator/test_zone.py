@@ -11,12 +11,17 @@ import pytest
 
 from services.orchestrator.domain.cap import Period, calendar_window
 from services.orchestrator.domain.countries import ZONE_OF_COUNTRY
+from services.orchestrator.domain.policy_document import parse_policy
+from services.orchestrator.domain.resource import parse_resource
+from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.domain.wall_clock import first_instant, last_instant
 from services.orchestrator.domain.zone import TimeZone, Zone
 from shared.contracts.profile_update import ProfileSnapshot
-from tests.unit.orchestrator.build import profile_json, uid
+from shared.errors import Unprocessable
+from tests.unit.orchestrator.build import profile_json, rule_json, uid
 
 PARIS = ZoneInfo("Europe/Paris")
+NO_PLACES = ("localtime", "Factory", "posixrules", "posix/Asia/Tokyo", "right/Asia/Tokyo")
 DATABASE = Path(str(files("tzdata"))) / "zoneinfo"
 
 
@@ -39,12 +44,29 @@ def utc(text: str) -> datetime:
         ({"traits": {"country": "US"}}, Zone("Europe/Paris", "default", "Europe/Paris")),
         ({"traits": {"country": 7, "timezone": ["UTC"]}},
          Zone("Europe/Paris", "default", "Europe/Paris")),
-        ({"timezone": "../../etc/passwd"}, Zone("Europe/Paris", "default", "Europe/Paris")),
+        *(({"timezone": name}, Zone("Europe/Paris", "default", "Europe/Paris"))
+          for name in ("../../etc/passwd", *NO_PLACES)),
+        ({"timezone": "localtime", "traits": {"timezone": "Asia/Seoul"}},
+         Zone("Asia/Seoul", "profile", "Europe/Paris")),
         ({}, Zone("Europe/Paris", "default", "Europe/Paris")),
     ],
 )  # fmt: skip
 def test_the_first_source_that_knows_decides(fields: dict[str, Any], zone: Zone) -> None:
     assert TimeZone(default="Europe/Paris").of(person(**fields)) == zone
+
+
+@pytest.mark.parametrize("name", [*NO_PLACES, "asia/tokyo"])
+def test_what_is_no_place_is_refused_everywhere(name: str) -> None:
+    vip = {"attr": "profile.vip", "op": "eq", "value": True}
+    schedule = {"type": "schedule", "rrule": "FREQ=DAILY", "zone": name, "audience": vip}
+    for read in (
+        lambda: parse_policy({"time_zone": {"default": name}}, key="p", version=1),
+        lambda: parse_resource({"limit": 1, "per": "P1D", "zone": name}, key="r", version=1),
+        lambda: parse_rule(rule_json(trigger=schedule), key="r", version=1),
+    ):
+        with pytest.raises(Unprocessable) as refused:
+            read()
+        assert "zone" in str(refused.value.problems), refused.value
 
 
 def test_the_policy_says_which_sources_count_in_which_order() -> None:
