@@ -8,6 +8,7 @@ from pathlib import Path
 from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.connectors.preference_links import preference_links
 from services.orchestrator.connectors.profile_definitions import profile_definitions
+from services.orchestrator.connectors.secret_files import SecretFolder
 from services.orchestrator.connectors.snapshots import Snapshots
 from services.orchestrator.domain.address_guard import AddressPolicy, read_policy
 from services.orchestrator.files import command as files
@@ -211,7 +212,11 @@ async def _api(settings: OrchestratorSettings) -> Role:
         topics=built.topics,
         counts=built.counts,
         definitions=definitions,
-        preparing=Preparing(Outgoing(_outgoing(settings)), _open_channels(built)),
+        preparing=Preparing(
+            Outgoing(_outgoing(settings)),
+            SecretFolder(settings.secrets_folder),
+            _open_channels(built),
+        ),
         sending=Sending(built.topics, built.counts),
     )
     role = api_role(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from shared.conditions.duration import parse_duration
+from shared.conditions.duration import duration_in_words, parse_duration
 from shared.conditions.leaves import leaves_of
 from shared.conditions.mistakes import Mistakes, did_you_mean, shown
 from shared.conditions.parse import read_condition
@@ -162,7 +162,7 @@ class Fields:
                 name, "duration", f"{shown(value)} is no ISO 8601 duration such as PT12H or P7D"
             )
         elif length > high:
-            self.wrong(name, "duration", f"must be at most {high.days} days")
+            self.wrong(name, "duration", f"must be at most {duration_in_words(high)}")
         else:
             return length
         return default

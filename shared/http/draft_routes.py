@@ -5,7 +5,6 @@ A kind is the name of its table (see `shared.postgres.drafts`); `words` names it
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import Annotated, Any, Protocol, TypeVar
 
 import fastapi
@@ -20,13 +19,13 @@ from shared.http.drafts import (
     Checked,
     DraftView,
     VersionView,
-    Warned,
     document_of,
     draft_view,
     listed_draft,
     version_view,
+    warned,
 )
-from shared.http.etag import IfMatch, check_if_match
+from shared.http.etag import IfMatch, IfNoneMatch, check_if_match, check_if_none_match
 from shared.http.pagination import Page, Paged, split_page, whole, words
 from shared.http.state import Engine
 from shared.postgres import audit, drafts
@@ -149,9 +148,14 @@ def add_drafting(
         response: Response,
         principal: Editor,
         if_match: IfMatch = None,
+        if_none_match: IfNoneMatch = None,
     ) -> DraftView:
         """Save the draft; what is live stays as it is until `:publish`."""
-        may_replace = partial(check_if_match, if_match)
+
+        def may_replace(version: int | None) -> None:
+            check_if_match(if_match, version)
+            check_if_none_match(if_none_match, version)
+
         draft = await save(
             engine, kind, key, document_of(body), may_replace=may_replace, who=principal.who
         )
@@ -163,10 +167,7 @@ def add_drafting(
     ) -> Checked:
         """Check a document, or the draft, as `:publish` would; nothing is stored."""
         found = await validate(engine, kind, key, None if body is None else document_of(body))
-        warnings = [
-            Warned(path=one.path, rule=one.rule, message=one.message) for one in found or ()
-        ]
-        return Checked(warnings=warnings or None)
+        return Checked(warnings=warned(found or ()))
 
 
 def there(draft: Draft | None, named: str, key: str) -> Draft:

@@ -3,18 +3,21 @@
 What was read can be edited and sent back: the fields that only we set are taken and left out.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.errors import Problem
 from shared.http.etag import etag
 from shared.postgres.drafts import Draft, Version
 
 OURS = frozenset(
     {
         *("version", "status", "draft_version", "created_at", "warming"),
+        *("unchanged", "warnings"),
         *("updated_at", "updated_by", "published_at", "published_by", "saved_at", "saved_by"),
     }
 )
@@ -63,6 +66,12 @@ class Checked(BaseModel):
 
     valid: bool = True
     warnings: list[Warned] | None = Field(None, exclude_if=lambda found: found is None)
+
+
+def warned(problems: Iterable[Problem]) -> list[Warned] | None:
+    """The warnings as they are shown; None where there are none."""
+    shown = [Warned(path=one.path, rule=one.rule, message=one.message) for one in problems]
+    return shown or None
 
 
 def document_of(body: dict[str, Any]) -> dict[str, Any]:

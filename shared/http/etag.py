@@ -1,5 +1,5 @@
 """Versions of what can be edited: `ETag` out, `If-Match` in, 412 when somebody was faster; and
-`If-None-Match` in, 304 when nothing is new.
+`If-None-Match` in, 304 when nothing is new; with `*`, a write only makes what is not there.
 
 Strong tags only: a tag is the version number in quotes.
 """
@@ -40,6 +40,21 @@ def check_if_match(header: str | None, version: int | None) -> None:
         raise Malformed("If-Match takes `*` or tags in quotes, as ETag gave them.")
     present = "nothing is there yet" if version is None else f"it is at version {version}"
     raise PreconditionFailed(f"If-Match is {header}, but {present}. Read it again, then write.")
+
+
+def check_if_none_match(header: str | None, version: int | None) -> None:
+    """Let the write go on only if what is there is none of the header's tags; `*` is anything that
+    was saved. Call it as `check_if_match`. Raises PreconditionFailed, Malformed.
+    """
+    if header is None:
+        return
+    tags = [tag.strip() for tag in header.split(",")]
+    if any(not _is_tag(tag) for tag in tags):
+        raise Malformed("If-None-Match takes `*` or tags in quotes, as ETag gave them.")
+    if version is not None and is_known(header, version):
+        raise PreconditionFailed(
+            f"If-None-Match is {header}, but it is at version {version}. Read it, then write."
+        )
 
 
 def is_known(header: str | None, version: int) -> bool:

@@ -1,11 +1,14 @@
 """Bodies and answers of configuration that only the orchestrator has."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.orchestrator.domain.channel import Channel
 from services.orchestrator.storage.saved import Saved
+from shared.errors import Problem
+from shared.http.drafts import Warned, warned
 
 
 class SavedView(BaseModel):
@@ -17,6 +20,7 @@ class SavedView(BaseModel):
     version: int
     saved_at: datetime | None
     saved_by: str | None
+    warnings: list[Warned] | None = Field(None, exclude_if=lambda found: found is None)
 
 
 class PublishRequest(BaseModel):
@@ -25,13 +29,14 @@ class PublishRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-def saved_view(saved: Saved) -> SavedView:
-    """The template or channel as it is shown."""
+def saved_view(saved: Saved, warnings: Sequence[Problem] = ()) -> SavedView:
+    """The template or channel as it is shown; what is said of it when it is saved."""
     fields = saved.body | {
         "key": saved.key,
         "version": saved.version,
         "saved_at": saved.saved_at,
         "saved_by": saved.saved_by,
+        "warnings": warned(warnings),
     }
     return SavedView.model_validate(fields)
 

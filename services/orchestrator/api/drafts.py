@@ -58,8 +58,9 @@ def _add_writing(router: APIRouter, kind: Kind, path: str, definitions: ProfileD
         if_match: IfMatch = None,
     ) -> DraftView:
         """Make the draft the next version, live on every worker within two seconds; a rule that
-        counts past touchpoints once they are counted (`warming` until then)."""
-        draft = await publish_draft(
+        counts past touchpoints once they are counted (`warming` until then). A draft that is live
+        already makes no new version: the answer says `unchanged`."""
+        published = await publish_draft(
             engine,
             kind,
             key,
@@ -67,7 +68,8 @@ def _add_writing(router: APIRouter, kind: Kind, path: str, definitions: ProfileD
             may_replace=partial(check_if_match, if_match),
             who=principal.who,
         )
-        return draft_view(draft, response)
+        view = draft_view(published.draft, response)
+        return view if published.is_new else view.model_copy(update={"unchanged": True})
 
 
 def _add_status_changes(router: APIRouter, kind: Kind, path: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.orchestrator.api.configuration_body import (
     SavedView,
@@ -18,11 +18,11 @@ from services.orchestrator.use_cases.check_configuration import check_saved
 from services.orchestrator.use_cases.save_at_once import save_at_once
 from services.orchestrator.use_cases.show_resource import show_resource
 from shared.access import Permission
-from shared.errors import NotFound
+from shared.errors import NotFound, Problem
 from shared.http.auth import Principal, requires
 from shared.http.draft_routes import Document, Key
 from shared.http.drafts import NEWEST, document_of
-from shared.http.etag import IfMatch, check_if_match, etag
+from shared.http.etag import IfMatch, IfNoneMatch, check_if_match, check_if_none_match, etag
 from shared.http.pagination import Page, Paged, split_page, whole, words
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
@@ -39,12 +39,12 @@ how the technology behaves, and can be switched off in an emergency; a resource 
 have to give."""
 
 
-Check = Callable[[str, dict[str, Any]], Awaitable[None]]
+Check = Callable[[AsyncEngine, str, dict[str, Any]], Awaitable[Sequence[Problem]]]
 
 
 def saved_router(kind: Kind, path: str, check: Check | None = None) -> APIRouter:
     """The routes of a kind under `path`, such as `/v1/templates`; `check` raises what else forbids
-    to save a body that has its form."""
+    to save a body that has its form, and warns of what is probably not meant."""
     router = api_router(tags=[f"{kind}s"])
     _add_reading(router, kind, path)
     _add_writing(router, kind, path, check)
@@ -108,22 +108,24 @@ def _add_writing(router: APIRouter, kind: Kind, path: str, check: Check | None) 
         response: Response,
         principal: Annotated[Principal, requires(SAVING[kind])],
         if_match: IfMatch = None,
+        if_none_match: IfNoneMatch = None,
     ) -> SavedView:
-        """Save a new version, in force on every worker within two seconds."""
+        """Save a new version, in force on every worker within two seconds. `warnings` say what a
+        channel names that is not there yet."""
 
         def may_replace(version: int | None) -> None:
             default = _default(kind, key) if version is None else None
             check_if_match(if_match, version if default is None else default.version)
+            check_if_none_match(if_none_match, version)
 
         document = document_of(body)
         check_saved(kind, key, document)
-        if check is not None:
-            await check(key, document)
+        warnings = [] if check is None else await check(engine, key, document)
         made = await save_at_once(
             engine, kind, key, document, may_replace=may_replace, who=principal.who
         )
         response.headers["ETag"] = etag(made.version)
-        return saved_view(made)
+        return saved_view(made, warnings)
 
 
 async def _unsaved_defaults(tx: AsyncConnection, kind: Kind, start: str) -> list[SavedView]:

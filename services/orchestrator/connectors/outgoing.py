@@ -18,6 +18,7 @@ from services.orchestrator.domain.address_guard import (
     AddressPolicy,
     AddressRefused,
     check_host,
+    check_port,
     checked,
     literal,
 )
@@ -70,6 +71,7 @@ class Outgoing:
         Raises AddressRefused, and OSError when the name is not known or nobody answers in time.
         """
         check_host(host)
+        check_port(port, self.policy, ports)
         own = literal(host)
         if own is None:
             async with asyncio.timeout(RESOLVE_SECONDS):

@@ -116,6 +116,16 @@ def check_scheme(url: Url, policy: AddressPolicy) -> None:
         raise AddressRefused("scheme", "must begin with https://")
 
 
+def check_port(port: int, policy: AddressPolicy, ports: frozenset[int]) -> None:
+    """Raises AddressRefused for a port that no address could be reached on."""
+    if not policy.networks and port not in ports:
+        raise AddressRefused("port", _other_port(port, ports))
+
+
+def _other_port(port: int, ports: frozenset[int]) -> str:
+    return f"port {port} is not one of {sorted(ports)}"
+
+
 def literal(host: str) -> Address | None:
     """The address that a host is; None when it is a name that has to be resolved."""
     return _address(host)
@@ -135,7 +145,7 @@ def checked(
         if not listed and not is_public(address):
             raise AddressRefused("address", "is, or resolves to, an address that is not public")
         if not listed and port not in ports:
-            raise AddressRefused("port", f"port {port} is not one of {sorted(ports)}")
+            raise AddressRefused("port", _other_port(port, ports))
         found.append(address)
     if not found:
         raise AddressRefused("address", "resolves to no address")

@@ -17,6 +17,7 @@ from services.orchestrator.domain.zone import Zone
 from shared.conditions.contradiction import contradiction
 from shared.conditions.facts import Location, locate
 from shared.conditions.leaves import is_of_one_event, leaves_of, references
+from shared.conditions.parse import parse_condition
 from shared.conditions.trait_types import TraitType, type_mistake
 from shared.conditions.tree import All, Compare, Condition, EventCount, InSegment, Not
 from shared.contracts.times import rfc3339
@@ -24,6 +25,8 @@ from shared.errors import Problem
 
 _GATED = frozenset({"no_consent", "capped", "quiet"})
 _NEEDS_NO_CONSENT = frozenset({"transactional", "legal"})
+AUDIENCE = "trigger.audience"
+"""Asked of all profiles when the schedule is due, before the rule is asked of one."""
 _BY_CHANNEL = frozenset({"undeliverable", "no_consent", "capped", "quiet"})
 
 
@@ -93,6 +96,8 @@ def _conditions(rule: Rule) -> Iterator[tuple[str, Condition]]:
         ("engagement_policy.applicability", policy.applicability),
         ("engagement_policy.suitability", policy.suitability),
     ]
+    if rule.trigger.schedule is not None:
+        yield AUDIENCE, parse_condition(rule.trigger.schedule.audience)
     yield from ((path, clause) for path, clause in clauses if clause is not None)
     for place, (when, _) in enumerate(rule.worth.context):
         yield f"score.context[{place}].when", when
@@ -110,7 +115,7 @@ def _never_matches(rule: Rule) -> Iterator[Problem]:
         if reason is not None:
             alone = True
             yield Problem(path, "never_holds", f"holds for nobody: {reason}")
-        if path.startswith(("trigger", "engagement_policy")):
+        if path != AUDIENCE and path.startswith(("trigger", "engagement_policy")):
             together.append(condition)
     segment = InSegment(rule.trigger.subject or "")
     if rule.trigger.kind == "segment_entered":

@@ -66,9 +66,11 @@ class Remote:
         """Do it. Raises Refused; also when somebody changed it since it was read."""
         path = f"/v1/{change.folder}/{quote(change.key, safe='')}"
         if change.steps[0] in ("create", "change"):
-            saved = self._ask("PUT", path, body=change.after, if_match=change.etag)
+            read = {"If-None-Match": "*"} if change.etag is None else {"If-Match": change.etag}
+            saved = self._ask("PUT", path, body=change.after, only=read)
             if drafted:
-                self._ask("POST", f"{path}:publish", body={}, if_match=saved.headers["ETag"])
+                only = {"If-Match": saved.headers["ETag"]}
+                self._ask("POST", f"{path}:publish", body={}, only=only)
         for step in change.steps:
             if step in ("pause", "resume", "archive"):
                 self._ask("POST", f"{path}:{step}")
@@ -80,13 +82,14 @@ class Remote:
         *,
         query: dict[str, Any] | None = None,
         body: Any = None,
-        if_match: str | None = None,
+        only: dict[str, str] | None = None,
     ) -> httpx.Response:
-        headers = {} if if_match is None else {"If-Match": if_match}
         try:
-            answer = self._http.request(method, path, params=query, json=body, headers=headers)
+            answer = self._http.request(method, path, params=query, json=body, headers=only)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Refused(f"{method} {path}: no answer ({error}): --url names the API") from None
+        if answer.status_code == httpx.codes.PRECONDITION_FAILED:
+            raise Refused(f"{method} {path}: somebody else changed it meanwhile ({_why(answer)})")
         if answer.is_error:
             raise Refused(f"{method} {path}: {answer.status_code} {_why(answer)}")
         return answer

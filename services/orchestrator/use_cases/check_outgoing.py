@@ -13,9 +13,11 @@ from services.orchestrator.domain.connector import Smtp, Webhook
 from shared.errors import Problem, Unprocessable
 
 
-async def check_outgoing(outgoing: Outgoing, key: str, body: Mapping[str, Any]) -> None:
-    """Raises Unprocessable for a channel that would call what Concert does not connect to. A name
-    that cannot be resolved now may be there later."""
+async def check_outgoing(outgoing: Outgoing, key: str, body: Mapping[str, Any]) -> list[Problem]:
+    """Warnings of what cannot be told yet: a name that cannot be resolved now may be there later.
+
+    Raises Unprocessable for a channel that would call what Concert does not connect to.
+    """
     target = parse_channel(body, key=key, version=0).target
     path = "webhook.url"
     try:
@@ -30,4 +32,8 @@ async def check_outgoing(outgoing: Outgoing, key: str, body: Mapping[str, Any]) 
         problem = Problem(path, refused.rule, str(refused))
         raise Unprocessable("Concert does not connect there", [problem]) from refused
     except OSError:
-        return
+        later = (
+            "the name cannot be resolved now; whether Concert connects there is told by a delivery"
+        )
+        return [Problem(path, "unresolved", later)]
+    return []

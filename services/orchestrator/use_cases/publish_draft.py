@@ -1,7 +1,7 @@
 """Make the draft of a rule or a contact policy live, as an immutable version."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -26,6 +26,13 @@ Register = Callable[[Sequence[Mapping[str, Any]]], Awaitable[Mapping[str, bool]]
 Leaves = Mapping[str, Mapping[str, Any]]
 
 
+class Published(NamedTuple):
+    """What is live now, and whether that is a version that was not there before."""
+
+    draft: Draft
+    is_new: bool
+
+
 async def publish_draft(
     engine: AsyncEngine,
     kind: Kind,
@@ -34,9 +41,9 @@ async def publish_draft(
     register: Register,
     may_replace: Callable[[int | None], None],
     who: audit.Who,
-) -> Draft:
+) -> Published:
     """The key with its new live version, which every worker uses within two seconds; a rule with
-    event leaves once they are counted.
+    event leaves once they are counted. A draft that is live already makes no new version.
 
     `may_replace` is given the number of the draft and raises when another one is meant. Raises
     NotFound, Unprocessable when the draft breaks a rule of today or names a template or a channel
@@ -52,11 +59,13 @@ async def publish_draft(
         if leaves and (locked is None or locked.body != draft.body):
             raise Conflict(f"{kind.words} {key} was edited while it was published: publish again.")
         before = await _draft(tx, kind, key, locked, may_replace)
+        if await _is_live_already(tx, kind, before):
+            return Published(before, is_new=False)
         published = await publish_document(tx, kind, before, who=who)
         if kind is Kind.RULE:
             await _put_in_force(tx, before, published, leaves, ready)
         await epochs.bump_epoch(tx)
-        return published
+        return Published(published, is_new=True)
 
 
 async def _draft(
@@ -72,6 +81,14 @@ async def _draft(
     check_draft(kind, key, draft.body)
     await check_references(tx, kind, key, draft.body)
     return draft
+
+
+async def _is_live_already(tx: AsyncConnection, kind: Kind, draft: Draft) -> bool:
+    """Whether what would be published is what is live, to the last field."""
+    if draft.status is not Status.LIVE:
+        return False
+    live = await drafts.version(tx, kind, draft.key, draft.live_version)
+    return live is not None and live.body == draft.body
 
 
 def _leaves(kind: Kind, draft: Draft) -> Leaves:

@@ -24,6 +24,7 @@ from services.orchestrator.api.profile_client import ProfileClient
 from services.orchestrator.api.send_test import Sending
 from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
+from services.orchestrator.connectors.secret_files import SecretFolder
 from services.orchestrator.domain.address_guard import AddressPolicy
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.use_cases.next_best_action import NextBestAction
@@ -73,7 +74,7 @@ def _applications() -> dict[str, FastAPI]:
                 _nobody,
                 b"",
             ),
-            preparing=Preparing(Outgoing(AddressPolicy()), _nothing_opens),
+            preparing=Preparing(Outgoing(AddressPolicy()), SecretFolder(None), _nothing_opens),
             sending=Sending(topics, PartitionCounts()),
             shiftable_clock=False,
             topics=topics,

@@ -74,8 +74,8 @@ async def test_whoever_dies_on_the_way_has_published_nothing(
 
 
 async def test_an_occurrence_is_one_event_for_its_audience(stage: Stage) -> None:
-    await publish(stage, "hourly", scheduled())
-    due = await next_due(stage, "hourly")
+    await publish(stage, "once-each", scheduled())
+    due = await next_due(stage, "once-each")
     assert due is not None
     assert due > await stage.now()
     assert (due.minute, due.second) == (0, 0)
@@ -89,9 +89,9 @@ async def test_an_occurrence_is_one_event_for_its_audience(stage: Stage) -> None
     assert event.value["audience"] == LYON
     assert "identifiers" not in event.value
     instant = parse_rfc3339(event.value["properties"]["occurrence"])
-    assert event.value["properties"]["rule"] == "hourly"
+    assert event.value["properties"]["rule"] == "once-each"
     assert instant == parse_rfc3339(event.value["occurred_at"]) == due
-    assert await next_due(stage, "hourly") == due + HOUR
+    assert await next_due(stage, "once-each") == due + HOUR
 
 
 async def test_of_missed_occurrences_only_the_last_is_made_up_for(stage: Stage) -> None:

@@ -18,6 +18,7 @@ from services.orchestrator.api.profile_client import ProfileClient
 from services.orchestrator.api.send_test import Sending
 from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
+from services.orchestrator.connectors.secret_files import SecretFolder
 from services.orchestrator.domain.address_guard import AddressPolicy
 from services.orchestrator.use_cases.next_best_action import NextBestAction
 from services.orchestrator.use_cases.prepare_channel import Preparing
@@ -133,6 +134,10 @@ def definitions() -> ProfileDefinitions:
     return DEFINITIONS
 
 
+SECRETS = Path(CHECKOUT) / "tests" / "data"
+"""A folder that has no secret of any name that tests use."""
+
+
 async def resolve(host: str, _: int) -> Sequence[str]:
     """A name server of the tests: what is inside, what is outside, and nothing else."""
     known = {"inside.example.com": ["10.0.0.7"], "hooks.example.com": ["93.184.215.14"]}
@@ -165,7 +170,9 @@ def make_app(engine: AsyncEngine, *, shiftable_clock: bool) -> FastAPI:
         profiles=profiles,
         asking=asking,
         definitions=DEFINITIONS,
-        preparing=Preparing(Outgoing(AddressPolicy(), resolve=resolve), ask_for_topics),
+        preparing=Preparing(
+            Outgoing(AddressPolicy(), resolve=resolve), SecretFolder(SECRETS), ask_for_topics
+        ),
         sending=Sending(Topics(), COUNTS),
         shiftable_clock=shiftable_clock,
         topics=Topics(),

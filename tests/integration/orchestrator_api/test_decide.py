@@ -14,6 +14,7 @@ from services.orchestrator.api.decide import Asking
 from services.orchestrator.api.profile_client import ProfileClient
 from services.orchestrator.api.send_test import Sending
 from services.orchestrator.connectors.outgoing import Outgoing
+from services.orchestrator.connectors.secret_files import SecretFolder
 from services.orchestrator.domain.address_guard import AddressPolicy
 from services.orchestrator.domain.ask import Person
 from services.orchestrator.use_cases.next_best_action import NextBestAction
@@ -74,7 +75,7 @@ async def till(
             b"key",
         ),
         definitions=DEFINITIONS,
-        preparing=Preparing(Outgoing(AddressPolicy()), ask_for_topics),
+        preparing=Preparing(Outgoing(AddressPolicy()), SecretFolder(None), ask_for_topics),
         sending=Sending(Topics(), COUNTS),
         topics=Topics(),
         counts=COUNTS,

@@ -262,3 +262,41 @@ async def test_an_editor_drafts_and_a_publisher_publishes(
         await done(await publisher.post(f"{url}:publish"))
         [version] = (await done(await publisher.get(f"{url}/versions")))["items"]
     assert version["published_by"] == "publisher"
+
+
+async def test_what_is_live_already_makes_no_new_version(
+    admin: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    url = "/v1/rules/same"
+    await put(admin, url, RULE)
+    answers = await asyncio.gather(*(admin.post(f"{url}:publish") for _ in range(6)))
+    shown = [await done(answer) for answer in answers]
+    assert [one["version"] for one in shown] == [1] * 6
+    assert sum(1 for one in shown if one.get("unchanged")) == 5
+    before = await epoch(engine)
+    again = await done(await admin.post(f"{url}:publish"))
+    assert (again["version"], again["unchanged"]) == (1, True)
+    assert await epoch(engine) == before
+    await put(admin, url, again | {"priority": 7})
+    changed = await done(await admin.post(f"{url}:publish"))
+    assert (changed["version"], changed.get("unchanged")) == (2, None)
+    await done(await admin.post(f"{url}:pause"))
+    live = await done(await admin.post(f"{url}:publish"))
+    assert (live["status"], live["version"]) == ("live", 3)
+
+
+@pytest.mark.parametrize(
+    "url", ["/v1/rules/only-new", "/v1/templates/only-new", "/v1/channels/only_new"]
+)
+async def test_a_write_may_only_make_what_is_not_there(admin: httpx.AsyncClient, url: str) -> None:
+    body: dict[str, Any] = {
+        "rules": RULE, "templates": {"content": {"en": {"body": "x"}}}, "channels": {},
+    }[url.split("/")[2]]  # fmt: skip
+    only = {"If-None-Match": "*"}
+    answers = await asyncio.gather(*(admin.put(url, json=body, headers=only) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412]
+    same = await admin.put(url, json=body, headers={"If-None-Match": '"1"'})
+    assert same.status_code == 412
+    other = await admin.put(url, json=body, headers={"If-None-Match": '"7"'})
+    assert other.status_code == 200
+    assert (await admin.put(url, json=body, headers={"If-None-Match": "7"})).status_code == 400

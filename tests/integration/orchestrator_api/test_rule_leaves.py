@@ -132,3 +132,24 @@ async def test_validate_warns_of_what_is_probably_not_meant(
     checked = await done(await admin.post("/v1/rules/lint:validate"))
     assert [one["rule"] for one in checked["warnings"]] == ["never_holds", "not_checked"]
     assert await done(await admin.post("/v1/rules/lint:validate", json=RULE)) == {"valid": True}
+
+
+async def test_validate_warns_of_an_audience_that_is_not_there(
+    admin: httpx.AsyncClient, profile_service: AnswersOfProfileService
+) -> None:
+    profile_service.segments = {"vip"}
+    audience = {"all": [{"segment": "vip"}, {"segment": "gone"},
+                        {"attr": "profile.computed.nothing", "op": "gt", "value": 3}]}  # fmt: skip
+    trigger = {"type": "schedule", "rrule": "FREQ=DAILY;BYHOUR=9", "audience": audience}
+    checked = await done(
+        await admin.post("/v1/rules/lint:validate", json=RULE | {"trigger": trigger})
+    )
+    assert {(one["path"], one["rule"]) for one in checked["warnings"]} == {
+        ("trigger.audience", "unknown_segment"),
+        ("trigger.audience", "unknown_trait"),
+    }
+    trigger["audience"] = {"segment": "vip"}
+    checked = await done(
+        await admin.post("/v1/rules/lint:validate", json=RULE | {"trigger": trigger})
+    )
+    assert "warnings" not in checked

@@ -118,6 +118,41 @@ async def test_a_channel_has_its_topics_before_it_is_saved(admin: httpx.AsyncCli
     assert ASKED_FOR == ["telex"]
 
 
+async def test_a_channel_warns_of_what_is_not_there_yet(admin: httpx.AsyncClient) -> None:
+    hook = {"url": "https://hooks.example.com/x", "secret_ref": "hooks"}
+    body = {"connector": "webhook", "webhook": hook, "fallback": "later"}
+    made = await done(await admin.put("/v1/channels/early", json=body))
+    assert {one["path"]: one["rule"] for one in made["warnings"]} == {
+        "webhook.secret_ref": "secret_missing",
+        "fallback": "unknown_channel",
+    }
+    assert "warnings" not in await done(await admin.get("/v1/channels/early"))
+    await done(await admin.put("/v1/channels/later", json={"fallback": "early"}))
+    again = await done(await admin.put("/v1/channels/early", json=body | made))
+    assert [one["path"] for one in again["warnings"]] == ["webhook.secret_ref"]
+    away = {**body, "webhook": hook | {"url": "https://not-yet.example.com/x"}}
+    made = await done(await admin.put("/v1/channels/early", json=away))
+    assert {one["rule"] for one in made["warnings"]} == {"secret_missing", "unresolved"}
+
+
+@pytest.mark.parametrize(
+    ("webhook", "rule", "says"),
+    [
+        ({"url": "https://example.com:22/x"}, "port", "port 22"),
+        ({"timeout": "PT61S"}, "duration", "at most 1 minute"),
+    ],
+)
+async def test_a_channel_that_could_never_deliver_is_refused(
+    admin: httpx.AsyncClient, webhook: dict[str, str], rule: str, says: str
+) -> None:
+    hook = {"url": "https://hooks.example.com/x", "secret_ref": "hooks", **webhook}
+    answer = await admin.put("/v1/channels/bad", json={"connector": "webhook", "webhook": hook})
+    assert answer.status_code == 422
+    (problem,) = answer.json()["errors"]
+    assert problem["rule"] == rule
+    assert says in problem["message"]
+
+
 async def test_a_preview_is_what_the_customer_would_read(admin: httpx.AsyncClient) -> None:
     url = "/v1/templates/shown"
     await done(await admin.put(url, json=TEMPLATE))

@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.orchestrator.files.folder import read_folder, write_folder
 from services.orchestrator.files.kinds import KINDS
-from services.orchestrator.files.plan import Present, Wanted, plan
+from services.orchestrator.files.plan import Change, Present, Wanted, plan
+from services.orchestrator.files.remote import Refused, Remote
 from services.orchestrator.files.yaml_text import NotYaml, read_yaml, write_yaml
 from shared.errors import Misconfigured
 from tests.unit.orchestrator.build import rule_json
@@ -121,3 +123,31 @@ def test_every_mistake_of_every_file_is_named(tmp_path: Path) -> None:
     told = "\n".join(caught.value.problems)
     for part in ("actons", "a.yaml: trigger.event", "b.yaml: key", "c.yml", "ruels", "t.yaml: st"):
         assert part in told, told
+
+
+@pytest.mark.parametrize("drafted", [True, False])
+@pytest.mark.parametrize(
+    ("tag", "header"), [(None, ("if-none-match", "*")), ('"4"', ("if-match", '"4"'))]
+)
+def test_what_was_read_is_what_is_replaced(
+    tag: str | None, header: tuple[str, str], drafted: bool
+) -> None:
+    """So of two that apply at once, one is told."""
+    asked: list[httpx.Request] = []
+    late = False
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        status = 412 if late else 200
+        return httpx.Response(status, json={"detail": "too late"}, headers={"ETag": '"5"'})
+
+    remote = Remote("http://concert", "token", httpx.MockTransport(answer))
+    change = Change("rules", "r", ("create",), None, {"a": 1}, tag)
+    remote.carry_out(change, drafted=drafted)
+    assert asked[0].headers[header[0]] == header[1]
+    if drafted:
+        assert asked[1].headers["if-match"] == '"5"'
+    late = True
+    with pytest.raises(Refused, match="somebody else changed it meanwhile"):
+        remote.carry_out(change, drafted=drafted)
+    remote.close()

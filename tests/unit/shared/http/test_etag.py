@@ -3,7 +3,7 @@
 import pytest
 
 from shared.errors import Malformed, PreconditionFailed
-from shared.http.etag import check_if_match, etag
+from shared.http.etag import check_if_match, check_if_none_match, etag
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,16 @@ def test_it_refuses_what_is_no_tag(header: str) -> None:
 
 def test_a_tag_is_the_version_in_quotes() -> None:
     assert etag(41) == '"41"'
+
+
+@pytest.mark.parametrize(("header", "version"), [(None, 3), ("*", None), ('"2"', 3), ('"3"', None)])
+def test_a_write_that_makes_goes_on(header: str | None, version: int | None) -> None:
+    check_if_none_match(header, version)
+
+
+@pytest.mark.parametrize("header", ["*", '"3"', '"2", "3"'])
+def test_a_write_that_only_makes_replaces_nothing(header: str) -> None:
+    with pytest.raises(PreconditionFailed):
+        check_if_none_match(header, 3)
+    with pytest.raises(Malformed):
+        check_if_none_match("3", None)
