@@ -37,7 +37,13 @@ def form_of(type_: str, value: str, region: str | None = None) -> str | None:
 
 @lru_cache(maxsize=16_384)
 def _e164(value: str, region: str | None) -> str | None:
-    """E.164, or None. A number with an extension is None: many people share its trunk."""
+    """E.164, or None. A number with an extension is None: many people share its trunk; and so is
+    one that reads as another when it is written down (zeros that are dialled, one at a time)."""
+    found = _written(value, region)
+    return found if found is not None and _written(found, None) == found else None
+
+
+def _written(value: str, region: str | None) -> str | None:
     try:
         number = phonenumbers.parse(value, region)
     except phonenumbers.NumberParseException:

@@ -29,6 +29,7 @@ def form(type_: str, written: str, region: str | None = None) -> str | None:
         ("profile_id", "0193ABCD00007000800000000000000A", None,
          "0193abcd-0000-7000-8000-00000000000a"),
         ("profile_id", "u1", None, None),
+        ("phone", "+200000000000", None, None),
     ],
 )  # fmt: skip
 def test_a_value_in_its_form(
