@@ -21,9 +21,12 @@ unexport PYTHONDONTWRITEBYTECODE
 PURE_TESTS := tests/unit tests/property tests/oracle
 NODE_CLIENTS := tests/clients/node
 TEST_OPTIONS ?=
-# Tests run side by side, each worker with a Kafka and a PostgreSQL of its own: half of the time of
-# a single one is waiting. TEST_WORKERS=0: one after the other, in the order of their files.
-TEST_WORKERS ?= 3
+# Pure tests run side by side. Tests with servers run one after the other: several Kafkas, databases
+# and deployments at once are too much for two cores. On more, `make test TEST_WORKERS=3` gives each
+# worker servers of its own.
+PURE_WORKERS ?= 2
+TEST_WORKERS ?= 0
+PURE = $(BIN)/python -m pytest -n $(PURE_WORKERS)
 PYTEST = $(BIN)/python -m pytest -n $(TEST_WORKERS)
 
 .PHONY: help
@@ -55,11 +58,12 @@ demo: setup ## Send the demo shop's events to the stack that runs, and show what
 
 .PHONY: test
 test: $(VENV)/dev.txt ## All tests; starts its own Kafka and PostgreSQL
-	$(PYTEST) $(TEST_OPTIONS)
+	$(PURE) $(PURE_TESTS) $(TEST_OPTIONS)
+	$(PYTEST) tests $(addprefix --ignore=,$(PURE_TESTS)) $(TEST_OPTIONS)
 
 .PHONY: test-unit
 test-unit: $(VENV)/dev.txt ## Tests of pure code: no process, no network, seconds
-	$(PYTEST) $(PURE_TESTS) $(TEST_OPTIONS)
+	$(PURE) $(PURE_TESTS) $(TEST_OPTIONS)
 
 .PHONY: test-integration
 test-integration: $(VENV)/dev.txt ## Tests of one part on real Kafka and PostgreSQL, and of contracts

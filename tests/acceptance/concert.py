@@ -42,11 +42,12 @@ class Concert:
     running: dict[str, RoleProcess] = field(default_factory=dict)
 
     async def start(self, *labels: str, **extra: str) -> None:
-        """Start these roles (all of them when none is named) at once and wait until ready."""
+        """Start these roles (all of them when none is named) at once and wait until ready. Asks
+        have patience with the profile service: this machine may be busy."""
         wanted = [role for role in ROLES if not labels or role.label in labels]
         assert {role.label for role in wanted} >= set(labels), labels
         for role in wanted:
-            settings = {"CONCERT_MEMBER": role.label, **extra}
+            settings = {"CONCERT_MEMBER": role.label, "CONCERT_DECIDE_PROFILE_MS": "5000", **extra}
             process = self.roles.start(role.service, role.name, extra=settings)
             self.running[role.label] = process
         await asyncio.gather(*(self.running[role.label].until_ready() for role in wanted))

@@ -42,14 +42,14 @@ def rule(value: float, category: str, *channels: str, **fields: Any) -> dict[str
 async def asked(
     stack: Stack, migrated: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Concert]:
-    """Every role, and patience with the profile service: this machine may be busy."""
+    """Every role."""
     home = tmp_path_factory.mktemp("asked")
     async with (
         cloned_database(stack, migrated) as database,
         standard_topics(stack.kafka, new_prefix()) as topics,
         concert_on(stack, database, topics, home) as running,
     ):
-        await running.start(CONCERT_DECIDE_PROFILE_MS="5000")
+        await running.start()
         yield running
 
 
