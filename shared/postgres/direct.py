@@ -85,10 +85,14 @@ async def direct(engine: AsyncEngine) -> AsyncIterator[Direct]:
     with database_errors():
         async with engine.connect() as pooled:
             connection: Any = (await pooled.get_raw_connection()).driver_connection
+            lost = False
             try:
                 yield Direct(connection)
+            except asyncpg.InternalClientError:  # the server ended it, the driver has not noticed
+                lost = True
+                raise
             finally:
-                if connection.is_closed():  # nobody tells the pool else
+                if lost or connection.is_closed():  # nobody tells the pool else
                     await pooled.invalidate()
 
 

@@ -93,5 +93,6 @@ def _is_connection_loss(error: BaseException) -> bool:
         | asyncio.TimeoutError
         | PoolTimeoutError
         | asyncpg.InterfaceError
+        | asyncpg.InternalClientError
         | asyncpg.exceptions.ConnectionDoesNotExistError,
     )
