@@ -6,13 +6,14 @@ latter count seconds that nobody else does.
 """
 
 from functools import cache
+from typing import TypeGuard
 from zoneinfo import available_timezones
 
 _NO_PLACES = frozenset({"localtime", "posixrules", "Factory"})
 _COPIES = ("posix/", "right/")
 
 
-def is_zone(name: object) -> bool:
+def is_zone(name: object) -> TypeGuard[str]:
     """Whether it is the name of such a zone, in its exact spelling."""
     return isinstance(name, str) and name in zone_names()
 

@@ -14,7 +14,7 @@ from shared.observability.masking import MASK, PERSONAL_KEYS, mask
 OPEN_TRAITS = frozenset({"country", "state", "locale", "timezone"})
 
 
-def may_see(principal: Principal, *, asked_masked: bool) -> bool:
+def may_see(principal: Principal, *, asked_masked: bool = False) -> bool:
     """Whether the answer shows personal data: the role allows it and the caller wants it."""
     return not asked_masked and is_allowed(principal.roles, Permission.READ_PERSONAL)
 

@@ -124,7 +124,7 @@ class GuardedConsumer:
             if room > 0:
                 try:
                     more = await self._fetch(consumer, [tp], room, wait_ms=0)
-                except Exception:
+                except Exception:  # whatever it is: what was fetched before is read again
                     self._rewind(fetched)
                     raise
                 for one, records in more.items():

@@ -51,7 +51,7 @@ def owner_of(asker: Asker) -> str | None:
 
 def sees_personal_data(asker: Asker) -> bool:
     """Whether personal data is shown. Never to a key: nobody knows which person holds it."""
-    return isinstance(asker, Principal) and may_see(asker, asked_masked=False)
+    return isinstance(asker, Principal) and may_see(asker)
 
 
 def own_source(asker: Asker, source: str | None) -> str | None:

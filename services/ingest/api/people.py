@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.ingest.storage.people import Kept
 from services.ingest.use_cases.forget_people import erase_failed, find_failed
-from shared.access import Permission, Role
+from shared.access import Permission
 from shared.contracts.identifiers import MAX_TYPE, MAX_VALUE
 from shared.contracts.times import rfc3339
 from shared.http.auth import Principal, requires
+from shared.http.reveals import is_noted, note_reveals
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres import audit
@@ -64,12 +65,10 @@ async def find_person(body: PersonBody, engine: Engine, principal: Service) -> F
     """The failed events that name the person, at most 1000. They are shown as they were received:
     to anyone but a service of Concert's own that is an entry of the audit log."""
     found = await find_failed(engine, body.values)
-    if found and principal.roles != {Role.SERVICE}:
+    if found and is_noted(principal):
         shown = {str(one.id): {"fields": ["received"], "reason": None} for one in found}
         async with transaction(engine) as tx:
-            await audit.append_each(
-                tx, who=principal.who, kind="reveal", action="reveal", after=shown
-            )
+            await note_reveals(tx, principal, shown)
     return FoundView(items=[_view(one) for one in found])
 
 

@@ -8,12 +8,13 @@ from uuid import UUID
 from fastapi import Query
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.api.sight import mask_reason, note_shown, sees_personal
+from services.orchestrator.api.sight import mask_reason, note_shown
 from services.orchestrator.storage import records
 from services.orchestrator.storage.records import StoredAction, StoredOutcome
 from services.orchestrator.use_cases.absent import absent, person_of
 from shared.access import Permission
 from shared.http.auth import Principal, requires
+from shared.http.masking import may_see
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
@@ -69,12 +70,12 @@ async def list_actions(
 
 
 async def _note(tx: AsyncConnection, principal: Principal, actions: Sequence[StoredAction]) -> None:
-    if sees_personal(principal):
+    if may_see(principal):
         await note_shown(tx, principal, [(one.profile_id, ["message"]) for one in actions])
 
 
 def _view(action: StoredAction, principal: Principal) -> StoredAction:
     """The action; without its message for who may not see personal data."""
-    if sees_personal(principal):
+    if may_see(principal):
         return action
     return replace(action, message=None, reason=mask_reason(action.reason))

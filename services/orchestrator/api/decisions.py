@@ -13,7 +13,6 @@ from services.orchestrator.api.sight import (
     mask_reason,
     note_shown,
     personal_in,
-    sees_personal,
 )
 from services.orchestrator.storage import records
 from services.orchestrator.storage.records import StoredDecision
@@ -22,6 +21,7 @@ from services.orchestrator.use_cases.replay_decision import replay_decision
 from shared.access import Permission
 from shared.errors import Problem, Unprocessable
 from shared.http.auth import Principal, requires
+from shared.http.masking import may_see
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
@@ -208,7 +208,7 @@ async def get_decision(
     principal: Annotated[Principal, requires(Permission.READ)],
 ) -> ExplainedDecisionView:
     """One decision with every candidate and its reason, and what was done with its content."""
-    personal = sees_personal(principal)
+    personal = may_see(principal)
     async with transaction(engine) as tx:
         found = await records.decision(tx, decision_id)
         if found is None:
@@ -243,7 +243,7 @@ async def replay(
     principal: Annotated[Principal, requires(Permission.READ)],
 ) -> ReplayView:
     """Decide again from what the decision saw, with the configuration of then; nothing is done."""
-    personal = sees_personal(principal)
+    personal = may_see(principal)
     async with transaction(engine) as tx:
         found = await replay_decision(tx, decision_id)
         if personal and found.differences:
@@ -273,7 +273,7 @@ async def list_decisions(
     """Decisions about a person (merged profiles included) or of a touchpoint, newest first."""
     cursor = paging.after(instant, UUID)
     before = records.START if cursor is None else (cursor[0], cursor[1])
-    limit, personal = paging.limit + 1, sees_personal(principal)
+    limit, personal = paging.limit + 1, may_see(principal)
     async with transaction(engine) as tx:
         match profile_id, touchpoint_id:
             case UUID() as profile, None:

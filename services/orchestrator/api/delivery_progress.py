@@ -6,12 +6,13 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from services.orchestrator.api.sight import mask_reason, sees_personal
+from services.orchestrator.api.sight import mask_reason
 from services.orchestrator.storage import deliveries
 from services.orchestrator.storage.deliveries import StoredDelivery
 from services.orchestrator.use_cases.absent import absent
 from shared.access import Permission
 from shared.http.auth import Principal, requires
+from shared.http.masking import may_see
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres.transaction import transaction
@@ -34,6 +35,6 @@ async def get_delivery(
         found = await deliveries.find(tx, action_id)
         if not found:
             raise await absent(tx, "delivery", action_id)
-    if not sees_personal(principal):
+    if not may_see(principal):
         found = [replace(one, reason=mask_reason(one.reason)) for one in found]
     return DeliveryView(items=found)

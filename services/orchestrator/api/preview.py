@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.orchestrator.api.profile_client import ProfileClient
-from services.orchestrator.api.sight import note_shown, sees_personal
+from services.orchestrator.api.sight import note_shown
 from services.orchestrator.domain.content import ContentFailed, parse_template
 from services.orchestrator.storage import saved
 from shared.access import Permission
@@ -16,6 +16,7 @@ from shared.conditions.facts import Facts
 from shared.errors import NotFound, Problem, Unprocessable
 from shared.http.auth import Principal, requires
 from shared.http.draft_routes import Key
+from shared.http.masking import may_see
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.postgres.transaction import transaction
@@ -70,7 +71,7 @@ def preview_router(profiles: ProfileClient) -> APIRouter:
         if stored is None:
             raise NotFound(f"There is no template {key}.")
         template = await to_thread(parse_template, stored.body, key=key, version=stored.version)
-        masked = not sees_personal(principal)
+        masked = not may_see(principal)
         profile = await profiles.read(body.profile_id, masked=masked)
         wanted = body.locale or profile["traits"].get("locale")
         try:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.orchestrator.api.preview import PreviewEvent, PreviewRequest, facts_for
 from services.orchestrator.api.profile_client import ProfileClient
-from services.orchestrator.api.sight import note_shown, sees_personal
+from services.orchestrator.api.sight import note_shown
 from services.orchestrator.domain.channel_content import check_content
 from services.orchestrator.domain.content import ContentFailed, parse_template
 from services.orchestrator.storage import saved
@@ -20,6 +20,7 @@ from shared.contracts.topics import Topics
 from shared.errors import NotFound, Problem, Unprocessable
 from shared.http.auth import Principal, requires
 from shared.http.draft_routes import Key
+from shared.http.masking import may_see
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.kafka.messages import PartitionCounts
@@ -79,7 +80,7 @@ def send_test_router(profiles: ProfileClient, sending: Sending) -> APIRouter:
             channel = await channel_of(tx, body.channel or stored.body.get("channel"))
         template = await to_thread(parse_template, stored.body, key=key, version=stored.version)
         profile = UNKNOWN
-        clear = sees_personal(principal) and body.profile_id is not None
+        clear = may_see(principal) and body.profile_id is not None
         if body.profile_id is not None:
             profile = await profiles.read(body.profile_id, masked=not clear)
         asked = PreviewRequest(

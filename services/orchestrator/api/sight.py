@@ -13,13 +13,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.access import Permission, Role, is_allowed
 from shared.http.auth import Principal
 from shared.http.masking import mask_text
+from shared.http.reveals import note_reveals
 from shared.observability.masking import MASK, mask
-from shared.postgres import audit
 
-KIND, ACTION = "reveal", "reveal"
 OURS = frozenset(
     (
         *("stale", "re_entry", "channel", "consent", "suppression", "holdout", "quiet_hours"),
@@ -32,11 +30,6 @@ THEIRS = frozenset({"content_failed"})
 COUNTS = frozenset({"eq", "ne", "gt", "gte", "lt", "lte"})
 _DETAIL = re.compile(r"(^|\.)detail(\.|$)")
 _CODE = re.compile(r"([a-z][a-z0-9_]{0,63})(: .*)?", re.DOTALL)
-
-
-def sees_personal(principal: Principal) -> bool:
-    """Whether personal data is shown in clear."""
-    return is_allowed(principal.roles, Permission.READ_PERSONAL)
 
 
 def mask_decision(body: dict[str, Any]) -> dict[str, Any]:
@@ -77,8 +70,7 @@ async def note_shown(
         if fields:
             found.setdefault(str(profile_id), set()).update(fields)
     after = {profile_id: {"fields": sorted(fields)} for profile_id, fields in found.items()}
-    if after and principal.roles != {Role.SERVICE}:
-        await audit.append_each(tx, who=principal.who, kind=KIND, action=ACTION, after=after)
+    await note_reveals(tx, principal, after)
 
 
 async def note_list(
@@ -90,10 +82,9 @@ async def note_list(
     profile_ids: Sequence[UUID],
 ) -> None:
     """Record one look at a list of many people, under the list's name: it is looked at often."""
-    if profile_ids and principal.roles != {Role.SERVICE}:
+    if profile_ids:
         whose = sorted({str(one) for one in profile_ids})
-        after = {key: {"fields": list(fields), "profiles": whose}}
-        await audit.append_each(tx, who=principal.who, kind=KIND, action=ACTION, after=after)
+        await note_reveals(tx, principal, {key: {"fields": list(fields), "profiles": whose}})
 
 
 def _mask_candidate(candidate: dict[str, Any]) -> dict[str, Any]:

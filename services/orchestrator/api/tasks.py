@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.orchestrator.api.sight import mask_reason, note_list, note_shown, sees_personal
+from services.orchestrator.api.sight import mask_reason, note_list, note_shown
 from services.orchestrator.storage import tasks
 from services.orchestrator.storage.tasks import Holder, StoredTask, Wanted
 from services.orchestrator.use_cases import work_tasks
@@ -19,6 +19,7 @@ from shared.contracts.delivery import OutcomeName
 from shared.contracts.topics import Topics
 from shared.errors import Problem, Unprocessable
 from shared.http.auth import Principal, requires
+from shared.http.masking import may_see
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
@@ -219,7 +220,7 @@ def _number(value: Any) -> float:
 
 
 def _sees(principal: Principal) -> bool:
-    return is_allowed(principal.roles, Permission.SERVE) or sees_personal(principal)
+    return is_allowed(principal.roles, Permission.SERVE) or may_see(principal)
 
 
 def _view(task: StoredTask, principal: Principal) -> TaskView:

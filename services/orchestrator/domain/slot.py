@@ -72,10 +72,9 @@ class Again(msgspec.Struct, frozen=True, gc=False):
 
 def life_of(best: Considered | None, at: datetime) -> datetime:
     """Until when an answer is kept."""
-    until = at + (SHORT_LIFE if best is None else LIFE)
     if best is None:
-        return until
-    return min(until, *(planned.expires_at for planned in best.planned)) if best.planned else until
+        return at + SHORT_LIFE
+    return min([at + LIFE, *(planned.expires_at for planned in best.planned)])
 
 
 def again(kept: Kept, channel: str, situation: Situation, ruleset: RuleSet) -> Again | None:

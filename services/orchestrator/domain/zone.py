@@ -61,7 +61,7 @@ class TimeZone:
 
 def _of_profile(profile: ProfileSnapshot) -> str | None:
     for name in (profile.timezone, profile.traits.get("timezone")):
-        if isinstance(name, str) and is_zone(name):
+        if is_zone(name):
             return name
     return None
 

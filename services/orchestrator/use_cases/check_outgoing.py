@@ -3,22 +3,17 @@
 Each delivery asks it again: a name can resolve to something else by then.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.domain.address_guard import AddressRefused, check_scheme, read_url
-from services.orchestrator.domain.channel import parse_channel
-from services.orchestrator.domain.connector import Smtp, Webhook
+from services.orchestrator.domain.connector import Smtp, Target, Webhook
 from shared.errors import Problem, Unprocessable
 
 
-async def check_outgoing(outgoing: Outgoing, key: str, body: Mapping[str, Any]) -> list[Problem]:
+async def check_outgoing(outgoing: Outgoing, target: Target | None) -> list[Problem]:
     """Warnings of what cannot be told yet: a name that cannot be resolved now may be there later.
 
     Raises Unprocessable for a channel that would call what Concert does not connect to.
     """
-    target = parse_channel(body, key=key, version=0).target
     path = "webhook.url"
     try:
         if isinstance(target, Webhook):

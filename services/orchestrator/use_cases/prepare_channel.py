@@ -36,7 +36,7 @@ async def prepare_channel(
     """
     channel = parse_channel(body, key=key, version=0)
     warnings = [
-        *await check_outgoing(preparing.outgoing, key, body),
+        *await check_outgoing(preparing.outgoing, channel.target),
         *await _missing_secret(preparing.secrets, channel),
         *await _missing_fallback(engine, channel),
     ]

@@ -62,7 +62,7 @@ async def cancel_audience(
 
 
 def _view(job: Progress, principal: Principal) -> AudienceEventView:
-    hide = not may_see(principal, asked_masked=False)
+    hide = not may_see(principal)
     return AudienceEventView(
         id=job.touchpoint_id,
         event=job.message_id,

@@ -17,14 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.profile.api.masking import personal_fields
 from services.profile.api.state import State
 from services.profile.domain.trait import TraitsInForce
-from shared.access import Permission, Role, is_allowed, roles_with
+from shared.access import Permission, is_allowed, roles_with
 from shared.errors import Forbidden, Problem, Unprocessable
 from shared.http.auth import Principal, requires
 from shared.http.masking import may_see
-from shared.postgres import audit
+from shared.http.reveals import is_noted, note_reveals
 from shared.postgres.transaction import autocommit, statement, transaction
 
-KIND, ACTION = "reveal", "reveal"
 MAX_REASON = 500
 
 Reader = Annotated[Principal, requires(Permission.READ)]
@@ -68,7 +67,7 @@ class Sight:
     @property
     def is_noted(self) -> bool:
         """Whether what is shown has to be recorded."""
-        return self.clear and self.principal.roles != {Role.SERVICE}
+        return self.clear and is_noted(self.principal)
 
     def reading(self, engine: AsyncEngine) -> AbstractAsyncContextManager[AsyncConnection]:
         """A transaction for what is read and recorded; where nothing will be, each statement is one
@@ -84,10 +83,7 @@ class Sight:
             for profile_id, fields in shown.items()
             if fields
         }
-        if after:
-            await audit.append_each(
-                tx, who=self.principal.who, kind=KIND, action=ACTION, after=after
-            )
+        await note_reveals(tx, self.principal, after)
 
     async def note_profiles(self, tx: AsyncConnection, views: Iterable[dict[str, Any]]) -> None:
         """Record that these profiles of the contract are shown."""
@@ -118,7 +114,7 @@ async def sight_of(
 
 def plain_sight(principal: Principal, registry: TraitsInForce) -> Sight:
     """What a caller sees who said nothing about it."""
-    return Sight(principal, registry, may_see(principal, asked_masked=False), None)
+    return Sight(principal, registry, may_see(principal), None)
 
 
 Sees = Annotated[Sight, Depends(sight_of)]

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from deploy.local.home import CHECKOUT
 from shared.postgres.engine import create_engine
 from shared.postgres.migrate import migrate
+from tests.integration.orchestrator.delivering import Delivering
 from tests.integration.orchestrator.stage import Stage
 from tests.support.postgres import empty_database
 from tests.support.stack import Stack
@@ -32,3 +33,13 @@ async def stage(engine: AsyncEngine) -> Stage:
     fresh = Stage(engine, ruleset())
     await fresh.empty()
     return fresh
+
+
+@pytest.fixture
+async def deliver(stage: Stage, tmp_path: Path) -> AsyncIterator[Delivering]:
+    """The role `deliver` without a channel, to be started by the test."""
+    delivering = Delivering(stage, tmp_path)
+    await delivering.forget_channels()
+    yield delivering
+    if delivering.tasks:
+        await delivering.stop()

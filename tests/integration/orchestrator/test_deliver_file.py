@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from shared.contracts.topics import Topics
 from shared.contracts.touchpoint import Identifier
 from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.delivering import Delivering, action_id
-from tests.integration.orchestrator.stage import COUNTS, Stage
+from tests.integration.orchestrator.stage import COUNTS
 from tests.support.eventually import eventually
 
 HOUR = timedelta(hours=1)
@@ -26,15 +25,6 @@ HOUR = timedelta(hours=1)
 
 class Died(Exception):  # noqa: N818
     """The process ended here."""
-
-
-@pytest.fixture
-async def deliver(stage: Stage, tmp_path: Path) -> AsyncIterator[Delivering]:
-    delivering = Delivering(stage, tmp_path)
-    await delivering.forget_channels()
-    yield delivering
-    if delivering.tasks:
-        await delivering.stop()
 
 
 async def in_an_hour(deliver: Delivering) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,15 +22,6 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 WEBHOOK = {"url": "https://hooks.example.com/", "secret_ref": "hook"}
 PHONE = [{"type": "email", "value": "ada@b.c"}, {"type": "phone", "value": "+33612345678"}]
 BOUGHT = {"exit_criteria": [{"event": "Order Completed"}]}
-
-
-@pytest.fixture
-async def deliver(stage: Stage, tmp_path: Path) -> AsyncIterator[Delivering]:
-    delivering = Delivering(stage, tmp_path)
-    await delivering.forget_channels()
-    yield delivering
-    if delivering.tasks:
-        await delivering.stop()
 
 
 @pytest.fixture

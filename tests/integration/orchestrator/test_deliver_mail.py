@@ -11,18 +11,9 @@ import pytest
 
 from shared.contracts.touchpoint import Identifier
 from tests.integration.orchestrator.delivering import QUICK, Delivering, action_id
-from tests.integration.orchestrator.stage import Stage
 from tests.support.mail_server import HANG, RESET, MailServer, mail_server
 
 LINK = "https://concert.example.com/preferences/abc"
-
-
-@pytest.fixture
-async def deliver(stage: Stage, tmp_path: Path) -> AsyncIterator[Delivering]:
-    delivering = Delivering(stage, tmp_path)
-    await delivering.forget_channels()
-    yield delivering
-    await delivering.stop()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,12 +22,10 @@ ZONE = timedelta(hours=14)
 """Pacific/Kiritimati is so far ahead of UTC, the whole year."""
 
 
-@pytest.fixture
-async def deliver(stage: Stage, tmp_path: Path) -> AsyncIterator[Delivering]:
-    delivering = Delivering(stage, tmp_path)
-    await delivering.forget_channels()
-    yield delivering
-    await delivering.stop()
+@pytest.fixture(autouse=True)
+async def policies_end(deliver: Delivering, stage: Stage) -> AsyncIterator[None]:
+    yield
+    await deliver.stop()
     async with transaction(stage.engine) as tx:
         await tx.execute(text("TRUNCATE contact_policy, contact_policy_version"))
 

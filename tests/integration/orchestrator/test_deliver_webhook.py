@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,20 +21,11 @@ from tests.integration.orchestrator.delivering import (
     Delivering,
     action_id,
 )
-from tests.integration.orchestrator.stage import Stage
 from tests.support.eventually import eventually
 from tests.support.receiver import HANG, RESET, Answer, Call, Receiver, Script, receiving
 from tests.unit.orchestrator.build import uid
 
 OTHER_SECRET = "whsec_" + "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI="
-
-
-@pytest.fixture
-async def deliver(stage: Stage, tmp_path: Path) -> AsyncIterator[Delivering]:
-    delivering = Delivering(stage, tmp_path)
-    await delivering.forget_channels()
-    yield delivering
-    await delivering.stop()
 
 
 @pytest.fixture
