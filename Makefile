@@ -94,8 +94,8 @@ bench: $(VENV)/dev.txt ## Measure throughput and latency beside the floor; write
 	$(BIN)/python -m bench
 
 .PHONY: scale
-scale: $(VENV)/dev.txt ## A million profiles: how fast they are read, searched and counted (PROFILES=N)
-	$(BIN)/python -m bench.scale $(if $(PROFILES),--profiles $(PROFILES))
+scale: $(VENV)/dev.txt ## A million profiles, a million waiting timers, 90 days of a journey (ONLY=timers)
+	$(BIN)/python -m bench.scale $(if $(ONLY),--only $(ONLY)) $(if $(PROFILES),--profiles $(PROFILES))
 
 .PHONY: lint
 lint: $(VENV)/dev.txt ## Style: ruff's rules and its format

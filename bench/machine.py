@@ -54,7 +54,15 @@ def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
 def _family(process: psutil.Process) -> float:
     own = process.cpu_times()
     total = own.user + own.system + own.children_user + own.children_system
-    return float(total + sum(_family(child) for child in process.children()))
+    return float(total + sum(_child(child) for child in process.children()))
+
+
+def _child(process: psutil.Process) -> float:
+    """Of a child that has just ended its parent knows the time, from the next look on."""
+    try:
+        return _family(process)
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def memory_mb(pids: Mapping[str, int]) -> dict[str, float]:

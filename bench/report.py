@@ -19,8 +19,12 @@ PERCENTILES = (0.5, 0.9, 0.95, 0.99, 1.0)
 LEARNED = Path(__file__).with_name("learned.md")
 """What earlier measurements taught; it ends the page."""
 LEARNED_TITLE = "## What was learned"
-SCALE = Path(__file__).with_name("scale.md")
-"""What `make scale` measured last, if it did."""
+SCALE = {
+    "profiles": Path(__file__).with_name("scale.md"),
+    "timers": Path(__file__).with_name("timers.md"),
+    "months": Path(__file__).with_name("months.md"),
+}
+"""What each part of `make scale` measured last, if it did."""
 SCALE_BEGINS, SCALE_ENDS = "<!-- make scale -->\n", "<!-- end of make scale -->\n"
 
 
@@ -120,10 +124,16 @@ def render(figures: Figures) -> str:
             *_collecting(figures),
             *_asking(figures),
             *_method(figures),
-            *([scale_section(SCALE.read_text(encoding="utf-8"))] if SCALE.exists() else []),
+            *([scale_section(measured)] if (measured := scale_text()) else []),
             LEARNED.read_text(encoding="utf-8"),
         ]
     )
+
+
+def scale_text() -> str:
+    """All that `make scale` measured last."""
+    found = [path.read_text(encoding="utf-8") for path in SCALE.values() if path.exists()]
+    return "\n".join(found)
 
 
 def scale_section(text: str) -> str:

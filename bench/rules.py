@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.orchestrator.domain.live_rule import LiveRule
 from services.orchestrator.domain.rule import Rule
 from services.orchestrator.domain.rule_document import parse_rule
-from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.trigger_index import RuleSet
 from shared.conditions.closure import Holds, compile_condition
 from shared.conditions.facts import Facts
 

@@ -1,7 +1,9 @@
-"""`python -m bench.scale`: a million profiles, and how fast they are read, searched and counted.
+"""`python -m bench.scale`: a million profiles read, searched and counted; a million people who wait
+in a journey; and ninety days of a journey across four channels.
 
-PostgreSQL and Kafka of its own in a temporary folder, the profile API as a process. The figures
-are printed, kept in `bench/scale.md` and put into docs/benchmarks.md, which `make bench` writes.
+PostgreSQL and Kafka of its own in a temporary folder for each part, the services as processes. The
+figures are printed, kept beside this file and put into docs/benchmarks.md, which `make bench`
+writes. The parts are independent: `--only` runs one.
 """
 
 import argparse
@@ -16,9 +18,12 @@ import httpx
 import uvloop
 
 from bench import machine, report
+from bench.months import measure_months, render_months
 from bench.population import Buyers, load, settle
 from bench.reading import PreviewRun, ReadRun, measure_previews, measure_reads
 from bench.stage import Stage, running_stage
+from bench.timer_figures import Plan, TimerRun, render_timers
+from bench.timers import measure_timers
 from deploy.local.errors import StackError
 from deploy.local.home import CHECKOUT
 from deploy.local.ports import HOST
@@ -30,6 +35,9 @@ LOADERS = 2
 RANGE = 20_000
 PAGE = CHECKOUT / "docs" / "benchmarks.md"
 CPU_OF = ("profile-api", "postgres")
+RATE, CHURN, CUSTOMERS, STEP_DAYS = 200.0, 270_000, 10_000, 3
+LATE_MUST = 2.0
+"""Seconds by which 99 of 100 timers may be late."""
 PERCENTILES = (0.5, 0.9, 0.99, 1.0)
 
 
@@ -48,32 +56,75 @@ class Scale:
 def main(arguments: list[str]) -> int:
     """Run it; the exit code is 0 when every budget's "must" is kept and exact counts are."""
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
+    parser.add_argument("--only", choices=PARTS, action="append", help="this part; may be repeated")
     parser.add_argument("--profiles", type=int, default=DEFAULT_PROFILES)
     parser.add_argument("--requests", type=int, default=REQUESTS, help="of each kind")
+    parser.add_argument("--waiting", type=int, default=DEFAULT_PROFILES, help="runs with timers")
+    parser.add_argument("--rate", type=float, default=RATE, help="timers a second, paced")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each paced measurement")
+    parser.add_argument("--churn", type=int, default=CHURN, help="timers of an hour's churn")
+    parser.add_argument("--customers", type=int, default=CUSTOMERS, help="of the journey's 90 days")
     parser.add_argument("--no-page", action="store_true", help="print the figures, write no file")
     chosen = parser.parse_args(arguments)
-    progress = Progress()
+    good = True
+    for part in chosen.only or PARTS:
+        try:
+            text, part_is_good = PARTS[part](chosen, Progress())
+        except StackError as error:
+            print(f"scale: {error}", file=sys.stderr)
+            return 1
+        good = good and part_is_good
+        print(f"\n{text}")
+        if not chosen.no_page:
+            report.SCALE[part].write_text(text, encoding="utf-8")
+            put_into(PAGE, report.scale_text())
+    return 0 if good else 1
+
+
+def _profiles(chosen: argparse.Namespace, progress: Progress) -> tuple[str, bool]:
     average = machine.load_average()
-    try:
-        with running_stage(progress) as stage:
-            url = stage.deployment.service_urls["profile"]
-            begun = time.monotonic()
-            buyers = load_all(url, chosen.profiles, progress)
-            taken = time.monotonic() - begun
-            progress.say("VACUUM and ANALYZE")
-            uvloop.run(settle(url))
-            progress.say("measuring")
-            reads, previews = uvloop.run(_measure(stage, buyers, chosen.profiles, chosen.requests))
-    except StackError as error:
-        print(f"scale: {error}", file=sys.stderr)
-        return 1
+    with running_stage(progress) as stage:
+        url = stage.deployment.service_urls["profile"]
+        begun = time.monotonic()
+        buyers = load_all(url, chosen.profiles, progress)
+        taken = time.monotonic() - begun
+        progress.say("VACUUM and ANALYZE")
+        uvloop.run(settle(url))
+        progress.say("measuring")
+        reads, previews = uvloop.run(_measure(stage, buyers, chosen.profiles, chosen.requests))
     figures = Scale(machine.describe(), average, chosen.profiles, taken, reads, previews)
-    text = render(figures)
-    print(f"\n{text}")
-    if not chosen.no_page:
-        report.SCALE.write_text(text, encoding="utf-8")
-        put_into(PAGE, text)
-    return 0 if kept(figures) else 1
+    return render(figures), kept(figures)
+
+
+def _timers(chosen: argparse.Namespace, progress: Progress) -> tuple[str, bool]:
+    average = machine.load_average()
+    plan = Plan(chosen.waiting, chosen.rate, chosen.seconds, chosen.churn)
+    with running_stage(progress, shiftable_clock=True) as stage:
+        run = uvloop.run(measure_timers(stage, plan, progress))
+    return "\n".join([*render_timers(run), _measured_on("timers", average)]), timers_kept(run)
+
+
+def _months(chosen: argparse.Namespace, progress: Progress) -> tuple[str, bool]:
+    average = machine.load_average()
+    with running_stage(progress, shiftable_clock=True) as stage:
+        run = uvloop.run(measure_months(stage, chosen.customers, STEP_DAYS, progress))
+    return "\n".join([*render_months(run), _measured_on("months", average)]), run.is_exact
+
+
+def timers_kept(run: TimerRun) -> bool:
+    """Whether the 99th percentile of lateness is within two seconds wherever no snapshot is open,
+    with the hour's churn behind it too."""
+    return all(one.p99 <= LATE_MUST for one in run.paced if not one.pinned)
+
+
+def _measured_on(part: str, average: float) -> str:
+    return (
+        f"Measured with `make scale ONLY={part}` on {machine.describe()}; "
+        f"load average before it: {average:.1f}.\n"
+    )
+
+
+PARTS = {"profiles": _profiles, "timers": _timers, "months": _months}
 
 
 def load_all(url: str, profiles: int, progress: Progress) -> Buyers:

@@ -55,21 +55,23 @@ class Stage:
         """What the APIs take from an administrator."""
         return (self.home.root / "admin-token").read_text().strip()
 
-    def start(self, service: str, name: str) -> tuple[Child, str]:
-        """Start a role; its child and the URL of its metrics port."""
+    def start(self, service: str, name: str, number: int = 1) -> tuple[Child, str]:
+        """Start a role, or the `number`-th process of it; its child and the URL of its metrics
+        port."""
         role = next(one for one in ROLES if (one.service, one.name) == (service, name))
         port = next(self.ports.metrics())
         http_port = None if role.api_offset is None else self.ports.base + role.api_offset
+        label = role.label if number == 1 else f"{role.label}-{number}"
         command = self.deployment.role_command(
-            Role(service, name), name=role.label, metrics_port=port, http_port=http_port
+            Role(service, name), name=label, metrics_port=port, http_port=http_port
         )
         child = self.processes.start(command)
-        self.running[role.label] = child
+        self.running[label] = child
         return child, f"http://{HOST}:{port}"
 
-    async def start_ready(self, service: str, name: str) -> Child:
+    async def start_ready(self, service: str, name: str, number: int = 1) -> Child:
         """Start a role and wait until it is ready. Raises RuntimeError when it is not in time."""
-        child, url = self.start(service, name)
+        child, url = self.start(service, name, number)
         async with httpx.AsyncClient(timeout=5) as client:
             for _ in range(round(READY_SECONDS / 0.1)):
                 try:
@@ -90,14 +92,14 @@ class Stage:
 
 
 @contextmanager
-def running_stage(progress: Progress) -> Iterator[Stage]:
+def running_stage(progress: Progress, *, shiftable_clock: bool = False) -> Iterator[Stage]:
     """Everything but the roles, in a temporary folder that is removed at the end."""
     home = open_home(Path(tempfile.mkdtemp(prefix="concert-bench-")))
     ports, processes = chosen_ports(), Processes(home)
     try:
         with running_infra(home, ports, processes, progress) as infra:
             urls = asyncio.run(
-                ensure_roles(infra.owner_url, home.credentials, shiftable_clock=False)
+                ensure_roles(infra.owner_url, home.credentials, shiftable_clock=shiftable_clock)
             )
             asyncio.run(create_topics(infra.kafka, prefix=""))
             deployment = Deployment(

@@ -43,6 +43,7 @@ ROLES = (
     Role("orchestrator", "worker"),
     Role("orchestrator", "poller"),
     Role("orchestrator", "deliver"),
+    Role("orchestrator", "rehearse"),
     Role("orchestrator", "api", api_offset=3),
 )
 

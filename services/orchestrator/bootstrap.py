@@ -2,8 +2,12 @@
 
 import asyncio
 import hashlib
+import os
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.connectors.preference_links import preference_links
@@ -13,19 +17,24 @@ from services.orchestrator.connectors.snapshots import Snapshots
 from services.orchestrator.domain.address_guard import AddressPolicy, read_policy
 from services.orchestrator.files import command as files
 from services.orchestrator.settings import OrchestratorSettings
-from services.orchestrator.storage import schedules, slots, timers
+from services.orchestrator.storage import journey_runs, run_sweeps, runs, schedules, slots, timers
 from services.orchestrator.use_cases.deliver import Deliver, forget_old, live_channels
 from services.orchestrator.use_cases.deliver import measure as measure_deliveries
 from services.orchestrator.use_cases.deliver_channel import Means
 from services.orchestrator.use_cases.fire_schedules import fire_schedules
 from services.orchestrator.use_cases.fire_timers import fire_timers
+from services.orchestrator.use_cases.keep_looking import keep_looking
 from services.orchestrator.use_cases.learn import Learned, keep_estimates
 from services.orchestrator.use_cases.load_ruleset import live_ruleset
 from services.orchestrator.use_cases.next_best_action import NextBestAction
 from services.orchestrator.use_cases.open_channels import OpenChannels
 from services.orchestrator.use_cases.prepare_channel import Preparing
+from services.orchestrator.use_cases.rehearsal.kept import RecordedUpdates
+from services.orchestrator.use_cases.rehearsal.rehearser import Rehearser
+from services.orchestrator.use_cases.rehearsal.request import Rehearsing
 from services.orchestrator.use_cases.respond import Responder
 from services.orchestrator.use_cases.senders import Senders
+from services.orchestrator.use_cases.sweep_runs import sweep_runs
 from services.orchestrator.use_cases.warm_rules import keep_warming
 from shared.errors import Infrastructure, Misconfigured
 from shared.observability import metrics
@@ -34,6 +43,7 @@ from shared.postgres.transaction import transaction
 from shared.runtime.assembly import (
     Parts,
     api_role,
+    member_name,
     migrate_service,
     partitions_of,
     parts,
@@ -49,6 +59,9 @@ SCHEMA = "orchestrator"
 MIGRATIONS = Path(__file__).parent / "storage" / "migrations"
 MEASURE_SECONDS = 2.0
 EXPIRED_AT_ONCE = 1_000
+SUM_UP_SECONDS = 60.0
+POLITENESS = 15
+"""By so much a process that rehearses gives way to all others."""
 DELIVER_POOL = 32
 """A channel uses a few connections at a time; so ten of them do not wait for each other."""
 
@@ -80,26 +93,35 @@ async def _poller(settings: OrchestratorSettings) -> Role:
             built.engine, ruleset=learned, topics=built.topics, counts=built.counts, limit=limit
         )
 
-    async def postpone() -> None:
-        async with transaction(built.engine) as tx:
-            await timers.postpone_first(tx)
-
     async def fire_due_schedules(limit: int) -> int:
         return await fire_schedules(
             built.engine, topics=built.topics, counts=built.counts, limit=limit
         )
 
-    async def postpone_schedule() -> None:
+    async def sweep(limit: int) -> int:
+        return await sweep_runs(
+            built.engine, ruleset=learned, topics=built.topics, counts=built.counts, limit=limit
+        )
+
+    async def postpone(first: Callable[[AsyncConnection], Awaitable[None]]) -> None:
         async with transaction(built.engine) as tx:
-            await schedules.postpone_first(tx)
+            await first(tx)
 
     definitions = profile_definitions(settings.profile_url, _service_token(settings))
     return Role(
         health=Health(built.name, built.checks()),
         stages=[
             {
-                "timers": partial(poll, fire, postpone),
-                "schedules": partial(poll, fire_due_schedules, postpone_schedule, what="schedules"),
+                "timers": partial(poll, fire, partial(postpone, timers.postpone_first)),
+                "schedules": partial(
+                    poll,
+                    fire_due_schedules,
+                    partial(postpone, schedules.postpone_first),
+                    what="schedules",
+                ),
+                "sweeps": partial(
+                    poll, sweep, partial(postpone, run_sweeps.postpone_first), what="sweeps"
+                ),
             },
             {
                 "warming": partial(keep_warming, built.engine, definitions.register_leaves),
@@ -109,6 +131,8 @@ async def _poller(settings: OrchestratorSettings) -> Role:
                 "catalogue": built.catalogue.run,
                 "measure": partial(_measure, built),
                 "slots": partial(_drop_expired_answers, built),
+                "counts": partial(_sum_up_counts, built),
+                "experiments": partial(keep_looking, built.engine),
             },
         ],
         closing=[built.engine.dispose, definitions.close],
@@ -116,17 +140,30 @@ async def _poller(settings: OrchestratorSettings) -> Role:
 
 
 async def _measure(built: Parts, stopping: asyncio.Event) -> None:
-    """Show how many timers wait and how many are late."""
+    """Show how many timers wait and how many are late, and how many runs do not go on."""
     while not stopping.is_set():
         try:
             async with transaction(built.engine) as tx:
                 waiting, overdue = await timers.count(tx)
+                stuck = await journey_runs.stuck(tx)
         except Infrastructure:
             await wait(stopping, MEASURE_SECONDS)  # the poller itself says that PostgreSQL is away
             continue
         metrics.TIMERS_PENDING.set(waiting)
         metrics.TIMERS_OVERDUE.set(overdue)
+        metrics.RUNS_STUCK.set(stuck)
         await wait(stopping, MEASURE_SECONDS)
+
+
+async def _sum_up_counts(built: Parts, stopping: asyncio.Event) -> None:
+    """Keep the counts of journeys short to read."""
+    while not stopping.is_set():
+        try:
+            async with transaction(built.engine) as tx:
+                await runs.sum_up(tx)
+        except Infrastructure:
+            pass  # the poller itself says that PostgreSQL is away
+        await wait(stopping, SUM_UP_SECONDS)
 
 
 async def _drop_expired_answers(built: Parts, stopping: asyncio.Event) -> None:
@@ -218,6 +255,7 @@ async def _api(settings: OrchestratorSettings) -> Role:
             _open_channels(built),
         ),
         sending=Sending(built.topics, built.counts),
+        rehearsing=Rehearsing(_recorded(settings, built).kept_since, lambda: learned().estimates),
     )
     role = api_role(
         built, health=health, app=app, also={"ruleset": ruleset.run, "estimates": learned.run}
@@ -226,9 +264,39 @@ async def _api(settings: OrchestratorSettings) -> Role:
     return role
 
 
+async def _rehearse(settings: OrchestratorSettings) -> Role:
+    os.nice(POLITENESS)
+    built = parts(settings, service=SCHEMA, role="rehearse")
+    rehearser = Rehearser(
+        built.engine,
+        member=member_name(settings, built.name),
+        recorded=_recorded(settings, built).open,
+    )
+    return Role(
+        health=Health(built.name, built.checks()),
+        stages=[{"simulations": rehearser.run}, {"catalogue": built.catalogue.run}],
+        closing=[built.engine.dispose],
+    )
+
+
+def _recorded(settings: OrchestratorSettings, built: Parts) -> RecordedUpdates:
+    return RecordedUpdates(
+        settings.kafka,
+        client_id=f"concert-{built.name}-recorded",
+        topics=built.topics,
+        known=lambda: built.catalogue.known,
+    )
+
+
 def _run(role: str) -> int:
     settings = load(OrchestratorSettings)
-    build = {"worker": _worker, "poller": _poller, "deliver": _deliver, "api": _api}[role]
+    build = {
+        "worker": _worker,
+        "poller": _poller,
+        "deliver": _deliver,
+        "rehearse": _rehearse,
+        "api": _api,
+    }[role]
     return run_role(settings, service=SCHEMA, role=role, build=partial(build, settings))
 
 
@@ -242,6 +310,9 @@ COMMANDS: dict[str, Command | Tool] = {
     "worker": Command("decide on profile updates and publish actions", partial(_run, "worker")),
     "poller": Command("fire due timers: delayed actions and expiries", partial(_run, "poller")),
     "deliver": Command("send what is queued by webhook, SMTP or file", partial(_run, "deliver")),
+    "rehearse": Command(
+        "go through recorded updates with drafts, and send nothing", partial(_run, "rehearse")
+    ),
     "api": Command("serve configuration, decisions and actions over HTTP", partial(_run, "api")),
     "migrate": Command("bring the schema to its newest revision, then exit", _migrate),
     "export": Tool(files.EXPORT, files.add_arguments, files.run_export),

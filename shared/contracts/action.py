@@ -13,6 +13,7 @@ from shared.contracts.touchpoint import Identifier
 
 class Action(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """`kind` is send, retract, task or prompt; `content` is rendered; times are RFC 3339 UTC.
+    What a journey does names the run and the node as well; its rule is `<journey>/<node>`.
     A `test` was asked for by a person: it is sent like the others, and is about no decision."""
 
     action_id: str
@@ -24,6 +25,9 @@ class Action(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     to: Identifier | None = None
     rule: str | None = None
     rule_version: int | None = None
+    journey: str | None = None
+    run: str | None = None
+    node: str | None = None
     decision_id: str
     content: dict[str, Any] = {}
     queue: str | None = None

@@ -73,10 +73,22 @@ class HoldoutExposure(msgspec.Struct, gc=False, kw_only=True):
     held_out: bool
 
 
+class ExperimentArm(msgspec.Struct, gc=False, kw_only=True):
+    """The arm of the person in the experiment that the rule is part of, and why: by the `split`;
+    `outside` of those who take part; their own was `stopped`; the `winner`; or it has `ended`."""
+
+    key: str
+    version: int
+    phase: int
+    arm: str
+    why: str
+
+
 class Candidate(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """One rule that was considered, the stage it reached, and the reason it stopped there.
 
-    `touchpoint_id` is there when candidates of several touchpoints were judged together.
+    `touchpoint_id` is there when candidates of several touchpoints were judged together. What a
+    node of a journey wanted names the run as well; its rule is `<journey>/<node>`.
     """
 
     rule: str
@@ -89,6 +101,10 @@ class Candidate(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     actions: list[CandidateAction] = []
     touchpoint_id: str | None = None
     holdouts: list[HoldoutExposure] = []
+    experiment: ExperimentArm | None = None
+    journey: str | None = None
+    node: str | None = None
+    run: str | None = None
 
 
 class Retraction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):

@@ -17,7 +17,7 @@ from shared.postgres.drafts import Draft, Version
 OURS = frozenset(
     {
         *("version", "status", "draft_version", "created_at", "warming"),
-        *("unchanged", "warnings"),
+        *("unchanged", "warnings", "telling", "affected", "running"),
         *("updated_at", "updated_by", "published_at", "published_by", "saved_at", "saved_by"),
     }
 )

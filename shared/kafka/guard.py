@@ -37,7 +37,7 @@ class Unreadable(Exception):  # noqa: N818 - says what the bytes are
 class GuardedConsumer:
     """Reads assigned partitions; `expected` holds the next offset of each."""
 
-    def __init__(self, bootstrap: str, *, group: str, client_id: str) -> None:
+    def __init__(self, bootstrap: str, *, group: str | None, client_id: str) -> None:
         self._bootstrap = bootstrap
         self._group = group
         self._client_id = client_id
@@ -184,6 +184,30 @@ class GuardedConsumer:
         except KAFKA_TROUBLE as error:
             raise Infrastructure("kafka", f"{type(error).__name__}: {error}") from error
         return {Place(tp.topic, tp.partition): offset for tp, offset in found.items()}
+
+    async def ends(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The offset behind the last record of each partition. Raises Infrastructure."""
+        consumer = await self._started()
+        try:
+            found = await consumer.end_offsets([_tp(place) for place in places])
+        except KAFKA_TROUBLE as error:
+            raise Infrastructure("kafka", f"{type(error).__name__}: {error}") from error
+        return {Place(tp.topic, tp.partition): offset for tp, offset in found.items()}
+
+    async def since(self, places: Iterable[Place], timestamp: int) -> dict[Place, int]:
+        """The offset of the first record of each partition that is stamped with that time (Unix
+        milliseconds) or later; its end where there is none. Raises Infrastructure."""
+        known = list(places)
+        consumer, ends = await self._started(), await self.ends(known)
+        try:
+            found = await consumer.offsets_for_times({_tp(place): timestamp for place in known})
+        except KAFKA_TROUBLE as error:
+            raise Infrastructure("kafka", f"{type(error).__name__}: {error}") from error
+        stamped = {Place(tp.topic, tp.partition): at for tp, at in found.items()}
+        return {
+            place: end if (at := stamped.get(place)) is None else at.offset
+            for place, end in ends.items()
+        }
 
     async def mirror(self) -> None:
         """Write the positions to the group, for lag tools only; nobody starts from them.

@@ -250,6 +250,12 @@ TIMERS_OVERDUE = gauge(
     moves="The poller counts them every few seconds.",
     act="Runbook timers-overdue.",
 )
+RUNS_STUCK = gauge(
+    "runs_stuck",
+    "Runs of journeys that should have gone on by themselves over five minutes ago.",
+    moves="The poller counts them every few seconds.",
+    act="Runbook runs-stuck.",
+)
 TIMER_FIRE_DELAY = histogram(
     "timer_fire_delay_seconds",
     "How late a timer fired, in the database's time.",
@@ -351,6 +357,26 @@ IDENTIFIERS_DEMOTED = counter(
     act="As for refused merges.",
 )
 
+SIMULATIONS = counter(
+    "simulations_total",
+    "Rehearsals of drafts over recorded updates.",
+    labels={"outcome": LINK_OUTCOMES},
+    moves="A simulation was completed or failed.",
+    act="`failed`: `GET /v1/simulations/{id}` says why.",
+)
+SIMULATION_SECONDS = histogram(
+    "simulation_seconds",
+    "How long a completed simulation took.",
+    buckets=MINUTES,
+    moves="A simulation was completed.",
+    act="Much longer than before: ask for shorter periods, or start the role once more.",
+)
+SIMULATED_UPDATES = counter(
+    "simulated_updates_total",
+    "Recorded updates that rehearsals went through.",
+    moves="A rehearsal is under way.",
+    act="No movement while a simulation runs: look at its process.",
+)
 LINK_RUNS = counter(
     "link_runs_total",
     "Batches that looked for profiles that may be one person.",
@@ -424,6 +450,19 @@ RULES_ACTIVE = gauge(
     "Published rules that this process knows.",
     moves="The rule index was loaded.",
     act="Different between workers for more than 2 s: the one behind has lost PostgreSQL.",
+)
+JOURNEYS_ACTIVE = gauge(
+    "journeys_active",
+    "Journeys that this process knows: those that let people in, or have runs.",
+    moves="The rule index was loaded.",
+    act="Different between workers for more than 2 s: the one behind has lost PostgreSQL.",
+)
+EXPERIMENTS_RUNNING = gauge(
+    "experiments_running",
+    "Experiments that are published and not over, as this process knows them.",
+    moves="The rule index was loaded.",
+    act="Less than were published: one was stopped because it did harm, or called; its audit log "
+    "says which.",
 )
 RULE_INDEX_VERSION = gauge(
     "rule_index_version",

@@ -5,6 +5,7 @@ The pool and the statements are SQLAlchemy's, as everywhere. What it does for ea
 `text` with plain values needs none of it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -18,6 +19,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from shared.postgres.transaction import database_errors
 
 _DIALECT: Any = dialect()  # type: ignore[no-untyped-call]
+_IN_DOUBT = (
+    asyncpg.InternalClientError,  # the server ended it, the driver has not noticed
+    asyncio.CancelledError,
+    TimeoutError,
+)
+"""After these nobody knows where a connection stands. Who was given one that is still in a
+transaction would add to it, and what they commit would be lost."""
 
 
 class DirectRow(asyncpg.Record):  # type: ignore[misc]  # the driver's types are unknown
@@ -88,7 +96,7 @@ async def direct(engine: AsyncEngine) -> AsyncIterator[Direct]:
             lost = False
             try:
                 yield Direct(connection)
-            except asyncpg.InternalClientError:  # the server ended it, the driver has not noticed
+            except _IN_DOUBT:
                 lost = True
                 raise
             finally:

@@ -4,7 +4,7 @@ with nobody in between.
 What the kinds of configuration have in common; the verbs with their checks are use cases.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -90,10 +90,17 @@ async def save_draft(
 
 
 async def change_draft_status(
-    tx: AsyncConnection, kind: str, draft: Draft, status: Status, *, action: str, who: audit.Who
+    tx: AsyncConnection,
+    kind: str,
+    draft: Draft,
+    status: Status,
+    *,
+    action: str,
+    who: audit.Who,
+    asked: Mapping[str, Any] | None = None,
 ) -> Draft:
     """The key with `draft`, which has to be locked, in another status; `action` is its name in the
-    audit log."""
+    audit log, and `asked` what else was asked for with it."""
     changed = await drafts.set_status(tx, kind, draft.key, status, at=clock.now(), by=who.name)
     await audit.append(
         tx,
@@ -102,20 +109,27 @@ async def change_draft_status(
         key=draft.key,
         action=action,
         before={"status": draft.status, "version": draft.live_version},
-        after={"status": changed.status, "version": changed.live_version},
+        after={"status": changed.status, "version": changed.live_version, **(asked or {})},
     )
     return changed
 
 
 async def publish_document(
-    tx: AsyncConnection, kind: str, draft: Draft, *, who: audit.Who
+    tx: AsyncConnection,
+    kind: str,
+    draft: Draft,
+    *,
+    who: audit.Who,
+    body: Body | None = None,
+    status: Status = Status.LIVE,
 ) -> Draft:
-    """The key with `draft`, which has to be locked, as its new live version."""
+    """The key with `draft`, which has to be locked, as its new live version; or with `body` as
+    that, while the draft stays what it is. `status` is PAUSED for what stays paused."""
     now = clock.now()
     was_live = await drafts.version(tx, kind, draft.key, draft.live_version)
-    version = await drafts.insert_version(tx, kind, draft.key, at=now, by=who.name)
+    version = await drafts.insert_version(tx, kind, draft.key, at=now, by=who.name, body=body)
     published = await drafts.set_status(
-        tx, kind, draft.key, Status.LIVE, version=version.version, at=now, by=who.name
+        tx, kind, draft.key, status, version=version.version, at=now, by=who.name
     )
     await audit.append(
         tx,

@@ -64,6 +64,7 @@ def _statement(sql: str, kind: str) -> TextClause:
     return text(sql.format(kind=kind, draft=_DRAFT, published=_VERSION))
 
 
+_KNOWN = "SELECT key FROM {kind} WHERE key = ANY(CAST(:keys AS text[]))"
 _FIND = "SELECT {draft} FROM {kind} WHERE key = :key"
 _LOCK = "SELECT {draft} FROM {kind} WHERE key = :key FOR UPDATE"
 _PAGE = "SELECT {draft} FROM {kind} WHERE key > :after ORDER BY key LIMIT :limit"
@@ -83,7 +84,7 @@ _UPDATE = """
 _INSERT_VERSION = """
     INSERT INTO {kind}_version (key, version, body, published_at, published_by)
     SELECT key, 1 + COALESCE((SELECT max(version) FROM {kind}_version WHERE key = :key), 0),
-           draft, :at, :by
+           COALESCE(CAST(:body AS jsonb), draft), :at, :by
       FROM {kind} WHERE key = :key
     RETURNING {published}
     """
@@ -109,6 +110,13 @@ async def find(tx: AsyncConnection, kind: str, key: str) -> Draft | None:
     """The draft of `key`, without a lock."""
     row = (await tx.execute(_statement(_FIND, kind), {"key": key})).one_or_none()
     return None if row is None else _draft(row)
+
+
+async def known(tx: AsyncConnection, kind: str, keys: set[str]) -> set[str]:
+    """Which of `keys` there are."""
+    if not keys:
+        return set()
+    return set((await tx.execute(_statement(_KNOWN, kind), {"keys": sorted(keys)})).scalars())
 
 
 async def lock(tx: AsyncConnection, kind: str, key: str) -> Draft | None:
@@ -143,13 +151,12 @@ async def update(
 
 
 async def insert_version(
-    tx: AsyncConnection, kind: str, key: str, *, at: datetime, by: str
+    tx: AsyncConnection, kind: str, key: str, *, at: datetime, by: str, body: Body | None = None
 ) -> Version:
-    """Copy the draft of `key`, which has to be locked, into its next version."""
-    row = (
-        await tx.execute(_statement(_INSERT_VERSION, kind), {"key": key, "at": at, "by": by})
-    ).one()
-    return _version(row)
+    """Copy the draft of `key`, which has to be locked, into its next version; or `body`, if there
+    is one: then the draft stays what it is."""
+    values = {"key": key, "at": at, "by": by, "body": None if body is None else _json(body)}
+    return _version((await tx.execute(_statement(_INSERT_VERSION, kind), values)).one())
 
 
 async def set_status(

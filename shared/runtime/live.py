@@ -58,6 +58,8 @@ class Live(Generic[T]):
             now, loaded = await self._load(tx)
         if self._prepare is not None:
             await self._prepare(loaded)
+        if self._current is not None and self._current[0] > now:
+            return False  # somebody else loaded what is newer meanwhile
         self._current = now, loaded
         self._loaded(loaded, now)
         return True

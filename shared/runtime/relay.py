@@ -58,7 +58,7 @@ class Relay:
         self.wake = asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Publish until told to stop; then once more what is there, and give the shards back."""
+        """Publish until told to stop; then for one round more, and give the shards back."""
         await self._ensure_rows(stopping)
         poll = POLL_SECONDS
         while not stopping.is_set():

@@ -206,7 +206,7 @@ class StreamWorker:
             self._stop(stop, places)
         else:
             self._doubtful.difference_update(places)
-        self._slices.took(turn, clock.monotonic_seconds() - started)
+        self._slices.took(turn, started, clock.monotonic_seconds())
 
     async def _join_slice(self) -> None:
         """Wait for the slice that is applied beside, if one is. Raises as applying does."""

@@ -20,6 +20,7 @@ PAIRS: list[tuple[type[BaseModel], type[msgspec.Struct]]] = [
     (views.ScoreView, contract.CandidateScore),
     (views.RetractionView, contract.Retraction),
     (views.HoldoutExposureView, contract.HoldoutExposure),
+    (views.ExperimentArmView, contract.ExperimentArm),
     (views.ZoneView, contract.DecisionZone),
 ]
 

@@ -35,22 +35,24 @@ class Nursery:
                 FORKS, stdin=theirs.fileno(), cwd=CHECKOUT, start_new_session=True
             )
         self._socket = ours
-        self._stream = ours.makefile("rwb")
+        self._answers = ours.makefile("rb")
         self._lock = threading.Lock()
 
     def ask(self, request: dict[str, Any]) -> Any:
         """What it answers to a request. Raises RuntimeError when it is gone."""
         with self._lock:
-            self._stream.write(json.dumps(request).encode() + b"\n")
-            self._stream.flush()
-            answer = self._stream.readline()
+            try:
+                self._socket.sendall(json.dumps(request).encode() + b"\n")
+                answer = self._answers.readline()
+            except ConnectionError:
+                answer = b""
         if not answer:
             raise RuntimeError("the process that forks roles has ended")
         return json.loads(answer)
 
     def close(self) -> None:
         """End it and everything that it forked."""
-        self._stream.close()
+        self._answers.close()
         self._socket.close()
         self._popen.wait(30)
 

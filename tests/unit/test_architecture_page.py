@@ -1,6 +1,5 @@
-"""docs/architecture.md names the processes there are, and as absent only what is absent."""
+"""docs/architecture.md names the processes there are."""
 
-import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -27,16 +26,3 @@ def test_the_page_has_every_process() -> None:
     named = set(re.findall(r"^\| `services\.(\w+ \w+)`", section("Processes"), re.MULTILINE))
     roles = {f"{service} {role}" for service, commands in COMMANDS.items() for role in commands}
     assert named == {name for name in roles if not name.endswith(" migrate")}
-
-
-def test_what_is_not_there_is_not_there() -> None:
-    found = section("What is not there yet")
-    rows = re.findall(rf"^\| ({'|'.join(COMMANDS)}) \|(.*)\|(.*)\|$", found, re.MULTILINE)
-    assert rows
-    for service, roles, paths in rows:
-        assert not set(re.findall(r"`(\w+)`", roles)) & set(COMMANDS[service])
-        contract = DOCS / f"contracts/openapi-{service}.json"
-        document = json.loads(contract.read_text(encoding="utf-8"))
-        absent = tuple(re.findall(r"`(/v1/[^`]+)`", paths))
-        assert absent
-        assert not [path for path in document["paths"] if path.startswith(absent)]

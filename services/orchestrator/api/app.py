@@ -12,16 +12,22 @@ from services.orchestrator.api.decisions import router as decisions
 from services.orchestrator.api.deliveries import deliveries_router
 from services.orchestrator.api.delivery_progress import router as delivery_progress
 from services.orchestrator.api.drafts import draft_router
+from services.orchestrator.api.experiments import experiments_router
+from services.orchestrator.api.journey_runs import runs_router
+from services.orchestrator.api.journeys import journeys_router
 from services.orchestrator.api.people import router as people
 from services.orchestrator.api.preview import preview_router
 from services.orchestrator.api.profile_client import ProfileClient
 from services.orchestrator.api.saved import saved_router
 from services.orchestrator.api.send_test import Sending, send_test_router
+from services.orchestrator.api.simulations import simulations_router
 from services.orchestrator.api.tasks import tasks_router
 from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
 from services.orchestrator.storage import saved
 from services.orchestrator.storage.draft_kind import Kind
+from services.orchestrator.use_cases.order_run import Means
 from services.orchestrator.use_cases.prepare_channel import Preparing, prepare_channel
+from services.orchestrator.use_cases.rehearsal.request import Rehearsing
 from shared.contracts.topics import Topics
 from shared.http import app as http
 from shared.kafka.messages import PartitionCounts
@@ -43,6 +49,7 @@ def create_app(
     definitions: ProfileDefinitions,
     preparing: Preparing,
     sending: Sending,
+    rehearsing: Rehearsing,
 ) -> FastAPI:
     """The application. `shiftable_clock` only where the deployment is for tests; `topics` and
     `counts` say where events go."""
@@ -54,12 +61,16 @@ def create_app(
         routers=[
             draft_router(Kind.RULE, "/v1/rules", definitions),
             draft_router(Kind.CONTACT_POLICY, "/v1/contact-policies", definitions),
+            journeys_router(definitions, profiles, topics, counts),
+            runs_router(Means(engine, asking.ruleset, topics, counts)),
+            experiments_router(definitions, asking.ruleset),
             saved_router(saved.Kind.TEMPLATE, "/v1/templates"),
             preview_router(profiles),
             send_test_router(profiles, sending),
             saved_router(saved.Kind.CHANNEL, "/v1/channels", partial(prepare_channel, preparing)),
             delivery_progress,
             decide_router(asking),
+            simulations_router(rehearsing),
             saved_router(saved.Kind.RESOURCE, "/v1/resources"),
             decisions,
             actions,

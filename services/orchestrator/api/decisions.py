@@ -107,8 +107,21 @@ class HoldoutExposureView(BaseModel):
     held_out: bool
 
 
+class ExperimentArmView(BaseModel):
+    """The arm of the person in the experiment that the rule is part of, and why."""
+
+    model_config = ConfigDict(extra="allow")
+
+    key: str
+    version: int
+    phase: int
+    arm: str
+    why: str
+
+
 class CandidateView(BaseModel):
-    """One rule that was considered, the stage it reached, and the reason it stopped there."""
+    """One rule that was considered, the stage it reached, and the reason it stopped there. What a
+    node of a journey wanted names the run as well; its rule is `<journey>/<node>`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -122,6 +135,10 @@ class CandidateView(BaseModel):
     actions: list[CandidateActionView] = []
     touchpoint_id: str | None = None
     holdouts: list[HoldoutExposureView] = []
+    experiment: ExperimentArmView | None = None
+    journey: str | None = None
+    node: str | None = None
+    run: str | None = None
 
 
 class RetractionView(BaseModel):

@@ -34,6 +34,23 @@ class ProfileClient:
         found: dict[str, Any] = answer.json()
         return found
 
+    async def audience_progress(self, touchpoint_id: UUID) -> dict[str, Any] | None:
+        """How far the event of a touchpoint came on its way to its audience; None while that has
+        not been applied.
+
+        Raises Infrastructure when the profile service does not answer in time.
+        """
+        try:
+            answer = await self._http.get(f"/v1/audience-events/{touchpoint_id}")
+        except httpx.HTTPError as error:
+            raise Infrastructure(PROFILE, f"{type(error).__name__}: {error}") from error
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        if answer.status_code != httpx.codes.OK:
+            raise Infrastructure(PROFILE, f"answered {answer.status_code}")
+        found: dict[str, Any] = answer.json()
+        return found
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()

@@ -21,7 +21,7 @@ from shared.observability.masking import MASK, mask
 OURS = frozenset(
     (
         *("stale", "re_entry", "channel", "consent", "suppression", "holdout", "quiet_hours"),
-        *("cap", "capacity", "floor", "arbitration", "chosen"),
+        *("experiment", "cap", "capacity", "floor", "arbitration", "chosen"),
     )
 )
 """Stages whose gates see what Concert keeps itself: contacts, statuses, instants, figures."""
@@ -40,8 +40,8 @@ def mask_decision(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def personal_in(body: dict[str, Any]) -> list[str]:
-    """What of the record of a decision masking would hide."""
-    return [] if mask_decision(body) == body else ["candidates"]
+    """Which fields of the record of a decision masking would change."""
+    return [name for name, masked in mask_decision(body).items() if masked != body[name]]
 
 
 def mask_difference(path: str, value: Any) -> Any:

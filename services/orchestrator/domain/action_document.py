@@ -24,7 +24,7 @@ MAX_QUEUE = 200
 DEFAULT_ON = frozenset({"undeliverable", "no_consent", "capped"})
 
 _WHAT = ("type", "channel", "template", "content", "locale", "queue", "expires_in")
-_FIELDS = (*_WHAT, "delay", "fallback")
+ACTION_FIELDS = (*_WHAT, "delay", "fallback")
 _LATER = {
     "outcomes": "Not available in a rule: only journeys go on after an outcome.",
     "on_failure": "Not available in a rule: give a fallback for what is undeliverable.",
@@ -42,12 +42,13 @@ def read_actions(fields: Fields) -> tuple[ActionSpec, ...]:
     if fields.value("actions") == []:
         fields.wrong("actions", "min_items", "must hold at least one action")
     return tuple(
-        _action(Fields(fields.mistakes, value, path, _FIELDS, _LATER))
+        read_action(Fields(fields.mistakes, value, path, ACTION_FIELDS, _LATER))
         for path, value in fields.items("actions", MAX_ACTIONS)
     )
 
 
-def _action(fields: Fields) -> ActionSpec:
+def read_action(fields: Fields) -> ActionSpec:
+    """One action with its fallbacks."""
     fields.required("type")
     locale = _locale(fields)
     delay = fields.duration("delay", NOTHING, MAX_DELAY, zero=True)

@@ -4,20 +4,27 @@ Pure but for `effects` and `history`, which it changes in step: the next update 
 is answered knowing this one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from services.orchestrator.domain.decide import Considered, Question, judge
 from services.orchestrator.domain.effects import Effects, mark_exit, record, retract
 from services.orchestrator.domain.enact import enact
 from services.orchestrator.domain.exit import ended
+from services.orchestrator.domain.expose import expose
 from services.orchestrator.domain.gates import ActionIds, Situation
 from services.orchestrator.domain.history import History, InFlight
+from services.orchestrator.domain.live_rule import LiveRule
 from services.orchestrator.domain.record import decision_record
 from services.orchestrator.domain.replay import keep
-from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.travel import Travel
+from services.orchestrator.domain.trigger_index import RuleSet
+from services.orchestrator.domain.update import Moment
 from services.orchestrator.domain.window import consider, hold, let_go
 from shared.contracts.decision import Decision
+
+REFUSED = "refused"
+"""What a run is told of an action that was taken back for another reason than its own."""
 
 
 def answer(
@@ -28,52 +35,74 @@ def answer(
     decision_id: UUID,
     effects: Effects,
     action_ids: ActionIds,
+    travel: Travel | None = None,
 ) -> tuple[Decision, list[Considered]] | None:
     """The decision with its candidates; None when nothing was considered and nothing taken back.
-    `action_ids` names what was held of earlier touchpoints."""
+    `action_ids` names what was held of earlier touchpoints. What the runs of `travel`, which know
+    of the touchpoint, want at once is judged beside the candidates."""
     moment, history = situation.moment, situation.history
+    retracts = [] if travel is None else travel.take_retracts()
     exits = {event.criterion for event in ruleset.exits(moment.facts)}
     for criterion in sorted(exits):
         mark_exit(effects, history, moment, criterion)
+    retracts += _end_reasons(situation, exits, ruleset, decision_id, effects, travel)
+    if history.held:
+        retracts += let_go(situation, exits, ruleset, effects, action_ids)
+    beside = [] if travel is None else travel.questions()
+    asked = bool(candidates or beside)
+    considered = consider(candidates, situation, ruleset, beside) if asked else []
+    if not considered and not retracts:
+        return None
+    if considered:
+        keep(effects, [Question(candidates, situation), *beside], ruleset, decision_id)
+    decision = _do(considered, situation, moment, retracts, ruleset, decision_id, effects)
+    hold(considered, ruleset, effects)
+    return decision, considered
+
+
+def _end_reasons(
+    situation: Situation,
+    exits: Collection[str],
+    ruleset: RuleSet,
+    decision_id: UUID,
+    effects: Effects,
+    travel: Travel | None,
+) -> list[tuple[UUID, str]]:
+    """Take back what lost its reason; a run that waits for it is told so."""
+    moment, history = situation.moment, situation.history
     retracts: list[tuple[UUID, str]] = []
     # By id: the order must not depend on which batch an action was planned in.
     for _, action in sorted(history.in_flight.items()):
         reason = ended(action, moment, history, ruleset, exits, situation.at)
-        if reason is not None:
-            retracts.append((action.action_id, reason))
-            retract(
-                effects,
-                history,
-                action,
-                decision_id=decision_id,
-                status="retracted",
-                reason=reason,
-            )
-    if history.held:
-        retracts += let_go(situation, exits, ruleset, effects, action_ids)
-    considered = consider(candidates, situation, ruleset) if candidates else []
+        if reason is None:
+            continue
+        retracts.append((action.action_id, reason))
+        retract(
+            effects, history, action, decision_id=decision_id, status="retracted", reason=reason
+        )
+        if travel is not None and action.step is not None:
+            travel.heard(action.instead_of or action.action_id, REFUSED)
+    return retracts
+
+
+def answer_runs(
+    travel: Travel,
+    situation: Situation,
+    *,
+    ruleset: RuleSet,
+    decision_id: UUID,
+    effects: Effects,
+) -> tuple[Decision, list[Considered]] | None:
+    """The decision about what runs want now, and the record of what they took back; None when there
+    is neither."""
+    questions, retracts = travel.questions(), travel.take_retracts()
+    considered = judge(questions, ruleset)
     if not considered and not retracts:
         return None
     if considered:
-        keep(effects, [Question(candidates, situation)], ruleset, decision_id)
-    decision = decision_record(
-        decision_id=decision_id,
-        profile_id=moment.profile_id,
-        profile_version=moment.seq,
-        touchpoint_id=moment.cause.touchpoint,
-        at=situation.at,
-        considered=considered,
-        retracts=retracts,
-        taken_back=effects.taken_back,
-        ruleset=ruleset,
-        zone=ruleset.joint.zone_for_record(moment.profile),
-    )
-    record(effects, decision, decision_id, situation.at)
-    for one in considered:
-        if one.planned:
-            _enact(effects, history, one, decision_id)
-    hold(considered, ruleset, effects)
-    return decision, considered
+        keep(effects, questions, ruleset, decision_id, together=True)
+    moment = considered[0].situation.moment if considered else situation.moment
+    return _do(considered, situation, moment, retracts, ruleset, decision_id, effects), considered
 
 
 def answer_window(
@@ -91,23 +120,42 @@ def answer_window(
     asked = [question for question in questions if question.candidates]
     keep(effects, asked, ruleset, decision_id, together=True)
     situation = considered[0].situation
+    moment = situation.moment
+    decision = _do(considered, situation, moment, [], ruleset, decision_id, effects, together=True)
+    return decision, considered
+
+
+def _do(
+    considered: Sequence[Considered],
+    situation: Situation,
+    moment: Moment,
+    retracts: Sequence[tuple[UUID, str]],
+    ruleset: RuleSet,
+    decision_id: UUID,
+    effects: Effects,
+    *,
+    together: bool = False,
+) -> Decision:
+    """Record a decision, by the touchpoint of the moment, and do what it planned."""
     decision = decision_record(
         decision_id=decision_id,
-        profile_id=situation.moment.profile_id,
-        profile_version=situation.moment.seq,
-        touchpoint_id=situation.moment.cause.touchpoint,
+        profile_id=moment.profile_id,
+        profile_version=moment.seq,
+        touchpoint_id=moment.cause.touchpoint,
         at=situation.at,
         considered=considered,
-        retracts=[],
+        retracts=retracts,
+        taken_back=effects.taken_back,
         ruleset=ruleset,
-        zone=ruleset.joint.zone_for_record(situation.moment.profile),
-        together=True,
+        zone=ruleset.joint.zone_for_record(moment.profile),
+        together=together,
     )
     record(effects, decision, decision_id, situation.at)
+    expose(effects, considered)
     for one in considered:
         if one.planned:
             _enact(effects, situation.history, one, decision_id)
-    return decision, considered
+    return decision
 
 
 def _enact(effects: Effects, history: History, one: Considered, decision_id: UUID) -> None:

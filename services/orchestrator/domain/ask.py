@@ -17,8 +17,9 @@ import msgspec
 
 from services.orchestrator.domain.decide import Considered
 from services.orchestrator.domain.gates import Drop
+from services.orchestrator.domain.live_rule import LiveRule
 from services.orchestrator.domain.rule import ActionSpec, Rule
-from services.orchestrator.domain.trigger_index import ASK, LiveRule
+from services.orchestrator.domain.trigger_index import ASK
 from services.orchestrator.domain.unproved import UNAVAILABLE
 from services.orchestrator.domain.update import ASKED, Cause, Moment, facts_of
 from shared.contracts.profile_update import ProfileSnapshot

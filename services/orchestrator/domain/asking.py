@@ -8,12 +8,13 @@ from functools import partial
 from services.orchestrator.domain.contact_gates import awaited, capped, suppressed
 from services.orchestrator.domain.gates import Drop, Situation, consented, recipient
 from services.orchestrator.domain.history import Contact
+from services.orchestrator.domain.live_rule import LiveRule
 from services.orchestrator.domain.options import Choice, choice_of, furthest
 from services.orchestrator.domain.planned import Planned, contact_of, plan
 from services.orchestrator.domain.preference import ordered
 from services.orchestrator.domain.quiet import Instant
 from services.orchestrator.domain.rule import ActionSpec
-from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.unproved import unproved
 
 
@@ -43,6 +44,7 @@ class Asking:
         self._planned: list[Contact] = []
         self._made: dict[int, Planned] = {}
         self._reached: dict[Place, Drop | None] = {}
+        self._outsets: dict[Place, Contact] = {}
         self._contacts: dict[Place, tuple[Contact, Instant] | Drop] = {}
         self._capped: dict[Place, tuple[int, Drop | None]] = {}
 
@@ -74,7 +76,7 @@ class Asking:
         to = recipient(ruleset.channels, spec.channel, situation.moment)
         if isinstance(to, Drop):
             return to
-        contact = contact_of(live, choice, option, situation)
+        contact = self._outset(choice, option)
         return (
             unproved(ruleset, contact, situation.moment)
             or consented(live, spec, situation, ruleset)
@@ -98,12 +100,21 @@ class Asking:
             known = self._capped[place] = (beside, drop)
         return known[1]
 
+    def _outset(self, choice: Choice, option: int) -> Contact:
+        """The contact that it would be if nothing put it off."""
+        place = (choice.index, option)
+        known = self._outsets.get(place)
+        if known is None:
+            known = contact_of(self._live, choice, option, self._situation)
+            self._outsets[place] = known
+        return known
+
     def _contact(self, choice: Choice, option: int) -> tuple[Contact, Instant] | Drop:
         """The contact at the instant after the quiet hours."""
         place = (choice.index, option)
         known = self._contacts.get(place)
         if known is None:
-            contact = contact_of(self._live, choice, option, self._situation)
+            contact = self._outset(choice, option)
             instant = awaited(
                 self._ruleset,
                 self._situation.moment,

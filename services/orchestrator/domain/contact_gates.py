@@ -8,6 +8,7 @@ from datetime import datetime
 
 from services.orchestrator.domain import quiet
 from services.orchestrator.domain.drop import Drop
+from services.orchestrator.domain.experiments.in_force import Assigned
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import Contact
 from services.orchestrator.domain.holdout import (
@@ -69,6 +70,27 @@ def held_out(found: Iterable[Exposure]) -> Drop | None:
             wanted = f"a bucket from {threshold(one.holdout)}"
             return Drop("holdout", "held_out", whom, wanted, one.bucket)
     return None
+
+
+def assigned(ruleset: RuleSet, rule: Rule, moment: Moment) -> Assigned | None:
+    """The arm of the person in the experiment that the rule is part of, if it is and there is one.
+    Who is unknown, and so has no update yet, takes part in none."""
+    if rule.experiment is None:
+        return None
+    unit = moment.profile_id if moment.seq else None
+    return ruleset.experiments.assign(rule.experiment.experiment, unit)
+
+
+def other_arm(rule: Rule, found: Assigned | None) -> Drop | None:
+    """Whether the rule is for other arms of its experiment than that of the person."""
+    wanted = rule.experiment
+    if wanted is None or (found is not None and found.arm in wanted.arms):
+        return None
+    if found is None:
+        published = f"experiment {wanted.experiment} is published"
+        return Drop("experiment", "not_running", published, True, False)
+    arms = f"arm {' or '.join(wanted.arms)} of experiment {wanted.experiment}"
+    return Drop("experiment", "other_arm", arms, list(wanted.arms), found.arm)
 
 
 def awaited(

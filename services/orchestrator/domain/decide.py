@@ -12,9 +12,12 @@ from dataclasses import dataclass, field, replace
 from services.orchestrator.domain.asking import Asking, choice_for
 from services.orchestrator.domain.capacity import lacking, uses_of
 from services.orchestrator.domain.contact_gates import (
+    assigned,
     exposures,
     held_out,
+    other_arm,
 )
+from services.orchestrator.domain.experiments.in_force import Assigned
 from services.orchestrator.domain.gates import (
     Drop,
     Situation,
@@ -25,10 +28,11 @@ from services.orchestrator.domain.gates import (
 )
 from services.orchestrator.domain.history import Contact, Used
 from services.orchestrator.domain.holdout import Exposure
+from services.orchestrator.domain.live_rule import LiveRule
 from services.orchestrator.domain.options import Choice
 from services.orchestrator.domain.planned import Planned, persona_of
 from services.orchestrator.domain.score import Rank, rank, score
-from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.unproved import unproved_rule
 from shared.contracts.decision import CandidateScore, ResourceCost
 
@@ -54,6 +58,8 @@ class Considered:
     exposures: list[Exposure] = field(default_factory=list)
     """On which side of each holdout the person is; empty where the gate was not reached."""
     asking: Asking | None = None
+    assigned: Assigned | None = None
+    """The arm in the experiment of the rule; None where that was not asked."""
 
 
 def decide(
@@ -94,6 +100,9 @@ def _consider(live: LiveRule, situation: Situation, ruleset: RuleSet) -> Conside
     if one.drop is None:
         one.exposures = exposures(ruleset, live.rule, situation.moment.profile_id)
         one.drop = held_out(one.exposures)
+    if one.drop is None and live.rule.experiment is not None:
+        one.assigned = assigned(ruleset, live.rule, situation.moment)
+        one.drop = other_arm(live.rule, one.assigned)
     if one.drop is None:
         one.drop = asking.walk(one.choices, asking.contact)
     if one.drop is None:

@@ -4,15 +4,21 @@ Every function here keeps the history in memory in step with what will be writte
 update of the same profile sees it. Nothing is written here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+from services.orchestrator.domain.experiments.exposure import Exposure
+from services.orchestrator.domain.experiments.measure import Measured
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import Held, History, InFlight, Outcome, Use
 from services.orchestrator.domain.planned import Planned
 from services.orchestrator.domain.quiet import Instant
 from services.orchestrator.domain.rule import TASK
+from services.orchestrator.domain.run import Standing
+from services.orchestrator.domain.timer import Timer
 from services.orchestrator.domain.update import Moment
 from shared.contracts.action import Action, action_encoder
 from shared.contracts.decision import Decision, decision_encoder
@@ -106,17 +112,6 @@ class TakenBack:
 
 
 @dataclass(frozen=True, slots=True)
-class Timer:
-    """Fires at `due_at`; without effect when the action's `gen` is another one by then."""
-
-    due_at: datetime
-    kind: str
-    profile_id: str
-    ref: UUID
-    gen: int
-
-
-@dataclass(frozen=True, slots=True)
 class OutMessage:
     """A message for `actions.<channel>`, or for the decisions when there is no channel."""
 
@@ -142,6 +137,44 @@ class InputRow:
     id: UUID
     profile_id: str
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RunNote:
+    """A line of a run's log; without a run it is only counted."""
+
+    run: UUID | None
+    journey: str
+    at: datetime
+    kind: str
+    node: str | None
+    occurrence: int
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An event about a person that a journey publishes; `hops` is how many journeys led to it."""
+
+    id: UUID
+    profile_id: str
+    at: datetime
+    type: str
+    traits: Mapping[str, Any]
+    properties: Mapping[str, Any]
+    hops: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A run wants the next place in the line of a node (empty: of the journey's entrance)."""
+
+    run: UUID
+    profile_id: str
+    journey: str
+    node: str
+    occurrence: int
+    interval: timedelta
 
 
 @dataclass(slots=True)
@@ -173,12 +206,24 @@ class Effects:
     held: dict[tuple[str, str], Held | None] = field(default_factory=dict)
     """By profile and touchpoint: candidates that wait, None for those that do so no longer."""
     inputs: list[InputRow] = field(default_factory=list)
+    runs: dict[UUID, Standing] = field(default_factory=dict)
+    """Runs of journeys as they stand now."""
+    run_notes: list[RunNote] = field(default_factory=list)
+    said: list[Said] = field(default_factory=list)
+    places: list[Wait] = field(default_factory=list)
+    """Runs that want a place in a line."""
+    exposures: list[Exposure] = field(default_factory=list)
+    measured: list[Measured] = field(default_factory=list)
+    silent: bool = False
+    """It is a rehearsal: nobody reads records of decisions, so none is made."""
     scarce: bool = False
     """Whether actions may have reserved something of scarce resources."""
 
 
 def record(effects: Effects, decision: Decision, decision_id: UUID, at: datetime) -> None:
     """Store the decision and publish it."""
+    if effects.silent:
+        return
     body = decision_encoder.encode(decision)
     row = DecisionRow(decision_id, decision.profile_id, decision.touchpoint_id, at, body)
     effects.decisions.append(row)

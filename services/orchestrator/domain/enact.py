@@ -17,12 +17,12 @@ from services.orchestrator.domain.effects import (
     Handover,
     OutMessage,
     Spent,
-    Timer,
 )
 from services.orchestrator.domain.history import History, InFlight
+from services.orchestrator.domain.live_rule import LiveRule
 from services.orchestrator.domain.planned import Planned
 from services.orchestrator.domain.rule import TASK
-from services.orchestrator.domain.trigger_index import LiveRule
+from services.orchestrator.domain.timer import Timer
 from services.orchestrator.domain.update import Moment
 from shared.contracts.action import Action, action_decoder, action_encoder
 from shared.contracts.times import rfc3339
@@ -70,6 +70,8 @@ def enact(
             score=score,
             shown=shown,
         )
+    if winner.situation.step is not None:
+        return  # a run knows what it did
     key = (winner.live.key, winner.planned[0].entry_key)
     _, count = effects.entries.get((moment.profile_id, *key), (at, 0))
     effects.entries[(moment.profile_id, *key)] = (at, count + 1)
@@ -143,6 +145,7 @@ def _in_flight(row: ActionRow, moment: Moment) -> InFlight:
         kind=planned.spec.kind,
         score=row.score,
         instead_of=row.instead_of,
+        step=planned.step,
     )
 
 
@@ -189,7 +192,8 @@ def end_of(action: InFlight, expires_at: datetime) -> Timer:
 
 
 def _message(planned: Planned, moment: Moment, decision_id: UUID) -> bytes:
-    rule = planned.live.rule
+    rule, step = planned.live.rule, planned.step
+    journey, _, node = rule.key.partition("/") if step is not None else ("", "", "")
     return action_encoder.encode(
         Action(
             action_id=str(planned.action_id),
@@ -201,6 +205,9 @@ def _message(planned: Planned, moment: Moment, decision_id: UUID) -> bytes:
             to=planned.to,
             rule=rule.key,
             rule_version=rule.version,
+            journey=journey or None,
+            run=None if step is None else str(step.run),
+            node=node or None,
             decision_id=str(decision_id),
             content=planned.content,
             queue=planned.queue,

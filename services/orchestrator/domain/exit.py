@@ -10,7 +10,8 @@ from datetime import datetime
 from services.orchestrator.domain import consent
 from services.orchestrator.domain.gates import engagement
 from services.orchestrator.domain.history import History, InFlight
-from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.live_rule import LiveRule
+from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Moment, moment_with
 
 
@@ -29,7 +30,7 @@ def ended(
     beside those of a profile that was merged into this one. An update of a profile that was merged
     away carries an old snapshot: of it only the touchpoint counts.
     """
-    live = ruleset.rules.get(action.rule)
+    live = ruleset.acting.get(action.rule)
     if live is not None:
         reason = _exit_event(action, live, moment, history, exits)
         if reason is not None:

@@ -9,13 +9,19 @@ from uuid import UUID
 
 from services.orchestrator.domain.asking import choice_for
 from services.orchestrator.domain.capacity import lacking, uses_of
-from services.orchestrator.domain.contact_gates import exposures, held_out
+from services.orchestrator.domain.contact_gates import (
+    assigned,
+    exposures,
+    held_out,
+    other_arm,
+)
 from services.orchestrator.domain.decide import Considered, plan_option
 from services.orchestrator.domain.gates import Drop, Situation, engagement
+from services.orchestrator.domain.live_rule import LiveRule
 from services.orchestrator.domain.options import NOT_ASKED, Choice, furthest
 from services.orchestrator.domain.planned import Planned
 from services.orchestrator.domain.rule import ActionSpec
-from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.trigger_index import RuleSet
 
 NOTHING = timedelta(0)
 
@@ -64,6 +70,9 @@ def consider_next(
     one.drop = one.drop or engagement(live, situation.moment, situation.history)
     one.exposures = exposures(ruleset, live.rule, situation.moment.profile_id)
     one.drop = one.drop or held_out(one.exposures)
+    if one.drop is None:
+        one.assigned = assigned(ruleset, live.rule, situation.moment)
+        one.drop = other_arm(live.rule, one.assigned)
     if one.drop is not None:
         return one, one.drop
     tried = frozenset(

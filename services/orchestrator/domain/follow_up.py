@@ -42,7 +42,7 @@ def fall_back(
     """
     if situation.moment.cause.kind == ASKED:
         return None
-    live = ruleset.rules.get(action.rule)
+    live = ruleset.acting.get(action.rule)
     place = None if live is None else place_of(live, action.action_id, situation)
     if live is None or place is None:
         return None

@@ -14,8 +14,10 @@ from services.orchestrator.domain import consent
 from services.orchestrator.domain.channel import Channel
 from services.orchestrator.domain.drop import Drop as Drop
 from services.orchestrator.domain.history import History
+from services.orchestrator.domain.live_rule import Clause, LiveRule
 from services.orchestrator.domain.rule import ActionSpec, Rule
-from services.orchestrator.domain.trigger_index import Clause, LiveRule, RuleSet
+from services.orchestrator.domain.run import Step
+from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Moment
 from shared.conditions.duration import duration_in_words
 from shared.contracts.times import rfc3339
@@ -35,6 +37,8 @@ class Situation:
     history: History
     at: datetime
     action_id: Callable[[str, int, int], UUID]
+    step: Step | None = None
+    """The step of a journey's run that wants something; None for a touchpoint of rules."""
 
     def action_ids(self, rule: Rule) -> Iterator[UUID]:
         """The ids of everything that the rule may do: of its actions and of their fallbacks."""
@@ -59,7 +63,10 @@ def stale(live: LiveRule, situation: Situation) -> Drop | None:
 
 
 def entry_key(live: LiveRule, situation: Situation) -> str:
-    """The value that tells entries of one rule apart; empty when the rule has no key."""
+    """The value that tells entries of one rule apart; empty when the rule has no key. What a step
+    of a run wants is told apart from everything else."""
+    if situation.step is not None:
+        return f"{situation.step.run}/{situation.step.occurrence}"
     if live.entry_key is None:
         return ""
     value = live.entry_key(situation.moment.facts)

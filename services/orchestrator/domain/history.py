@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
+from services.orchestrator.domain.run import Run, Standing, Step
+
 
 @dataclass(frozen=True, slots=True)
 class Contact:
@@ -47,6 +49,8 @@ class InFlight:
     kind: str = "send"
     score: float = 0.0
     instead_of: UUID | None = None
+    step: Step | None = None
+    """The step of a journey's run that asked for it, where one did."""
 
     @property
     def published(self) -> bool:
@@ -119,11 +123,16 @@ class History:
     """How much of scarce resources is used; all histories of a batch have the same one."""
     uses: dict[UUID, tuple[Use, ...]] = field(default_factory=dict)
     """What of it is reserved for actions of this profile."""
+    runs: dict[UUID, Standing] = field(default_factory=dict)
+    """The runs of the person that what happens can still matter to."""
+    past_runs: list[Run] = field(default_factory=list)
+    """The other runs of the person, as far as an entry at hand depends on them."""
 
     @property
     def under_way(self) -> int:
-        """How much there is that a later update may end: actions in flight and held touchpoints."""
-        return len(self.in_flight) + len(self.held)
+        """How much there is that a later update may end: actions in flight, held touchpoints and
+        runs of journeys."""
+        return len(self.in_flight) + len(self.held) + len(self.runs)
 
     def kin(self, household: str | None) -> list[Contact]:
         """The contacts with the others of a household."""

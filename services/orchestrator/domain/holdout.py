@@ -6,11 +6,10 @@ keeps the oldest one.
 """
 
 from dataclasses import dataclass
-from hashlib import sha256
 
+from services.orchestrator.domain.buckets import BUCKETS, bucket
 from services.orchestrator.domain.rule import Holdout
 
-BUCKETS = 10_000
 RULE = "rule"
 """The layer of the holdouts of rules: two rules with the same salt leave out the same people."""
 UNIVERSAL = "universal"
@@ -31,15 +30,14 @@ class Exposure:
         return self.bucket < threshold(self.holdout)
 
 
-def bucket(salt: str, layer: str, unit: str) -> int:
-    """From 0 to 9,999: the first 8 bytes, big-endian, of the SHA-256 of `salt:layer:unit`."""
-    digest = sha256(f"{salt}:{layer}:{unit}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") % BUCKETS
-
-
 def threshold(holdout: Holdout) -> int:
     """The number of buckets that are left out: the lowest ones."""
     return round(holdout.percent * BUCKETS / 100)
+
+
+def name_of(layer: str, holdout: Holdout) -> str:
+    """Under which name exposures to the holdout are kept; no experiment can have it."""
+    return f"{layer}:{holdout.salt}"
 
 
 def exposure(holdout: Holdout, layer: str, unit: str) -> Exposure:

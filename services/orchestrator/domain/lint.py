@@ -9,10 +9,11 @@ from datetime import datetime
 from uuid import UUID
 
 from services.orchestrator.domain.contact_policy import ContactPolicy
+from services.orchestrator.domain.experiments.experiment import Experiment
 from services.orchestrator.domain.history import Contact
 from services.orchestrator.domain.joint_policy import JointPolicy
-from services.orchestrator.domain.rule import ActionSpec, Fallback, Rule
-from services.orchestrator.domain.schedule import next_occurrence
+from services.orchestrator.domain.rule import ActionSpec, Fallback, Rule, Trigger
+from services.orchestrator.domain.schedule import Schedule, next_occurrence
 from services.orchestrator.domain.zone import Zone
 from shared.conditions.contradiction import contradiction
 from shared.conditions.facts import Location, locate
@@ -22,6 +23,9 @@ from shared.conditions.trait_types import TraitType, type_mistake
 from shared.conditions.tree import All, Compare, Condition, EventCount, InSegment, Not
 from shared.contracts.times import rfc3339
 from shared.errors import Problem
+
+Conditions = Iterable[tuple[str, Condition]]
+"""Conditions with their places."""
 
 _GATED = frozenset({"no_consent", "capped", "quiet"})
 _NEEDS_NO_CONSENT = frozenset({"transactional", "legal"})
@@ -34,7 +38,7 @@ def warnings_of(rule: Rule, policies: Iterable[ContactPolicy], now: datetime) ->
     """The warnings about a rule beside the contact policies in force."""
     return [
         *_never_matches(rule),
-        *_is_over(rule, now),
+        *is_over(rule.valid_to, rule.trigger.schedule, "trigger", now),
         *_own_exit(rule),
         *_over_cap(rule, policies, now),
         *_unreachable(rule),
@@ -43,32 +47,59 @@ def warnings_of(rule: Rule, policies: Iterable[ContactPolicy], now: datetime) ->
 
 def segments_of(rule: Rule) -> dict[str, str]:
     """The segments that the rule names, with the place of the first mention."""
+    return segments_in(rule.trigger, "trigger", conditions_of(rule))
+
+
+def segments_in(trigger: Trigger, place: str, conditions: Conditions) -> dict[str, str]:
+    """The segments that a trigger at a place and conditions name, with the place of the first
+    mention."""
     found: dict[str, str] = {}
-    if rule.trigger.kind in ("segment_entered", "segment_left") and rule.trigger.subject:
-        found[rule.trigger.subject] = "trigger.segment"
-    for path, condition in _conditions(rule):
+    if trigger.kind in ("segment_entered", "segment_left") and trigger.subject:
+        found[trigger.subject] = f"{place}.segment"
+    return segments_of_conditions(conditions) | found
+
+
+def segments_of_conditions(conditions: Conditions) -> dict[str, str]:
+    """The segments that conditions name, with the place of the first mention."""
+    found: dict[str, str] = {}
+    for path, condition in conditions:
         for segment in references(condition).segments:
             found.setdefault(segment, path)
     return found
 
 
-def trait_warnings(rule: Rule, types: Mapping[str, TraitType | None]) -> list[Problem]:
-    """What the rule asks of traits that they can never answer. `types` has every trait that is in
+def conditions_of_metrics(experiment: Experiment) -> list[tuple[str, Condition]]:
+    """The conditions of an experiment's metrics, with their places."""
+    several = {"secondary": experiment.secondary, "guardrails": experiment.guardrails}
+    places = {"metrics.primary": experiment.primary} | {
+        f"metrics.{name}[{place}]": metric
+        for name, metrics in several.items()
+        for place, metric in enumerate(metrics)
+    }
+    return [
+        (f"{place}.where", metric.where)
+        for place, metric in places.items()
+        if metric.where is not None
+    ]
+
+
+def trait_warnings(conditions: Conditions, types: Mapping[str, TraitType | None]) -> list[Problem]:
+    """What conditions ask of traits that they can never answer. `types` has every trait that is in
     force, by attribute, with its type where it has one."""
     return [
         Problem(path, kind, message)
-        for path, leaf, location in _traits(rule)
+        for path, leaf, location in _traits(conditions)
         for kind, message in _trait_mistake(leaf, location, types)
     ]
 
 
-def names_traits(rule: Rule) -> bool:
-    """Whether the rule asks for traits at all."""
-    return any(True for _ in _traits(rule))
+def names_traits(conditions: Conditions) -> bool:
+    """Whether traits are asked for at all."""
+    return any(True for _ in _traits(conditions))
 
 
-def _traits(rule: Rule) -> Iterator[tuple[str, Compare, Location]]:
-    for path, condition in _conditions(rule):
+def _traits(conditions: Conditions) -> Iterator[tuple[str, Compare, Location]]:
+    for path, condition in conditions:
         for leaf in leaves_of(condition):
             if isinstance(leaf, Compare):
                 location = locate(leaf.attr)
@@ -88,7 +119,8 @@ def _trait_mistake(
         yield "trait_type", mistake
 
 
-def _conditions(rule: Rule) -> Iterator[tuple[str, Condition]]:
+def conditions_of(rule: Rule) -> Iterator[tuple[str, Condition]]:
+    """Every condition of a rule, with its place."""
     policy = rule.engagement_policy
     clauses = [
         ("trigger.where", rule.trigger.where),
@@ -110,11 +142,10 @@ def _never_matches(rule: Rule) -> Iterator[Problem]:
     """A clause that holds for nobody, or clauses that never hold together."""
     alone = False
     together: list[Condition] = []
-    for path, condition in _conditions(rule):
-        reason = contradiction(condition)
-        if reason is not None:
+    for path, condition in conditions_of(rule):
+        for one in never_hold([(path, condition)]):
             alone = True
-            yield Problem(path, "never_holds", f"holds for nobody: {reason}")
+            yield one
         if path != AUDIENCE and path.startswith(("trigger", "engagement_policy")):
             together.append(condition)
     segment = InSegment(rule.trigger.subject or "")
@@ -127,13 +158,25 @@ def _never_matches(rule: Rule) -> Iterator[Problem]:
         yield Problem("engagement_policy", "never_holds", f"never with the trigger: {reason}")
 
 
-def _is_over(rule: Rule, now: datetime) -> Iterator[Problem]:
-    if rule.valid_to is not None and rule.valid_to <= now:
-        yield Problem("valid.to", "over", f"the rule ended at {rfc3339(rule.valid_to)}")
-    elif rule.trigger.schedule is not None:
-        following = next_occurrence(rule.trigger.schedule, now)
-        if following is None or (rule.valid_to is not None and rule.valid_to <= following):
-            yield Problem("trigger.rrule", "over", "does not occur again")
+def never_hold(conditions: Conditions) -> Iterator[Problem]:
+    """The conditions that hold for nobody."""
+    for path, condition in conditions:
+        reason = contradiction(condition)
+        if reason is not None:
+            yield Problem(path, "never_holds", f"holds for nobody: {reason}")
+
+
+def is_over(
+    valid_to: datetime | None, schedule: Schedule | None, place: str, now: datetime
+) -> Iterator[Problem]:
+    """What is in force until an instant, or by the schedule of a trigger at a place, and will not
+    be any more."""
+    if valid_to is not None and valid_to <= now:
+        yield Problem("valid.to", "over", f"it ended at {rfc3339(valid_to)}")
+    elif schedule is not None:
+        following = next_occurrence(schedule, now)
+        if following is None or (valid_to is not None and valid_to <= following):
+            yield Problem(f"{place}.rrule", "over", "does not occur again")
 
 
 def _own_exit(rule: Rule) -> Iterator[Problem]:

@@ -8,9 +8,11 @@ from services.orchestrator.domain.channel_content import check_content
 from services.orchestrator.domain.content import Content, ContentFailed, locale_of
 from services.orchestrator.domain.gates import Drop, Situation, entry_key, recipient
 from services.orchestrator.domain.history import Contact, Use
+from services.orchestrator.domain.live_rule import LiveRule
 from services.orchestrator.domain.options import Choice
 from services.orchestrator.domain.rule import QUEUE, ActionSpec
-from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.run import Step
+from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Moment
 from shared.contracts.touchpoint import Identifier
 
@@ -37,6 +39,8 @@ class Planned:
     due_at: datetime
     expires_at: datetime
     uses: tuple[Use, ...] = ()
+    step: Step | None = None
+    """The step of a run that wants it."""
     waits_for: str | None = None
     """What it waits for beyond its own delay: quiet hours, in words."""
 
@@ -111,6 +115,7 @@ def plan(
         contact=contact,
         due_at=contact.at,
         expires_at=contact.at + spec.expires_in,
+        step=situation.step,
         waits_for=waits_for,
     )
 

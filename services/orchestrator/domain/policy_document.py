@@ -17,6 +17,7 @@ from services.orchestrator.domain.contact_policy import (
     ContactPolicy,
     Need,
 )
+from services.orchestrator.domain.experiments.experiment_document import read_metric
 from services.orchestrator.domain.preference import LAST_ENGAGED, TRAIT
 from services.orchestrator.domain.quiet_hours import DEFAULT_DEFER, EVERY_DAY, QuietHours
 from services.orchestrator.domain.rule import Holdout
@@ -75,7 +76,7 @@ def parse_policy(document: object, *, key: str, version: int) -> ContactPolicy:
             _arbitration,
             ("window", "max_actions", "customer_weight", "formula", "tie"),
         ),
-        holdout=_given(fields, "holdout", _holdout, ("percent", "salt")),
+        holdout=_given(fields, "holdout", _holdout, ("percent", "salt", "metric")),
     )
     if mistakes.problems:
         raise Unprocessable("the contact policy breaks rules", mistakes.problems)
@@ -177,17 +178,18 @@ def _quiet_hours(mistakes: Mistakes, value: object, path: str) -> QuietHours:
     if discards and fields.has("max_defer"):
         fields.wrong("max_defer", "meaningless", "nothing is deferred where `action` is discard")
     return QuietHours(
-        start=_clock(fields, "from"),
-        end=_clock(fields, "to"),
+        start=read_clock(fields, "from"),
+        end=read_clock(fields, "to"),
         channels=_channels(fields),
         categories=_categories(fields),
-        days=_days(fields),
+        days=read_days(fields, "days"),
         discards=discards,
         max_defer=fields.duration("max_defer", DEFAULT_DEFER, MAX_DEFER),
     )
 
 
-def _clock(fields: Fields, name: str) -> time:
+def read_clock(fields: Fields, name: str) -> time:
+    """A time of the day."""
     value = fields.value(name)
     found = CLOCK.fullmatch(value) if isinstance(value, str) else None
     if fields.required(name) and found is None:
@@ -195,17 +197,18 @@ def _clock(fields: Fields, name: str) -> time:
     return time() if found is None else time(int(found[1]), int(found[2]))
 
 
-def _days(fields: Fields) -> frozenset[int]:
-    if not fields.has("days"):
+def read_days(fields: Fields, name: str) -> frozenset[int]:
+    """Days of the week; all of them where nothing is said."""
+    if not fields.has(name):
         return EVERY_DAY
     found = set()
-    for path, value in fields.items("days", 7):
+    for path, value in fields.items(name, 7):
         if type(value) is int and value in EVERY_DAY:
             found.add(value)
         else:
             fields.mistakes.add(path, "number_range", "must be 1 (Monday) to 7 (Sunday)")
-    if fields.value("days") == []:
-        fields.wrong("days", "min_items", "is empty: leave it out for every day")
+    if fields.value(name) == []:
+        fields.wrong(name, "min_items", "is empty: leave it out for every day")
     return frozenset(found)
 
 
@@ -313,4 +316,4 @@ def _holdout(fields: Fields) -> Holdout:
     percent = fields.number("percent", 0.0, 0.0, 100.0)
     if abs(percent * 100 - round(percent * 100)) > 1e-6:
         fields.wrong("percent", "precision", "has at most two decimals")
-    return Holdout(percent, fields.text("salt") or "")
+    return Holdout(percent, fields.text("salt") or "", read_metric(fields, "metric"))

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from services.orchestrator.domain.decide import Considered
 from services.orchestrator.domain.effects import TakenBack
+from services.orchestrator.domain.experiments.in_force import Assigned
 from services.orchestrator.domain.gates import Drop
 from services.orchestrator.domain.holdout import Exposure
 from services.orchestrator.domain.options import Choice
@@ -21,6 +22,7 @@ from shared.contracts.decision import (
     CandidateAction,
     Decision,
     DecisionZone,
+    ExperimentArm,
     HoldoutExposure,
     Retraction,
 )
@@ -32,7 +34,10 @@ MAX_RETRACTS = 1_000
 MAX_REASON = 200
 HELD_OUT = "held_out"
 SUPPRESSING = frozenset(
-    {"channel", "consent", "suppression", "holdout", "cap", "quiet_hours", "capacity"}
+    {
+        *("channel", "consent", "suppression", "holdout", "experiment", "cap", "quiet_hours"),
+        "capacity",
+    }
 )
 """Stages at which something that fitted was held back; the others say that it did not fit."""
 NOTHING: Mapping[UUID, TakenBack] = {}
@@ -130,7 +135,8 @@ def deciding_stage(considered: Sequence[Considered]) -> str:
 
 
 def _candidate(one: Considered, *, detailed: bool, together: bool) -> Candidate:
-    drop = one.drop
+    drop, step = one.drop, one.situation.step
+    journey, _, node = one.live.key.partition("/") if step is not None else ("", "", "")
     return Candidate(
         rule=one.live.key,
         version=one.live.rule.version,
@@ -142,6 +148,16 @@ def _candidate(one: Considered, *, detailed: bool, together: bool) -> Candidate:
         actions=_actions(one) if detailed else [],
         touchpoint_id=one.situation.moment.cause.touchpoint if together else None,
         holdouts=[_exposure(exposure) for exposure in one.exposures],
+        experiment=None if one.assigned is None else _arm(one.assigned),
+        journey=journey or None,
+        node=node or None,
+        run=None if step is None else str(step.run),
+    )
+
+
+def _arm(one: Assigned) -> ExperimentArm:
+    return ExperimentArm(
+        key=one.experiment, version=one.version, phase=one.phase, arm=one.arm, why=one.why
     )
 
 

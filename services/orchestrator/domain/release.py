@@ -3,7 +3,7 @@ put off again because its channel is silent now.
 
 Between the decision and its instant the customer may have bought, said no or become someone else,
 and policies may have changed; so expiry, the rule itself, channel, consent, suppressions, exits,
-engagement policy, holdouts, quiet hours and caps are asked once more.
+engagement policy, holdouts, experiments, quiet hours and caps are asked once more.
 """
 
 from dataclasses import replace
@@ -12,10 +12,12 @@ from uuid import UUID
 
 from services.orchestrator.domain.answer import take_back
 from services.orchestrator.domain.contact_gates import (
+    assigned,
     awaited,
     capped,
     exposures,
     held_out,
+    other_arm,
     suppressed,
 )
 from services.orchestrator.domain.effects import Change, Effects, drop_in_flight, put_off
@@ -23,9 +25,10 @@ from services.orchestrator.domain.enact import end_of, hand_over, stays_in_fligh
 from services.orchestrator.domain.exit import policy_fails, withdrawn
 from services.orchestrator.domain.gates import Drop, Situation, recipient
 from services.orchestrator.domain.history import Contact, InFlight
+from services.orchestrator.domain.live_rule import LiveRule
 from services.orchestrator.domain.options import kind_of
 from services.orchestrator.domain.quiet import Instant
-from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.trigger_index import RuleSet
 from shared.contracts.action import Action, action_decoder, action_encoder
 from shared.contracts.decision import Decision
 from shared.contracts.times import parse_rfc3339
@@ -63,7 +66,7 @@ def release(
     the action.
     """
     message = action_decoder.decode(body)
-    live = ruleset.rules.get(action.rule)
+    live = ruleset.acting.get(action.rule)
     stop = _stops(message, live, situation)
     if stop is None:
         assert live is not None  # noqa: S101 - it stops without its rule
@@ -154,7 +157,9 @@ def _fails(
     fails = policy_fails(action, live, moment, history, at)
     if fails is not None:
         return Stop(fails)
-    held = held_out(exposures(ruleset, live.rule, moment.profile_id))
+    held = held_out(exposures(ruleset, live.rule, moment.profile_id)) or other_arm(
+        live.rule, assigned(ruleset, live.rule, moment)
+    )
     if held is not None:
         return Stop(_words(held))
     over = _over_cap(contact, situation, ruleset)

@@ -12,14 +12,19 @@ from uuid import UUID
 
 import msgspec
 
+from services.orchestrator.domain.action_ids import OptionIds, step_action_ids
+from services.orchestrator.domain.contact_gates import assigned
 from services.orchestrator.domain.decide import Considered, Question, judge
 from services.orchestrator.domain.effects import Effects, InputRow
 from services.orchestrator.domain.estimates import Estimates
+from services.orchestrator.domain.experiments.in_force import Assigned
 from services.orchestrator.domain.gates import ActionIds, Situation
 from services.orchestrator.domain.history import History
+from services.orchestrator.domain.live_rule import LiveRule
 from services.orchestrator.domain.planned import persona_of
 from services.orchestrator.domain.record import decision_record
-from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.run import Step, effect_id
+from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Moment, moment_with
 from services.orchestrator.domain.window import consider
 from shared.contracts.decision import Decision
@@ -41,17 +46,20 @@ class Versions(msgspec.Struct):
 
 
 class KeptQuestion(msgspec.Struct):
-    """One touchpoint: which profile it was about, its JSON, and the rules that it triggered."""
+    """One touchpoint: which profile it was about, its JSON, and the rules that it triggered; or the
+    step of a run, with the event that let the person in, and the rule of its node."""
 
     of: str
     seq: int
     cause: bytes
     occurred: datetime | None
     rules: list[str]
+    step: Step | None = None
 
 
 class Kept(msgspec.Struct):
-    """Everything that a decision depended on; `together` when it ended an arbitration window."""
+    """Everything that a decision depended on; `together` when it ended an arbitration window.
+    `arms` are those of the person, by experiment."""
 
     profile_id: str
     at: datetime
@@ -63,6 +71,7 @@ class Kept(msgspec.Struct):
     counts: dict[str, dict[tuple[str, str], tuple[int, int]]]
     totals: dict[str, tuple[int, int]]
     versions: Versions
+    arms: dict[str, Assigned] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -78,6 +87,8 @@ def keep(
     together: bool = False,
 ) -> None:
     """Keep what a decision sees. To be called before what it decides changes the history."""
+    if effects.silent:
+        return
     situation = questions[0].situation
     moment = situation.moment
     rules = {live.key: live for question in questions for live in question.candidates}
@@ -93,6 +104,7 @@ def keep(
         counts={rule: dict(counts) for rule, counts in estimates.counts.items()},
         totals=dict(estimates.totals),
         versions=_versions(rules.values(), ruleset),
+        arms=_arms(rules.values(), moment, ruleset),
     )
     body = zlib.compress(_encoder.encode(kept), LEVEL)
     effects.inputs.append(InputRow(decision_id, moment.profile_id, body))
@@ -107,7 +119,7 @@ def replay(kept: Kept, recorded: Decision, ruleset: RuleSet, action_ids: ActionI
     """The decision made again; `ruleset` has the versions that were kept. What was taken back is
     as recorded: it is no choice."""
     profile = snapshot_decoder.decode(kept.snapshot)
-    given = ruleset.learned(Estimates(kept.prices, kept.counts, kept.totals))
+    given = ruleset.learned(Estimates(kept.prices, kept.counts, kept.totals)).with_arms(kept.arms)
     questions = []
     for one in kept.questions:
         moment = moment_with(
@@ -120,9 +132,9 @@ def replay(kept: Kept, recorded: Decision, ruleset: RuleSet, action_ids: ActionI
             at=kept.at,
             occurred=one.occurred,
         )
-        ids = action_ids(moment.cause.id or "")
-        situation = Situation(moment, kept.history, kept.at, ids)
-        candidates = [given.rules[key] for key in one.rules if key in given.rules]
+        ids = _ids(one, action_ids(moment.cause.id or ""))
+        situation = Situation(moment, kept.history, kept.at, ids, one.step)
+        candidates = [given.acting[key] for key in one.rules if key in given.acting]
         questions.append(Question(candidates, situation))
     considered = _consider(questions, given, together=kept.together)
     again = decision_record(
@@ -141,13 +153,20 @@ def replay(kept: Kept, recorded: Decision, ruleset: RuleSet, action_ids: ActionI
     return again
 
 
+def _ids(one: KeptQuestion, of_touchpoint: OptionIds) -> OptionIds:
+    if one.step is None:
+        return of_touchpoint
+    node = one.rules[0].partition("/")[2]
+    return step_action_ids(effect_id(one.step.run, node, one.step.occurrence))
+
+
 def _consider(
     questions: Sequence[Question], ruleset: RuleSet, *, together: bool
 ) -> list[Considered]:
     if together:
         return judge(questions, ruleset)
-    (question,) = questions
-    return consider(question.candidates, question.situation, ruleset)
+    first, *beside = questions
+    return consider(first.candidates, first.situation, ruleset, beside)
 
 
 def _question(one: Question) -> KeptQuestion:
@@ -158,6 +177,7 @@ def _question(one: Question) -> KeptQuestion:
         cause=moment.kept_cause,
         occurred=moment.occurred,
         rules=[live.key for live in one.candidates],
+        step=one.situation.step,
     )
 
 
@@ -172,7 +192,14 @@ def _history(history: History, moment: Moment) -> History:
         if home is not None and home in history.households
         else {},
         uses={},
+        runs={},
+        past_runs=[],
     )
+
+
+def _arms(rules: Iterable[LiveRule], moment: Moment, ruleset: RuleSet) -> dict[str, Assigned]:
+    found = (assigned(ruleset, live.rule, moment) for live in rules)
+    return {one.experiment: one for one in found if one is not None}
 
 
 def _versions(rules: Iterable[LiveRule], ruleset: RuleSet) -> Versions:

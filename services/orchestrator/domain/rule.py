@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from services.orchestrator.domain.content import Content
+from services.orchestrator.domain.experiments.experiment import Metric
 from services.orchestrator.domain.schedule import Schedule
 from shared.conditions.tree import Condition
 
@@ -88,10 +89,20 @@ class Worth:
 
 @dataclass(frozen=True, slots=True)
 class Holdout:
-    """So many percent of all profiles never get it; `salt` decides which."""
+    """So many percent of all profiles never get it; `salt` decides which. With a `metric`, who is
+    on which side is noted, and what they do is counted."""
 
     percent: float
     salt: str
+    metric: Metric | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InArms:
+    """Some arms of an experiment, by their keys: only people in them are meant."""
+
+    experiment: str
+    arms: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,6 +160,7 @@ class Rule:
     window: timedelta | None = None
     costs: Mapping[str, float] = field(default_factory=dict)
     customer: float | None = None
+    experiment: InArms | None = None
 
     def is_valid_at(self, at: datetime) -> bool:
         """Whether the rule is in force at the instant."""

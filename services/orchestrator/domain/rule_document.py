@@ -4,13 +4,16 @@
 this version does not do, is refused with a sentence, never ignored.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from services.orchestrator.domain.action_document import read_actions
 from services.orchestrator.domain.contact_policy import CATEGORIES
+from services.orchestrator.domain.experiments.experiment_document import MAX_ARMS, read_metric
 from services.orchestrator.domain.rule import (
     EngagementPolicy,
     Holdout,
+    InArms,
     ReEntry,
     ReEntryMode,
     Rule,
@@ -32,15 +35,14 @@ MAX_COSTS = 10
 MAX_PRIORITY = 1_000_000
 MAX_WORTH = 1e9
 
-_SCORE_FIELDS = ("propensity", "value", "context", "lever", "costs", "customer")
+SCORE_FIELDS = ("propensity", "value", "context", "lever", "costs", "customer")
 _FIELDS = (
     *("key", "version", "status", "name", "description", "category", "topic", "issue", "group"),
     *("trigger", "engagement_policy", "re_entry", "holdout", "score", "priority", "arbitration"),
-    *("actions", "exit_criteria", "valid"),
+    *("actions", "exit_criteria", "valid", "experiment"),
 )
 _LATER = {
-    "experiment": "Experiments are not available in this version.",
-    "experiments": "Experiments are not available in this version.",
+    "experiments": "Not available in a rule: it is in one experiment, `experiment`.",
     "include_existing": "Not available here: it is a field of the trigger.",
     "version_policy": "Not available in a rule: it has no runs, the live version applies at once.",
     "quiet_hours": "Not available in a rule: quiet hours stand in a contact policy.",
@@ -57,15 +59,11 @@ def parse_rule(document: object, *, key: str, version: int) -> Rule:
     """
     mistakes = Mistakes()
     fields = Fields(mistakes, document, "", _FIELDS, _LATER)
-    if KEY.fullmatch(key) is None:
-        fields.wrong("key", "key", "is lower-case letters, digits, '_', '-' and '.', at most 100")
-    fields.same_key(key)
-    for name in ("name", "description", "issue"):
-        fields.text(name, limit=2_000)
+    read_names(fields, key, ("name", "description", "issue"))
     fields.required("trigger")
-    valid_from, valid_to = fields.nested("valid", _valid, ("from", "to"))
+    valid_from, valid_to = fields.nested("valid", read_valid, ("from", "to"))
     max_actions, window = fields.nested("arbitration", _arbitration, ("max_actions", "window"))
-    worth, costs, customer = fields.nested("score", _score, _SCORE_FIELDS)
+    worth, costs, customer = fields.nested("score", read_score, SCORE_FIELDS)
     rule = Rule(
         key=key,
         version=version,
@@ -78,7 +76,7 @@ def parse_rule(document: object, *, key: str, version: int) -> Rule:
         engagement_policy=fields.nested(
             "engagement_policy", _engagement, ("eligibility", "applicability", "suitability")
         ),
-        re_entry=fields.nested("re_entry", _re_entry, ("mode", "cooldown", "key")),
+        re_entry=fields.nested("re_entry", read_re_entry, ("mode", "cooldown", "key")),
         worth=worth,
         priority=fields.whole("priority", 0, -MAX_PRIORITY, MAX_PRIORITY),
         max_actions=max_actions,
@@ -86,14 +84,24 @@ def parse_rule(document: object, *, key: str, version: int) -> Rule:
         exit_criteria=_exits(fields),
         valid_from=valid_from,
         valid_to=valid_to,
-        holdout=_holdout(fields, key),
+        holdout=read_holdout(fields, key),
         window=window,
         costs=costs,
         customer=customer,
+        experiment=_experiment(fields),
     )
     if mistakes.problems:
         raise Unprocessable("the rule breaks rules", mistakes.problems)
     return rule
+
+
+def read_names(fields: Fields, key: str, texts: Iterable[str]) -> None:
+    """Check the key that the document is stored with, and the texts that are for people."""
+    if KEY.fullmatch(key) is None:
+        fields.wrong("key", "key", "is lower-case letters, digits, '_', '-' and '.', at most 100")
+    fields.same_key(key)
+    for name in texts:
+        fields.text(name, limit=2_000)
 
 
 def _engagement(fields: Fields) -> EngagementPolicy:
@@ -104,7 +112,8 @@ def _engagement(fields: Fields) -> EngagementPolicy:
     )
 
 
-def _re_entry(fields: Fields) -> ReEntry:
+def read_re_entry(fields: Fields) -> ReEntry:
+    """Whether one may enter again, and what tells entries apart."""
     modes: tuple[ReEntryMode, ...] = ("always", "after_exit", "never")
     mode = fields.choice("mode", modes, "always")
     key = None
@@ -117,7 +126,8 @@ def _re_entry(fields: Fields) -> ReEntry:
     )
 
 
-def _score(fields: Fields) -> tuple[Worth, dict[str, float], float | None]:
+def read_score(fields: Fields) -> tuple[Worth, dict[str, float], float | None]:
+    """What it is worth, what it costs, and what the customer gains."""
     return _worth(fields), _costs(fields), _customer(fields)
 
 
@@ -145,15 +155,41 @@ def _arbitration(fields: Fields) -> tuple[int | None, timedelta | None]:
     return most, fields.duration("window", NOTHING, MAX_WINDOW, zero=True)
 
 
-def _holdout(fields: Fields, key: str) -> Holdout | None:
+def read_holdout(fields: Fields, key: str, *, measured: bool = True) -> Holdout | None:
+    """How many percent are left out, and by what is told what that brings, unless something else
+    tells (`measured`)."""
     if not fields.has("holdout"):
         return None
 
     def read(own: Fields) -> Holdout:
         own.required("percent")
-        return Holdout(own.number("percent", 0.0, 0.0, 100.0), own.text("salt") or key)
+        percent, salt = own.number("percent", 0.0, 0.0, 100.0), own.text("salt") or key
+        return Holdout(percent, salt, read_metric(own, "metric") if measured else None)
 
-    return fields.nested("holdout", read, ("percent", "salt"))
+    return fields.nested("holdout", read, ("percent", "salt", *(("metric",) if measured else ())))
+
+
+def _experiment(fields: Fields) -> InArms | None:
+    """In which arms of an experiment people have to be."""
+    if not fields.has("experiment"):
+        return None
+
+    def read(own: Fields) -> InArms:
+        own.required("key")
+        own.required("arms")
+        arms: list[str] = []
+        for path, value in own.items("arms", MAX_ARMS):
+            if not isinstance(value, str) or KEY.fullmatch(value) is None:
+                own.mistakes.add(path, "key", "is the key of an arm")
+            elif value in arms:
+                own.mistakes.add(path, "unique", f"{shown(value)} stands here twice")
+            else:
+                arms.append(value)
+        if own.has("arms") and not arms:
+            own.wrong("arms", "min_items", "names no arm: the rule would never act")
+        return InArms(own.key("key") or "", tuple(arms))
+
+    return fields.nested("experiment", read, ("key", "arms"))
 
 
 def _costs(fields: Fields) -> dict[str, float]:
@@ -186,7 +222,8 @@ def _customer(fields: Fields) -> float | None:
     return fields.number("customer", 0.0, -MAX_WORTH, MAX_WORTH)
 
 
-def _valid(fields: Fields) -> tuple[datetime | None, datetime | None]:
+def read_valid(fields: Fields) -> tuple[datetime | None, datetime | None]:
+    """From when until when it is in force."""
     start, end = fields.instant("from"), fields.instant("to")
     if start is not None and end is not None and end <= start:
         fields.wrong("to", "time_order", "must be later than from")

@@ -1,6 +1,6 @@
 """Which past touchpoints a rule counts: its event leaves, which the profile service counts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from services.orchestrator.domain.rule import Rule
 from shared.conditions.leaves import is_of_one_event, leaf_hash, references
@@ -9,8 +9,13 @@ from shared.conditions.tree import Condition, EventCount
 
 def leaves_of_rule(rule: Rule) -> dict[str, EventCount]:
     """The event leaves by hash, each with the largest count that is asked for."""
+    return leaves_in(_conditions(rule))
+
+
+def leaves_in(conditions: Iterable[Condition]) -> dict[str, EventCount]:
+    """The event leaves of several conditions, in the same way."""
     found: dict[str, EventCount] = {}
-    for condition in _conditions(rule):
+    for condition in conditions:
         for leaf in references(condition).event_leaves:
             name = leaf_hash(leaf)
             if name not in found or found[name].count < leaf.count:

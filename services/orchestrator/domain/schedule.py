@@ -20,6 +20,9 @@ from shared.conditions.tree import to_json
 from shared.contracts.zones import zone_names
 from shared.errors import Problem
 
+SCHEDULE_EVENT = "concert.schedule"
+"""The type of the event that goes to the audience of a schedule; `properties.rule`, or
+`properties.journey`, names whose it is."""
 ANCHOR = datetime(2024, 1, 1)  # noqa: DTZ001  a Monday on the wall clock of any zone
 MAX_RRULE = 500
 

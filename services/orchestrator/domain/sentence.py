@@ -29,6 +29,7 @@ _STAGES = {
     "applicability": "there is no reason for it now",
     "suitability": "it would not suit this person now",
     "holdout": "the person is in the group that gets nothing, to compare with",
+    "experiment": "the person is in another group of a comparison",
     "cap": "the person was contacted often enough",
     "quiet_hours": "these are quiet hours",
     "capacity": "not enough is left of what it takes",

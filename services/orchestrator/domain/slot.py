@@ -12,13 +12,21 @@ from uuid import UUID
 import msgspec
 
 from services.orchestrator.domain.ask import UNKNOWN, later, spec_on
-from services.orchestrator.domain.contact_gates import awaited, exposures, held_out, suppressed
+from services.orchestrator.domain.contact_gates import (
+    assigned,
+    awaited,
+    exposures,
+    held_out,
+    other_arm,
+    suppressed,
+)
 from services.orchestrator.domain.content import ContentFailed, locale_of
 from services.orchestrator.domain.decide import Considered
 from services.orchestrator.domain.gates import Drop, Situation, consented, engagement, recipient
 from services.orchestrator.domain.history import Contact
+from services.orchestrator.domain.live_rule import LiveRule
 from services.orchestrator.domain.rule import ActionSpec
-from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.unproved import unproved, unproved_rule
 from services.orchestrator.domain.update import Cause
 from shared.contracts.delivery import OUTCOMES
@@ -141,11 +149,14 @@ def _stopped(
 
 
 def _left_out(live: LiveRule, situation: Situation, ruleset: RuleSet) -> Drop | None:
-    """Whether the person is held out by now: another percentage holds, or the answer was given
-    before they were known. Of somebody unknown it was asked under an id that is gone."""
+    """Whether the person is held out, or in another arm, by now: another percentage holds, an arm
+    was stopped, or the answer was given before they were known. Of somebody unknown it was asked
+    under an id that is gone."""
     if situation.moment.profile.status == UNKNOWN:
         return None
-    return held_out(exposures(ruleset, live.rule, situation.moment.profile_id))
+    return held_out(exposures(ruleset, live.rule, situation.moment.profile_id)) or other_arm(
+        live.rule, assigned(ruleset, live.rule, situation.moment)
+    )
 
 
 def _contact(live: LiveRule, spec: ActionSpec, situation: Situation) -> Contact:

@@ -6,7 +6,6 @@ for the next one between two batches.
 
 from collections.abc import Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass
 from datetime import timedelta
 
 from services.orchestrator.domain.change_index import ChangeIndex
@@ -14,83 +13,27 @@ from services.orchestrator.domain.channel import Channel, default_channels
 from services.orchestrator.domain.contact_policy import NO_WINDOW, ContactPolicy
 from services.orchestrator.domain.content import Template
 from services.orchestrator.domain.estimates import Estimates
+from services.orchestrator.domain.experiments.assignment import Running
+from services.orchestrator.domain.experiments.experiment import Metric
+from services.orchestrator.domain.experiments.in_force import Assigned, Experiments
+from services.orchestrator.domain.experiments.measure import Measures
+from services.orchestrator.domain.holdout import RULE, UNIVERSAL, name_of
 from services.orchestrator.domain.joint_policy import JointPolicy
+from services.orchestrator.domain.journey_set import JourneySet
+from services.orchestrator.domain.journeys.live import LiveJourney
+from services.orchestrator.domain.live_rule import ExitEvent, LiveRule, compile_rule
 from services.orchestrator.domain.resource import Resource
-from services.orchestrator.domain.rule import Rule
+from services.orchestrator.domain.rule import Holdout, Rule
+from services.orchestrator.domain.schedule import SCHEDULE_EVENT
 from services.orchestrator.domain.update import Cause, Routed
-from shared.conditions.closure import Holds, compile_condition
-from shared.conditions.explain import Explained, Failure
-from shared.conditions.facts import Facts, Read, reader
+from shared.conditions.facts import Facts
 from shared.conditions.index import ConditionIndex, Entry
-from shared.conditions.leaves import is_of_one_event, leaf_hash, of_this_event
-from shared.conditions.sentence import sentence
-from shared.conditions.tree import All, Compare, Condition, EventCount
+from shared.conditions.tree import All, Compare
 from shared.contracts.delivery import OUTCOMES, event_type
 from shared.contracts.topics import OWN_SOURCE
 
-SCHEDULE_EVENT = "concert.schedule"
-"""The type of the event that goes to a scheduled rule's audience; `properties.rule` names it."""
-
 ASK = "decide"
 """The type of the event that conditions see when somebody asks what to do now."""
-
-
-class Clause:
-    """One condition of a rule: a fast answer, and the reason for it when somebody has to see it."""
-
-    __slots__ = ("_explained", "holds", "words")
-
-    def __init__(self, condition: Condition) -> None:
-        self.holds: Holds = compile_condition(condition)
-        self.words = sentence(condition)
-        self._explained = Explained(condition)
-
-    def failure(self, facts: Facts) -> Failure | None:
-        """The part that does not hold and what it saw; None when the condition holds."""
-        return None if self.holds(facts) else self._explained.failure(facts)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ExitEvent:
-    """A later touchpoint that ends a reason; `criterion` is the same for equal events."""
-
-    criterion: str
-    event: str
-    holds: Holds
-    words: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LiveRule:
-    """A rule with its conditions compiled. Without explicit exit criteria, both are empty."""
-
-    rule: Rule
-    eligibility: Clause | None
-    applicability: Clause | None
-    suitability: Clause | None
-    contexts: tuple[tuple[Holds, float], ...]
-    exit_events: tuple[ExitEvent, ...]
-    exit_conditions: tuple[Clause, ...]
-    entry_key: Read | None
-
-    @property
-    def key(self) -> str:
-        return self.rule.key
-
-    @property
-    def remembers_entries(self) -> bool:
-        """Whether a decision has to know when the rule last acted."""
-        return self.rule.re_entry.mode == "never" or bool(self.rule.re_entry.cooldown)
-
-    @property
-    def has_fallbacks(self) -> bool:
-        """Whether something may be done instead of what it does."""
-        return any(spec.fallback for spec in self.rule.actions)
-
-    @property
-    def keeps_watch(self) -> bool:
-        """Whether its published actions can still be taken back."""
-        return self.rule.exit_criteria is not None
 
 
 class RuleSet:
@@ -105,18 +48,19 @@ class RuleSet:
         channels: Iterable[Channel] = (),
         templates: Iterable[Template] = (),
         resources: Iterable[Resource] = (),
+        journeys: Iterable[LiveJourney] = (),
+        experiments: Iterable[Running] = (),
         before: "RuleSet | None" = None,
     ) -> None:
         """Compile everything; what is the same as `before`, the very same rules, is taken from
         there."""
         self.epoch = epoch
-        known = {} if before is None else before.rules
-        self.rules: Mapping[str, LiveRule] = {
-            rule.key: found
-            if (found := known.get(rule.key)) is not None and found.rule is rule
-            else _compile(rule)
-            for rule in rules
-        }
+        self.rules: Mapping[str, LiveRule] = _compiled(
+            rules, {} if before is None else before.rules
+        )
+        self.journeys = JourneySet(journeys)
+        self.acting: Mapping[str, LiveRule] = {**self.rules, **self.journeys.rules}
+        """All that acts: the rules, and the nodes of journeys as rules."""
         self.joint = JointPolicy(policies)
         self.policies = self.joint.policies
         self.max_actions = self.joint.max_actions
@@ -127,6 +71,8 @@ class RuleSet:
         self.household_window = self.joint.household_window
         self.resources = {resource.key: resource for resource in resources}
         self.estimates = Estimates()
+        self.experiments = Experiments(experiments)
+        self.measures = Measures(self.experiments.running.values(), self._measured_holdouts())
         self.channels = default_channels() | {channel.key: channel for channel in channels}
         self.connected = frozenset(
             channel.key for channel in self.channels.values() if channel.is_built_in
@@ -143,19 +89,53 @@ class RuleSet:
             Entry(live, ASK, live.rule.trigger.where) for live in self.asked
         )
         self._changes = ChangeIndex((live.rule.trigger, live) for live in self.rules.values())
-        self.watches = not self._changes.is_empty
-        """Whether a change of a profile triggers any rule."""
+        self.watches = not self._changes.is_empty or self.journeys.watches
+        """Whether a change of a profile triggers any rule, or lets anybody into a journey."""
         self._exits = _exits_by_event(self.rules.values())
         self._triggers = frozenset(entry.event_type for entry in entries if entry.event_type)
-        self.listens = self._triggers | self._exits.keys() | _outcome_types(self.channels)
-        """Event types that concern any rule, or say what became of an action; everything else
-        needs no decoding at all."""
+        self.listens = self._listens()
+        """Event types that concern a rule or a journey, count for a metric, or say what became of
+        an action; everything else needs no decoding at all."""
+
+    def _listens(self) -> frozenset[str]:
+        return (
+            self._triggers
+            | self._exits.keys()
+            | self.journeys.listens
+            | self.measures.listens
+            | _outcome_types(self.channels)
+        )
 
     def learned(self, estimates: Estimates) -> "RuleSet":
         """The same configuration with other estimates."""
         other = copy(self)
         other.estimates = estimates
         return other
+
+    def with_arms(self, known: Mapping[str, Assigned]) -> "RuleSet":
+        """The same configuration for one person, whose arms are known by their experiments."""
+        other = copy(self)
+        other.experiments = Experiments(self.experiments.running.values(), known)
+        return other
+
+    def holdouts(self) -> list[tuple[str, Holdout]]:
+        """The holdouts of policies and rules that have a metric, with their layers; each once."""
+        found = [(UNIVERSAL, policy.holdout) for policy in self.policies]
+        found += [(RULE, live.rule.holdout) for _, live in sorted(self.rules.items())]
+        measured = {
+            (layer, one.salt, one.percent, one.metric.key): (layer, one)
+            for layer, one in reversed(found)
+            if one is not None and one.metric is not None
+        }
+        return [measured[place] for place in sorted(measured)]
+
+    def _measured_holdouts(self) -> dict[str, list[Metric]]:
+        found: dict[str, dict[str, Metric]] = {}
+        for layer, holdout in self.holdouts():
+            if holdout.metric is not None:
+                name = name_of(layer, holdout)
+                found.setdefault(name, {}).setdefault(holdout.metric.key, holdout.metric)
+        return {name: list(metrics.values()) for name, metrics in found.items()}
 
     def window_of(self, live: LiveRule) -> timedelta:
         """For how long the rule's candidates wait for others to compete with."""
@@ -164,9 +144,10 @@ class RuleSet:
         return self.window if live.rule.window is None else live.rule.window
 
     def concerns(self, update: Routed) -> bool:
-        """Whether an update may be of consequence to a rule, as far as routing can tell."""
+        """Whether an update may be of consequence to a rule or a journey, as far as routing can
+        tell."""
         return update.cause.type in self.listens or (
-            self.watches and self._changes.concerns(update)
+            self.watches and (self._changes.concerns(update) or self.journeys.concerns(update))
         )
 
     def candidates(self, facts: Facts, cause: Cause | None = None) -> list[LiveRule]:
@@ -185,6 +166,15 @@ class RuleSet:
         """The exit events that the event of the facts is."""
         known = self._exits.get(facts.event_type or "", ())
         return [event for event in known if event.holds(facts)]
+
+
+def _compiled(rules: Iterable[Rule], known: Mapping[str, LiveRule]) -> dict[str, LiveRule]:
+    return {
+        rule.key: found
+        if (found := known.get(rule.key)) is not None and found.rule is rule
+        else compile_rule(rule)
+        for rule in rules
+    }
 
 
 def _outcome_types(channels: Iterable[str]) -> frozenset[str]:
@@ -210,29 +200,3 @@ def _exits_by_event(rules: Iterable[LiveRule]) -> dict[str, tuple[ExitEvent, ...
         for event in live.exit_events:
             found.setdefault(event.event, {})[event.criterion] = event
     return {name: tuple(events.values()) for name, events in found.items()}
-
-
-def _compile(rule: Rule) -> LiveRule:
-    policy = rule.engagement_policy
-    criteria = rule.exit_criteria or ()
-    events = [one for one in criteria if isinstance(one, EventCount) and is_of_one_event(one)]
-    key = rule.re_entry.key
-    return LiveRule(
-        rule=rule,
-        eligibility=_clause(policy.eligibility),
-        applicability=_clause(policy.applicability),
-        suitability=_clause(policy.suitability),
-        contexts=tuple((compile_condition(when), weight) for when, weight in rule.worth.context),
-        exit_events=tuple(_exit_event(one) for one in events),
-        exit_conditions=tuple(Clause(one) for one in criteria if one not in events),
-        entry_key=None if key is None else reader(key),
-    )
-
-
-def _clause(condition: Condition | None) -> Clause | None:
-    return None if condition is None else Clause(condition)
-
-
-def _exit_event(leaf: EventCount) -> ExitEvent:
-    condition = of_this_event(leaf)
-    return ExitEvent(leaf_hash(leaf), leaf.event, compile_condition(condition), sentence(condition))

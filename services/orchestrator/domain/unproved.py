@@ -19,14 +19,16 @@ PERSON_UNAVAILABLE = "person_unavailable"
 
 
 def unproved_rule(ruleset: RuleSet, rule: Rule, moment: Moment) -> Drop | None:
-    """Why a rule may not act for somebody who could not be read: it acts only so often, or leaves
-    people out. None for everybody else."""
+    """Why a rule may not act for somebody who could not be read: it acts only so often, leaves
+    people out, or acts for some arms. None for everybody else."""
     if moment.profile.status != UNAVAILABLE:
         return None
     if rule.re_entry.mode != "always" or rule.re_entry.cooldown:
         return _drop("re_entry", "the rule may not act whenever there is a reason")
     for one in exposures(ruleset, rule, moment.profile_id):
         return _drop("holdout", f"{one.holdout.percent:g} % are held out ({one.layer})")
+    if rule.experiment is not None and ruleset.experiments.compares(rule.experiment.experiment):
+        return _drop("experiment", f"the arm in {rule.experiment.experiment} goes by the person")
     return None
 
 

@@ -14,6 +14,7 @@ from shared.conditions.facts import Facts
 from shared.contracts.consents import consents_at
 from shared.contracts.profile_update import ProfileSnapshot, group_facts, snapshot_decoder
 from shared.contracts.times import parse_rfc3339, rfc3339
+from shared.contracts.topics import OWN_SOURCE
 
 CHANGED = "consent_changed"
 """The kind, and the type, of the one cause that is no touchpoint and triggers rules as an event."""
@@ -121,6 +122,12 @@ class Cause(msgspec.Struct, gc=False, kw_only=True):
         if self.segment is not None:
             return {"segment": self.segment}
         return {"persona": self.persona, "from": self.before} if self.kind == PERSONA else {}
+
+    @property
+    def hops(self) -> int:
+        """How many journeys led to an event that one of them published."""
+        hops = self.context.get("hops") if self.source == OWN_SOURCE else None
+        return hops if isinstance(hops, int) else 0
 
     @property
     def occurred(self) -> datetime | None:

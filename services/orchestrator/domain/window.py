@@ -10,11 +10,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.orchestrator.domain.decide import Considered, decide
-from services.orchestrator.domain.effects import Effects, Timer
+from services.orchestrator.domain.decide import Considered, Question, judge
+from services.orchestrator.domain.effects import Effects
 from services.orchestrator.domain.gates import ActionIds, Drop, Situation, stale
 from services.orchestrator.domain.history import Held, History
-from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.live_rule import LiveRule
+from services.orchestrator.domain.timer import Timer
+from services.orchestrator.domain.trigger_index import RuleSet
 from shared.contracts.times import rfc3339
 
 ARBITRATE = "arbitrate"
@@ -24,15 +26,20 @@ MAX_HELD = 100
 
 
 def consider(
-    candidates: Sequence[LiveRule], situation: Situation, ruleset: RuleSet
+    candidates: Sequence[LiveRule],
+    situation: Situation,
+    ruleset: RuleSet,
+    beside: Sequence[Question] = (),
 ) -> list[Considered]:
-    """Every candidate of a touchpoint with its fate: decided now, or held, in reading order."""
+    """Every candidate of a touchpoint with its fate: decided now, or held, in reading order. What
+    runs of journeys want is asked `beside` those that are decided now, and never held."""
     now: list[LiveRule] = []
     later: list[LiveRule] = []
     for live in candidates:
         waits = bool(ruleset.window_of(live)) and stale(live, situation) is None
         (later if waits else now).append(live)
-    considered = decide(now, situation, ruleset) if now else []
+    asked = [Question(now, situation), *beside] if now else beside
+    considered = judge(asked, ruleset) if asked else []
     if later:
         drop = _held(later, situation, ruleset)
         later.sort(key=lambda live: live.key)

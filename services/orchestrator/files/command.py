@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from services.orchestrator.files.folder import read_folder, write_folder
@@ -13,9 +13,10 @@ from shared.settings import read_secret_file
 
 SAME, DIFFERENT, REFUSED = 0, 1, 2
 NOTE = """\
-DIR holds channels/KEY.yaml, templates/, contact-policies/ and rules/, each file one document as
-`PUT /v1/<kind>/KEY` takes it; `status: paused` pauses. Everything is checked before anything is
-changed, and what is as its file says is left alone: a second run changes nothing.
+DIR holds channels/KEY.yaml, resources/, templates/, contact-policies/, rules/ and journeys/, each
+file one document as `PUT /v1/<kind>/KEY` takes it; `status: paused` pauses. Everything is checked
+before anything is changed, and what is as its file says is left alone: a second run changes
+nothing.
 """
 EXPORT = "write what is live into DIR as YAML, one file a document"
 DIFF = "show what `apply` would change; exit status 0: nothing, 1: something, 2: it cannot be told"
@@ -41,7 +42,9 @@ def add_prune(parser: argparse.ArgumentParser) -> None:
     """What `diff` takes."""
     add_arguments(parser)
     parser.add_argument(
-        "--prune", action="store_true", help="archive rules and policies that no file names"
+        "--prune",
+        action="store_true",
+        help="archive rules, policies, experiments and journeys that no file names",
     )
 
 
@@ -116,13 +119,20 @@ def _apply(arguments: argparse.Namespace, remote: Remote) -> int:
     lost = [change.title for change in changes if change.drops_draft]
     if lost and not arguments.overwrite_drafts:
         raise Refused("\n".join([*lost, "nothing was changed; --overwrite-drafts does it"]))
-    drafted = {kind.folder: kind.drafted for kind in KINDS}
+    kinds = {kind.folder: kind for kind in KINDS}
+    saved: dict[tuple[str, str], str | None] = {}
     # What is archived may be named by what is not changed yet, so it goes last.
     ordered = sorted(changes, key=lambda change: "archive" in change.steps)
     for place, change in enumerate(ordered):
         _show(change)
         try:
-            remote.carry_out(change, drafted=drafted[change.folder])
+            if kinds[change.folder].entwined:
+                saved |= _saved(remote, change.folder, ordered, saved)
+            remote.carry_out(
+                change,
+                drafted=kinds[change.folder].drafted,
+                saved=saved.get((change.folder, change.key)),
+            )
         except Refused as error:
             left = len(ordered) - place
             raise Refused(
@@ -131,6 +141,20 @@ def _apply(arguments: argparse.Namespace, remote: Remote) -> int:
             ) from None
     sys.stdout.write(f"{len(ordered)} changed\n" if ordered else "nothing differs\n")
     return SAME
+
+
+def _saved(
+    remote: Remote,
+    folder: str,
+    changes: Sequence[Change],
+    saved: Mapping[tuple[str, str], str | None],
+) -> dict[tuple[str, str], str | None]:
+    """Save all documents of a folder that are not saved yet, with their ETags."""
+    return {
+        (folder, one.key): remote.save(one)
+        for one in changes
+        if one.folder == folder and one.writes and (folder, one.key) not in saved
+    }
 
 
 def _show(change: Change) -> None:

@@ -54,7 +54,7 @@ def _read(path: Path, kind: FileKind, problems: list[str]) -> Wanted | None:
         problems.append(f"{path}: must be an object of fields")
         return None
     status = document.pop("status", LIVE)
-    if status not in ((LIVE, PAUSED) if kind.drafted else (LIVE,)):
+    if status not in ((LIVE, PAUSED) if kind.drafted and kind.pausable else (LIVE,)):
         problems.append(f"{path}: status: is {LIVE}, or {PAUSED} where that can be")
     stated = {name: value for name, value in document.items() if name not in OURS}
     if stated.pop("key", key) != key:

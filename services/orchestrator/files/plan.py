@@ -43,6 +43,11 @@ class Change:
     drops_draft: bool = False
 
     @property
+    def writes(self) -> bool:
+        """Whether a document is saved."""
+        return self.steps[0] in ("create", "change")
+
+    @property
     def title(self) -> str:
         """In one line: `~ rules/cart-abandon: change, pause`."""
         sign = "+" if "create" in self.steps else "-" if "archive" in self.steps else "~"
@@ -89,7 +94,7 @@ def _towards(folder: str, key: str, there: Present | None, file: Wanted) -> Chan
         steps.append("change")
     if file.status == PAUSED and (steps or status != PAUSED):
         steps.append("pause")
-    elif file.status == LIVE and status == PAUSED and not steps:
+    elif file.status == LIVE and status == PAUSED:
         steps.append("resume")
     if not steps:
         return None

@@ -62,14 +62,22 @@ class Remote:
                 return
             query["cursor"] = page["next_cursor"]
 
-    def carry_out(self, change: Change, *, drafted: bool) -> None:
-        """Do it. Raises Refused; also when somebody changed it since it was read."""
-        path = f"/v1/{change.folder}/{quote(change.key, safe='')}"
-        if change.steps[0] in ("create", "change"):
-            read = {"If-None-Match": "*"} if change.etag is None else {"If-Match": change.etag}
-            saved = self._ask("PUT", path, body=change.after, only=read)
+    def save(self, change: Change) -> str | None:
+        """Save its document; the ETag of that. Raises Refused; also when somebody changed it since
+        it was read."""
+        read = {"If-None-Match": "*"} if change.etag is None else {"If-Match": change.etag}
+        saved = self._ask("PUT", _path(change), body=change.after, only=read)
+        tag: str | None = saved.headers.get("ETag")
+        return tag
+
+    def carry_out(self, change: Change, *, drafted: bool, saved: str | None = None) -> None:
+        """Do it; what was `saved` already, under that ETag, is not saved again. Raises Refused;
+        also when somebody changed it since it was read."""
+        path = _path(change)
+        if change.writes:
+            tag = self.save(change) if saved is None else saved
             if drafted:
-                only = {"If-Match": saved.headers["ETag"]}
+                only = {} if tag is None else {"If-Match": tag}
                 self._ask("POST", f"{path}:publish", body={}, only=only)
         for step in change.steps:
             if step in ("pause", "resume", "archive"):
@@ -93,6 +101,10 @@ class Remote:
         if answer.is_error:
             raise Refused(f"{method} {path}: {answer.status_code} {_why(answer)}")
         return answer
+
+
+def _path(change: Change) -> str:
+    return f"/v1/{change.folder}/{quote(change.key, safe='')}"
 
 
 def _document(item: dict[str, Any]) -> dict[str, Any]:

@@ -1,19 +1,21 @@
 """The configuration that is in force, as stored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.storage import rule_leaves, saved
+from services.orchestrator.storage import experiments, journey_versions, rule_leaves, saved
 from services.orchestrator.storage.draft_kind import Kind
+from services.orchestrator.storage.experiments import StoredExperiment
+from services.orchestrator.storage.journey_versions import StoredJourney
 from shared.postgres import drafts
 from shared.postgres.epochs import epoch, snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Everything in force at `epoch`: live rules and policies, present templates, channels
-    and resources."""
+    """Everything in force at `epoch`: live rules and policies, journeys with all versions that
+    have runs, experiments, present templates, channels and resources."""
 
     epoch: int
     rules: list[drafts.Version]
@@ -21,6 +23,8 @@ class Stored:
     templates: list[saved.Saved]
     channels: list[saved.Saved]
     resources: list[saved.Saved]
+    journeys: list[StoredJourney] = field(default_factory=list)
+    experiments: list[StoredExperiment] = field(default_factory=list)
 
 
 async def load(tx: AsyncConnection) -> Stored:
@@ -36,6 +40,8 @@ async def load(tx: AsyncConnection) -> Stored:
         templates=await saved.everything(tx, saved.Kind.TEMPLATE),
         channels=await saved.everything(tx, saved.Kind.CHANNEL),
         resources=await saved.everything(tx, saved.Kind.RESOURCE),
+        journeys=await journey_versions.load(tx),
+        experiments=await experiments.live(tx),
     )
 
 

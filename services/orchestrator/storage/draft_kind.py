@@ -8,6 +8,8 @@ class Kind(StrEnum):
 
     RULE = "rule"
     CONTACT_POLICY = "contact_policy"
+    JOURNEY = "journey"
+    EXPERIMENT = "experiment"
 
     @property
     def words(self) -> str:

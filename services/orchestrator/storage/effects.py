@@ -10,10 +10,12 @@ from services.orchestrator.domain.estimates import verdict
 from services.orchestrator.domain.slot import ENDING
 from services.orchestrator.storage import (
     deliveries,
+    exposures,
     held_candidates,
     outcomes,
     propensity,
     resources,
+    runs,
     slots,
     tasks,
 )
@@ -33,7 +35,7 @@ _ACTIONS = text(
     INSERT INTO action (action_id, profile_id, rule, version, entry_key, touchpoint_id, decision_id,
                         channel, category, topic, status, in_flight, occurred_at, created_at,
                         due_at, expires_at, published_at, body, cause, grp, instead_of, kind,
-                        score, persona, delivery)
+                        score, persona, delivery, run, occurrence)
     SELECT * FROM unnest(
         CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS text[]), CAST(:c3 AS integer[]),
         CAST(:c4 AS text[]), CAST(:c5 AS uuid[]), CAST(:c6 AS uuid[]), CAST(:c7 AS text[]),
@@ -41,7 +43,8 @@ _ACTIONS = text(
         CAST(:c12 AS timestamptz[]), CAST(:c13 AS timestamptz[]), CAST(:c14 AS timestamptz[]),
         CAST(:c15 AS timestamptz[]), CAST(:c16 AS timestamptz[]), CAST(:c17 AS bytea[]),
         CAST(:c18 AS bytea[]), CAST(:c19 AS text[]), CAST(:c20 AS uuid[]), CAST(:c21 AS text[]),
-        CAST(:c22 AS double precision[]), CAST(:c23 AS text[]), CAST(:c24 AS text[]))
+        CAST(:c22 AS double precision[]), CAST(:c23 AS text[]), CAST(:c24 AS text[]),
+        CAST(:c25 AS uuid[]), CAST(:c26 AS integer[]))
     """
 )
 _CHANGES = text(
@@ -172,6 +175,9 @@ async def _change(tx: Tx, effects: Effects) -> None:
          change.body, change.due_at)
         for action_id, change in effects.changes.items()
     ])  # fmt: skip
+    await runs.write(tx, effects.runs)
+    await runs.note(tx, effects.run_notes)
+    await exposures.write(tx, effects.exposures, effects.measured)
     await _run(tx, _STANDINGS, [(action_id, *at) for action_id, at in effects.standings.items()])
     await _run(tx, _MADE, list(effects.made.items()))
     await _run(tx, _MOVED, list(effects.moved.items()))
@@ -257,6 +263,8 @@ def _action_rows(effects: Effects) -> list[tuple[object, ...]]:
             row.score,
             row.planned.persona,
             DELIVERED if row.answered else None,
+            None if row.planned.step is None else row.planned.step.run,
+            None if row.planned.step is None else row.planned.step.occurrence,
         )
         for row in effects.actions
     ]

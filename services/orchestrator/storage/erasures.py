@@ -17,6 +17,7 @@ from shared.postgres import outbox
 TABLES = (
     *("decision", "action", "contact_ledger", "rule_entry", "exit_mark", "timer", "outcome"),
     *("task", "delivery", "held_candidate", "resource_use", "replay_input", "slot_answer"),
+    *("journey_run", "simulation_change", "exposure", "experiment_outcome"),
 )
 """Every table with rows of a person; `profile_state` keeps its number."""
 
@@ -27,6 +28,12 @@ _FORGET = {
     for table in TABLES
     if table != "resource_use"
 }
+_FORGET_LOGS = text(
+    """
+    DELETE FROM run_log WHERE run IN (
+        SELECT id FROM journey_run WHERE profile_id = ANY (CAST(:ids AS uuid[])))
+    """
+)
 _REMEMBER = text(
     """
     INSERT INTO erased_action (action_id)
@@ -90,7 +97,8 @@ async def forget(
     await tx.execute(_REMEMBER, {"ids": ids})
     await tx.execute(_REMEMBER_DECISIONS, {"ids": ids})
     uses = await tx.execute(_FORGET_USES, {"ids": ids, "given_back": list(given_back)})
-    counts = {"resource_use": uses.rowcount}
+    logs = await tx.execute(_FORGET_LOGS, {"ids": ids})
+    counts = {"resource_use": uses.rowcount, "run_log": logs.rowcount}
     for table, statement in _FORGET.items():
         counts[table] = (await tx.execute(statement, {"ids": ids})).rowcount
     await tx.execute(_BLANK, {"ids": ids})

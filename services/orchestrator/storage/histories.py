@@ -19,6 +19,8 @@ from services.orchestrator.domain.history import (
     InFlight,
     Outcome,
 )
+from services.orchestrator.domain.run import Standing, Step
+from services.orchestrator.storage.runs import run_decoder
 from shared.postgres.transaction import Tx
 
 _IN_FLIGHT = text(
@@ -28,12 +30,16 @@ _IN_FLIGHT = text(
                 THEN convert_from(body, 'UTF8')::json ->> 'profile_id' END AS sent_for,
            occurred_at, cause, gen, kind, score, instead_of, created_at,
            CAST(NULL AS text[]) AS rules, CAST(NULL AS text) AS of,
-           CAST(NULL AS timestamptz) AS ends_at
+           CAST(NULL AS timestamptz) AS ends_at, run, occurrence, CAST(NULL AS bytea) AS state
       FROM action WHERE in_flight AND profile_id = ANY(CAST(:ids AS uuid[]))
     UNION ALL
     SELECT profile_id::text, touchpoint_id, '', '', '', '', NULL, NULL,
-           occurred_at, cause, 0, '', 0, NULL, held_at, rules, of::text, ends_at
+           occurred_at, cause, 0, '', 0, NULL, held_at, rules, of::text, ends_at, NULL, NULL, NULL
       FROM held_candidate WHERE profile_id = ANY(CAST(:ids AS uuid[]))
+    UNION ALL
+    SELECT profile_id::text, id, journey, '', '', '', NULL, NULL,
+           entered_at, cause, 0, '', 0, NULL, entered_at, NULL, NULL, NULL, NULL, NULL, state
+      FROM journey_run WHERE watching AND profile_id = ANY(CAST(:ids AS uuid[]))
      ORDER BY created_at, action_id
     """
 )
@@ -89,8 +95,13 @@ Histories = dict[str, History]
 
 
 async def read_in_flight(tx: Tx, histories: Histories, ids: Collection[str]) -> None:
-    """What can still be taken back, and the candidates that wait; the oldest first."""
+    """What can still be taken back, the candidates that wait, and the runs of journeys; the oldest
+    first."""
     for row in await tx.execute(_IN_FLIGHT, {"ids": list(ids)}):
+        if row.state is not None:
+            run = run_decoder.decode(row.state)
+            histories[row.profile_id].runs[run.id] = Standing(run, row.cause)
+            continue
         if row.rules is not None:
             touchpoint_id = str(row.action_id)
             histories[row.profile_id].held[touchpoint_id] = Held(
@@ -117,6 +128,7 @@ async def read_in_flight(tx: Tx, histories: Histories, ids: Collection[str]) -> 
             kind=row.kind,
             score=row.score,
             instead_of=row.instead_of,
+            step=None if row.run is None else Step(row.run, row.occurrence),
         )
 
 

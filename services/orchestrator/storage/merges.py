@@ -46,6 +46,7 @@ _MOVES = tuple(
         "task",
         "delivery",
         "resource_use",
+        "journey_run",
     )
 )
 _HELD = text(
@@ -86,6 +87,52 @@ _EXITS = text(
         ON CONFLICT (profile_id, criterion) DO UPDATE
        SET occurred_at = excluded.occurred_at, touchpoint_id = excluded.touchpoint_id
      WHERE t.occurred_at < excluded.occurred_at
+    """  # noqa: S608 - constants
+)
+# The earlier exposure of the two holds; who was in two arms is mixed.
+_EXPOSURES = text(
+    f"""
+    WITH gone AS (
+        DELETE FROM exposure AS t USING {_PAIRS} WHERE t.profile_id = m.loser
+        RETURNING m.winner, t.*
+    ), had AS (
+        DELETE FROM exposure AS t USING (SELECT DISTINCT winner, experiment FROM gone) AS g
+         WHERE t.profile_id = g.winner AND t.experiment = g.experiment
+        RETURNING t.*
+    ), all_ AS (
+        SELECT winner, experiment, arm, phase, at, seq, of, version, kind, place, node, mixed
+          FROM gone
+         UNION ALL
+        SELECT profile_id, experiment, arm, phase, at, seq, of, version, kind, place, node, mixed
+          FROM had
+    )
+    SELECT DISTINCT ON (winner, experiment) winner, experiment, arm, phase, at, seq, of, version,
+           kind, place, node,
+           bool_or(mixed) OVER both_ OR min(arm) OVER both_ <> max(arm) OVER both_ AS mixed
+      FROM all_ WINDOW both_ AS (PARTITION BY winner, experiment)
+     ORDER BY winner, experiment, at, seq, of, phase, version, arm
+    """  # noqa: S608 - constants
+)
+_EXPOSED = text(
+    """
+    INSERT INTO exposure (profile_id, experiment, arm, phase, at, seq, of, version, kind, place,
+                          node, mixed)
+    SELECT * FROM unnest(
+        CAST(:c0 AS uuid[]), CAST(:c1 AS text[]), CAST(:c2 AS text[]), CAST(:c3 AS integer[]),
+        CAST(:c4 AS timestamptz[]), CAST(:c5 AS bigint[]), CAST(:c6 AS uuid[]),
+        CAST(:c7 AS integer[]), CAST(:c8 AS text[]), CAST(:c9 AS text[]), CAST(:c10 AS text[]),
+        CAST(:c11 AS boolean[]))
+    """
+)
+_MEASURED = text(
+    f"""
+    WITH gone AS (
+        DELETE FROM experiment_outcome AS t USING {_PAIRS} WHERE t.profile_id = m.loser
+        RETURNING m.winner, t.experiment, t.metric, t.touchpoint_id, t.of, t.seq, t.at, t.value
+    )
+    INSERT INTO experiment_outcome (profile_id, experiment, metric, touchpoint_id, of, seq, at,
+                                    value)
+    SELECT * FROM gone ON CONFLICT DO NOTHING
     """  # noqa: S608 - constants
 )
 # The winner's own answer for a slot stays; whether it still holds is asked before it is given.
@@ -134,8 +181,12 @@ async def absorb(tx: AsyncConnection, absorptions: Sequence[Absorption]) -> list
             "snapshots": [row.snapshot for row in rows],
         },
     )
-    for statement in (*_MOVES, _HELD, _ENTRIES, _EXITS, _SLOTS):
+    for statement in (*_MOVES, _HELD, _ENTRIES, _EXITS, _SLOTS, _MEASURED):
         await tx.execute(statement, _columns(new))
+    exposed = (await tx.execute(_EXPOSURES, _columns(new))).all()
+    if exposed:
+        columns = zip(*exposed, strict=True)
+        await tx.execute(_EXPOSED, {f"c{n}": list(column) for n, column in enumerate(columns)})
     return new
 
 
@@ -165,6 +216,15 @@ _GIVE_BACK = text(
         UPDATE held_candidate SET profile_id = CAST(:back AS uuid)
          WHERE profile_id = CAST(:root AS uuid) AND of IN (SELECT id FROM family)
         RETURNING touchpoint_id, ends_at
+    ), runs AS (
+        UPDATE journey_run SET profile_id = CAST(:back AS uuid)
+         WHERE profile_id = CAST(:root AS uuid) AND home IN (SELECT id FROM family)
+    ), exposed AS (
+        UPDATE exposure SET profile_id = CAST(:back AS uuid)
+         WHERE profile_id = CAST(:root AS uuid) AND of IN (SELECT id FROM family)
+    ), measured AS (
+        UPDATE experiment_outcome SET profile_id = CAST(:back AS uuid)
+         WHERE profile_id = CAST(:root AS uuid) AND of IN (SELECT id FROM family)
     ), windows AS (
         INSERT INTO timer (due_at, kind, profile_id, ref, gen)
         SELECT ends_at, 'arbitrate', CAST(:back AS uuid), touchpoint_id, 0
@@ -213,7 +273,9 @@ _COUNT = text(
        SET in_flight = counted.n,
            snapshot = CASE WHEN counted.n > 0 THEN COALESCE(s.snapshot, root.snapshot) END
       FROM (SELECT id, (SELECT count(*) FROM action WHERE in_flight AND profile_id = id)
-                         + (SELECT count(*) FROM held_candidate WHERE profile_id = id) AS n
+                         + (SELECT count(*) FROM held_candidate WHERE profile_id = id)
+                         + (SELECT count(*) FROM journey_run WHERE watching AND profile_id = id)
+                         AS n
               FROM unnest(ARRAY[CAST(:back AS uuid), CAST(:root AS uuid)]) AS pair (id)) AS counted,
            (SELECT snapshot FROM profile_state WHERE profile_id = CAST(:root AS uuid)) AS root
      WHERE s.profile_id = counted.id
@@ -222,7 +284,7 @@ _COUNT = text(
 
 
 async def part(tx: AsyncConnection, back: str, root: str) -> None:
-    """Let a profile stand for itself again, with the actions, contacts, tasks, outcomes and
+    """Let a profile stand for itself again, with the actions, contacts, tasks, outcomes, runs and
     timers that were its own before `root` stood for it.
 
     Whose an entry or an exit was cannot be told any more: both sides remember it, so that nothing

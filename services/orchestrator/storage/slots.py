@@ -65,6 +65,9 @@ _ADOPT = text(
     ), told AS (
         UPDATE outcome SET profile_id = CAST(:profile_id AS uuid)
          WHERE action_id IN (SELECT action_id FROM kept)
+    ), took AS (
+        UPDATE resource_use SET profile_id = CAST(:profile_id AS uuid)
+         WHERE action_id IN (SELECT action_id FROM kept)
     ), entered AS (
         UPDATE rule_entry AS e SET profile_id = CAST(:profile_id AS uuid)
          WHERE e.profile_id IN (SELECT before FROM acted) AND NOT EXISTS (

@@ -1,4 +1,5 @@
-"""Due timers: found without locks, deleted only for profiles whose rows this transaction holds.
+"""Due timers: those that nobody else is firing, deleted only for profiles whose rows this
+transaction holds.
 
 Business time comes from `clock.now()` alone.
 """
@@ -11,10 +12,11 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+# Two pollers share the work: neither waits for the other, nor takes what the other has.
 _DUE = text(
     """
     SELECT due_at, id, profile_id::text FROM timer
-     WHERE due_at <= (SELECT clock.now()) ORDER BY due_at, id LIMIT :limit
+     WHERE due_at <= (SELECT clock.now()) ORDER BY due_at, id LIMIT :limit FOR UPDATE SKIP LOCKED
     """
 )
 # A profile may have been merged since it was read: then the timer belongs to somebody who is not
@@ -76,7 +78,7 @@ async def now(tx: AsyncConnection) -> datetime:
 
 
 async def due(tx: AsyncConnection, limit: int) -> list[Due]:
-    """The timers that are due, the oldest first."""
+    """Lock timers that are due and that nobody holds, the oldest first."""
     return [
         Due(row.due_at, row.id, row.profile_id) for row in await tx.execute(_DUE, {"limit": limit})
     ]

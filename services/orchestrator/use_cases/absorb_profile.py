@@ -139,28 +139,56 @@ def _links_of(update: Routed) -> Iterable[Link]:
         yield Link(update.profile_id, update.split_from, own, merged=False)
 
 
-async def link_profiles(tx: AsyncConnection, persons: Persons, links: Iterable[Link]) -> None:
-    """Carry out the links that are news.
+class Parting(NamedTuple):
+    """`back` stands for itself again; `root` stood for it until now."""
 
-    A merge moves ledger, actions, timers, entries and exits to the winner; a split gives back what
-    was done in the name of the profile that comes back, and both sides remember entries and exits.
+    back: str
+    root: str
+
+
+async def link_profiles(
+    tx: AsyncConnection, persons: Persons, links: Iterable[Link]
+) -> list[Parting]:
+    """Carry out the links that are news; who was parted.
+
+    A merge moves ledger, actions, runs, timers, entries and exits to the winner; a split gives back
+    what was done in the name of the profile that comes back, and both sides remember entries and
+    exits. What a merge or a split means for runs is told them afterwards (`link_runs`).
     """
+    news = believe(persons, links)
+    for parting in news.parted:
+        await merges.part(tx, parting.back, parting.root)
+    if news.absorbed:
+        await merges.absorb(tx, news.absorbed)
+    if news.seqs:
+        await profile_states.note_links(tx, news.seqs)
+    return news.parted
+
+
+class News(NamedTuple):
+    """What is new in links: who is parted first, who is absorbed then, and for each profile that
+    they speak of the number with which it was told so."""
+
+    parted: list[Parting]
+    absorbed: list[merges.Absorption]
+    seqs: dict[str, int]
+
+
+def believe(persons: Persons, links: Iterable[Link]) -> News:
+    """Let the links be true of `persons`; what of them is news."""
     news = [link for link in links if persons.is_news(link)]
-    for link in news:
-        if persons.is_merged(link) and not persons.joins(link):
-            await merges.part(tx, link.profile_id, persons.part(link))
+    parted = [
+        Parting(link.profile_id, persons.part(link))
+        for link in news
+        if persons.is_merged(link) and not persons.joins(link)
+    ]
     new = [
         link
         for link in news
         if link.merged and (persons.joins(link) or persons.merge(link.profile_id, link.partner))
     ]
-    if new:
-        await merges.absorb(
-            tx,
-            [
-                merges.Absorption(link.profile_id, link.partner, persons.of(link.profile_id))
-                for link in new
-            ],
-        )
-    if news:
-        await profile_states.note_links(tx, {link.profile_id: link.seq for link in news})
+    absorbed = [
+        merges.Absorption(link.profile_id, link.partner, persons.of(link.profile_id))
+        for link in new
+    ]
+    return News(parted, absorbed, {link.profile_id: link.seq for link in news})

@@ -1,9 +1,11 @@
-"""Pause, resume or archive a rule or a contact policy."""
+"""Pause, resume or archive what was drafted."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from services.orchestrator.storage import schedules
 from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.keep_schedule import keep_schedule
 from shared.errors import Conflict, NotFound
@@ -19,13 +21,25 @@ ALLOWED: Mapping[str, tuple[frozenset[Status], Status]] = {
 }
 """What can be done: from which statuses, to which one."""
 
+Also = Callable[[AsyncConnection], Awaitable[None]]
+"""What else is done in the same transaction, at the end."""
+
 
 async def change_status(
-    engine: AsyncEngine, kind: Kind, key: str, change: str, *, who: audit.Who
+    engine: AsyncEngine,
+    kind: Kind,
+    key: str,
+    change: str,
+    *,
+    who: audit.Who,
+    asked: Mapping[str, Any] | None = None,
+    also: Also | None = None,
+    again: bool = False,
 ) -> Draft:
     """The key in its new status; every worker knows within two seconds.
 
-    `change` is one of ALLOWED. Doing it again changes nothing. What an archived key published
+    `change` is one of ALLOWED. Doing it again changes nothing, unless `again`. `asked` is what the
+    audit log says was asked for with it, and `also` does it. What an archived key published
     stays readable; publishing it again makes it live. Raises NotFound, and Conflict when the
     present status does not allow the change.
     """
@@ -34,15 +48,19 @@ async def change_status(
         before = await drafts.lock(tx, kind, key)
         if before is None:
             raise NotFound(f"There is no {kind.words} {key}.")
-        if before.status is target:
+        if before.status is target and not again:
             return before
-        if before.status not in origins:
+        if before.status not in origins | {target}:
             allowed = " or ".join(sorted(origins))
             raise Conflict(
                 f"{kind.words} {key} is {before.status}; {change} is for what is {allowed}."
             )
-        after = await change_draft_status(tx, kind, before, target, action=change, who=who)
-        if kind is Kind.RULE:
-            await keep_schedule(tx, after)
+        after = await change_draft_status(
+            tx, kind, before, target, action=change, who=who, asked=asked
+        )
+        if kind in schedules.SCHEDULED:
+            await keep_schedule(tx, kind, after)
         await epochs.bump_epoch(tx)
+        if also is not None:
+            await also(tx)
         return after

@@ -4,13 +4,17 @@ A body is checked alone when it is saved; what it refers to is checked when it i
 that a rule and its template can be written in any order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.domain.channel import default_channels, parse_channel
 from services.orchestrator.domain.channel_content import template_problems
 from services.orchestrator.domain.content import parse_template
+from services.orchestrator.domain.experiments.experiment import Experiment
+from services.orchestrator.domain.experiments.experiment_document import parse_experiment
+from services.orchestrator.domain.journeys.document import parse_journey
+from services.orchestrator.domain.journeys.journey import Act, Journey, Jump
 from services.orchestrator.domain.policy_document import parse_policy
 from services.orchestrator.domain.resource import parse_resource
 from services.orchestrator.domain.rule import ActionSpec, Rule
@@ -19,6 +23,7 @@ from services.orchestrator.storage import saved
 from services.orchestrator.storage.draft_kind import Kind
 from shared.conditions.mistakes import did_you_mean, shown
 from shared.errors import Problem, Unprocessable
+from shared.postgres import drafts
 from shared.postgres.drafts import Body
 
 UNPUBLISHED = 0
@@ -30,13 +35,27 @@ def parsed_rule(key: str, body: Body, version: int = UNPUBLISHED) -> Rule:
     return parse_rule(body, key=key, version=version)
 
 
+def parsed_journey(key: str, body: Body, version: int = UNPUBLISHED) -> Journey:
+    """The journey in a body. Raises Unprocessable with every mistake."""
+    return parse_journey(body, key=key, version=version)
+
+
+def parsed_experiment(key: str, body: Body, version: int = UNPUBLISHED) -> Experiment:
+    """The experiment in a body. Raises Unprocessable with every mistake."""
+    return parse_experiment(body, key=key, version=version)
+
+
 def check_draft(kind: Kind, key: str, body: Body) -> None:
-    """Raises Unprocessable with every mistake of a rule or a contact policy."""
+    """Raises Unprocessable with every mistake of a document of the kind."""
     match kind:
         case Kind.RULE:
             parsed_rule(key, body)
+        case Kind.JOURNEY:
+            parsed_journey(key, body)
         case Kind.CONTACT_POLICY:
             parse_policy(body, key=key, version=UNPUBLISHED)
+        case Kind.EXPERIMENT:
+            parsed_experiment(key, body)
 
 
 def check_saved(kind: saved.Kind, key: str, body: Body) -> None:
@@ -55,8 +74,8 @@ def check_saved(kind: saved.Kind, key: str, body: Body) -> None:
 
 
 async def check_references(tx: AsyncConnection, kind: Kind, key: str, body: Body) -> None:
-    """Raises Unprocessable with every channel, template and resource that `body` names and that is
-    not there.
+    """Raises Unprocessable with every channel, template, resource, experiment and other journey
+    that `body` names and that is not there.
 
     The body must have passed `check_draft`.
     """
@@ -65,8 +84,12 @@ async def check_references(tx: AsyncConnection, kind: Kind, key: str, body: Body
     match kind:
         case Kind.RULE:
             rule = parsed_rule(key, body)
-            problems = await _rule_references(tx, rule, channels)
-            problems += await _unfit_content(tx, rule)
+            problems = await _references(tx, list(specs_of(rule)), rule.costs, channels)
+            problems += await _unknown_arms(tx, rule)
+        case Kind.JOURNEY:
+            journey = parsed_journey(key, body)
+            problems = await _references(tx, list(specs_in(journey)), journey.costs, channels)
+            problems += await _unknown_journeys(tx, journey)
         case Kind.CONTACT_POLICY:
             policy = parse_policy(body, key=key, version=UNPUBLISHED)
             problems = [
@@ -74,21 +97,29 @@ async def check_references(tx: AsyncConnection, kind: Kind, key: str, body: Body
                 for path, channel in policy.channels_named()
                 if channel not in channels
             ]
+        case Kind.EXPERIMENT:
+            problems = []
     if problems:
         raise Unprocessable(f"{kind.words} {key} names what is not there", problems)
 
 
-async def _rule_references(tx: AsyncConnection, rule: Rule, channels: set[str]) -> list[Problem]:
+Specs = Sequence[tuple[str, ActionSpec]]
+"""Actions with their paths."""
+
+
+async def _references(
+    tx: AsyncConnection, specs: Specs, costs: Mapping[str, float], channels: set[str]
+) -> list[Problem]:
     templates = {
         row.key: row.body.get("channel") for row in await saved.everything(tx, saved.Kind.TEMPLATE)
     }
-    resources = await saved.known(tx, saved.Kind.RESOURCE, set(rule.costs)) if rule.costs else set()
+    resources = await saved.known(tx, saved.Kind.RESOURCE, set(costs)) if costs else set()
     problems = [
         _unknown(f"score.costs.{key}", "resource", key, resources)
-        for key in rule.costs
+        for key in costs
         if key not in resources
     ]
-    for path, action in specs_of(rule):
+    for path, action in specs:
         if action.channel not in channels:
             problems.append(_unknown(f"{path}.channel", "channel", action.channel, channels))
         if action.template is None:
@@ -99,17 +130,49 @@ async def _rule_references(tx: AsyncConnection, rule: Rule, channels: set[str]) 
         elif templates[action.template] not in (None, action.channel):
             message = f"{shown(action.template)} is for {templates[action.template]}"
             problems.append(Problem(f"{path}.template", "template_channel", message))
-    return problems
+    return problems + await _unfit_content(tx, specs)
 
 
-async def _unfit_content(tx: AsyncConnection, rule: Rule) -> list[Problem]:
-    """What the channels cannot carry of the rule's contents and templates."""
+async def _unknown_arms(tx: AsyncConnection, rule: Rule) -> list[Problem]:
+    """The experiment must be saved, and have the arms: in the version that is live, or in the draft
+    of one that is not."""
+    wanted = rule.experiment
+    if wanted is None:
+        return []
+    draft = await drafts.find(tx, Kind.EXPERIMENT, wanted.experiment)
+    if draft is None:
+        return [_unknown("experiment.key", "experiment", wanted.experiment, set())]
+    live = await drafts.version(tx, Kind.EXPERIMENT, draft.key, draft.live_version)
+    arms = set(parsed_experiment(draft.key, draft.body if live is None else live.body).weights)
+    return [
+        _unknown(f"experiment.arms[{place}]", "arm", arm, arms)
+        for place, arm in enumerate(wanted.arms)
+        if arm not in arms
+    ]
+
+
+async def _unknown_journeys(tx: AsyncConnection, journey: Journey) -> list[Problem]:
+    """The journeys that it leads to must be saved; so two that lead to each other can be published
+    one after the other."""
+    named = {
+        f"nodes[{place}].journey": node.does.journey
+        for place, node in enumerate(journey.nodes.values())
+        if isinstance(node.does, Jump)
+    }
+    known = await drafts.known(tx, Kind.JOURNEY, set(named.values()))
+    return [
+        _unknown(path, "journey", key, known) for path, key in named.items() if key not in known
+    ]
+
+
+async def _unfit_content(tx: AsyncConnection, specs: Specs) -> list[Problem]:
+    """What the channels cannot carry of contents and templates."""
     channels = default_channels() | {
         row.key: parse_channel(row.body, key=row.key, version=row.version)
         for row in await saved.everything(tx, saved.Kind.CHANNEL)
     }
     problems = []
-    for path, action in specs_of(rule):
+    for path, action in specs:
         channel, content = channels.get(action.channel), action.content
         row = None
         if action.template is not None:
@@ -126,12 +189,22 @@ async def _unfit_content(tx: AsyncConnection, rule: Rule) -> list[Problem]:
 
 
 def specs_of(rule: Rule) -> Iterator[tuple[str, ActionSpec]]:
-    """The actions and their fallbacks, with their paths."""
+    """The actions of a rule and their fallbacks, with their paths."""
     for place, action in enumerate(rule.actions):
-        path = f"actions[{place}]"
-        yield path, action
-        for number, fallback in enumerate(action.fallback):
-            yield f"{path}.fallback[{number}]", fallback.spec
+        yield from _with_fallbacks(f"actions[{place}]", action)
+
+
+def specs_in(journey: Journey) -> Iterator[tuple[str, ActionSpec]]:
+    """The actions of a journey's nodes and their fallbacks, with their paths."""
+    for place, node in enumerate(journey.nodes.values()):
+        if isinstance(node.does, Act):
+            yield from _with_fallbacks(f"nodes[{place}]", node.does.spec)
+
+
+def _with_fallbacks(path: str, action: ActionSpec) -> Iterator[tuple[str, ActionSpec]]:
+    yield path, action
+    for number, fallback in enumerate(action.fallback):
+        yield f"{path}.fallback[{number}]", fallback.spec
 
 
 def _unknown(path: str, what: str, name: str, known: set[str]) -> Problem:

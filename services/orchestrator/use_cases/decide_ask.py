@@ -17,11 +17,13 @@ from services.orchestrator.domain.ask import (
 from services.orchestrator.domain.decide import Considered, decide
 from services.orchestrator.domain.effects import Effects, record
 from services.orchestrator.domain.enact import Shown, enact
+from services.orchestrator.domain.expose import expose
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import History
-from services.orchestrator.domain.record import deciding_stage, decision_record
+from services.orchestrator.domain.live_rule import LiveRule
+from services.orchestrator.domain.record import decision_record
 from services.orchestrator.domain.slot import Kept, Said, life_of, other_channel
-from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.use_cases.naming import action_ids
 from services.orchestrator.use_cases.recall import Asked, recall
 from shared import ids
@@ -37,7 +39,6 @@ class Decided:
     kept: Kept
     history: History
     outcome: str
-    stage: str
 
 
 async def decide_ask(
@@ -94,12 +95,11 @@ async def decide_ask(
         zone=ruleset.joint.zone_for_record(moment.profile),
     )
     record(effects, decision, decision_id, at)
+    expose(effects, considered)
     if best is not None and best.planned:
         _show(best, situation, decision_id, effects, known=known)
     kept = _kept(best, considered, situation, ask, owner, decision_id, ruleset, known=known)
-    return Decided(
-        considered, kept, situation.history, decision.outcome, deciding_stage(considered)
-    )
+    return Decided(considered, kept, situation.history, decision.outcome)
 
 
 def _show(

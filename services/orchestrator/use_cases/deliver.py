@@ -14,8 +14,8 @@ from services.orchestrator.domain.policy_document import parse_policy
 from services.orchestrator.storage import deliveries, delivery_work, saved
 from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.deliver_channel import DeliverChannel, Means
-from services.orchestrator.use_cases.load_ruleset import parsed
 from services.orchestrator.use_cases.open_channels import Open
+from services.orchestrator.use_cases.read_stored import parsed
 from shared.errors import Infrastructure
 from shared.observability import metrics
 from shared.postgres import drafts

@@ -7,13 +7,14 @@ action changes when the event comes round, like with every other outcome.
 from collections.abc import Sequence
 from uuid import UUID
 
-from services.orchestrator.domain.effects import EXPIRE, Timer
+from services.orchestrator.domain.effects import EXPIRE
 from services.orchestrator.domain.release import close
+from services.orchestrator.domain.timer import Timer
 from services.orchestrator.storage import tasks
 from services.orchestrator.storage.tasks import StoredTask
 from services.orchestrator.storage.timers import Fired
 from services.orchestrator.use_cases.publish_event import publish_event
-from services.orchestrator.use_cases.timer_round import Fire, Round
+from services.orchestrator.use_cases.timer_round import Fire, Round, in_flight, situation_in
 from shared.contracts.delivery import event_type
 
 EXPIRED = "expired"
@@ -22,12 +23,12 @@ EXPIRED = "expired"
 async def expire_tasks(round_: Round, timers: Sequence[Fired]) -> Fire:
     """Tasks whose time is up, unless somebody is at them, or they are done already."""
     known = await tasks.lock(round_.tx, [timer.ref for timer in timers])
-    due = [timer.ref for timer in timers if round_.in_flight(timer) is not None]
+    due = [timer.ref for timer in timers if in_flight(round_, timer) is not None]
     over = [one for one in due if one in known and known[one].status == EXPIRED]
     await tasks.expire(round_.tx, over)
 
     def fire(timer: Fired) -> None:
-        action, task = round_.in_flight(timer), known.get(timer.ref)
+        action, task = in_flight(round_, timer), known.get(timer.ref)
         if action is None:
             return
         if task is not None and task.status == "claimed" and task.lease_left is not None:
@@ -38,7 +39,7 @@ async def expire_tasks(round_: Round, timers: Sequence[Fired]) -> Fire:
         elif task is not None and task.status == EXPIRED:
             _tell(round_, task, timer.ref)
         else:
-            close(action, round_.situation(action, timer.profile_id), round_.effects)
+            close(action, situation_in(round_, action, timer.profile_id), round_.effects)
 
     return fire
 

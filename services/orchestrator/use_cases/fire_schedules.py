@@ -1,7 +1,8 @@
-"""Take scheduled rules to their audience: one event for everybody, when its instant has come.
+"""Take scheduled rules and journeys to their audience: one event for everybody, when its instant
+has come.
 
 The event is an ordinary one of Concert's own. The profile service brings a copy of it to each
-member, and a copy triggers the rule like any touchpoint.
+member, and a copy triggers the rule, or lets the member into the journey, like any touchpoint.
 """
 
 from datetime import datetime
@@ -9,15 +10,22 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.orchestrator.domain.journeys.journey import Journey
 from services.orchestrator.domain.rule import Rule
-from services.orchestrator.domain.schedule import Schedule, last_occurrence, next_occurrence
-from services.orchestrator.domain.trigger_index import SCHEDULE_EVENT
-from services.orchestrator.storage import schedules, timers
-from services.orchestrator.use_cases.check_configuration import parsed_rule
+from services.orchestrator.domain.schedule import (
+    SCHEDULE_EVENT,
+    Schedule,
+    last_occurrence,
+    next_occurrence,
+)
+from services.orchestrator.storage import journey_audiences, schedules, timers
+from services.orchestrator.storage.draft_kind import Kind
+from services.orchestrator.storage.schedules import Due
+from services.orchestrator.use_cases.check_configuration import parsed_journey, parsed_rule
 from services.orchestrator.use_cases.publish_event import publish_event
 from shared.contracts.times import rfc3339
-from shared.contracts.topics import OWN_CHANNEL, Topics
-from shared.ids import derived_id
+from shared.contracts.topics import OWN_CHANNEL, OWN_SOURCE, Topics
+from shared.ids import derived_id, touchpoint_id
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.postgres import outbox
 from shared.postgres.transaction import transaction
@@ -43,34 +51,47 @@ async def fire_schedules(
         now = await timers.now(tx)
         buffer = OutboxBuffer(counts)
         for one in due:
-            rule = parsed_rule(one.rule, one.body, one.version)
-            schedule = rule.trigger.schedule
+            owner, schedule = _scheduled(one)
             following = None
             if schedule is not None:
                 at = last_occurrence(schedule, now)
-                if at is not None and rule.is_valid_at(at):
-                    _publish(buffer, topics, rule, schedule, at)
+                if at is not None and owner.is_valid_at(at):
+                    event = _publish(buffer, topics, one, schedule, at)
+                    if one.kind is Kind.JOURNEY:
+                        await journey_audiences.put(tx, one.key, at, event)
                 following = next_occurrence(schedule, now)
             if following is None:
-                await schedules.remove(tx, one.rule)
+                await schedules.remove(tx, one.kind, one.key)
             else:
-                await schedules.put(tx, one.rule, one.version, following)
+                await schedules.put(tx, one.kind, one.key, one.version, following)
         crash_point("orchestrator.schedule_moved")
         await outbox.append(tx, buffer)
     return len(due)
 
 
+def _scheduled(due: Due) -> tuple[Rule | Journey, Schedule | None]:
+    if due.kind is Kind.JOURNEY:
+        journey = parsed_journey(due.key, due.body, due.version)
+        return journey, journey.entry.schedule
+    rule = parsed_rule(due.key, due.body, due.version)
+    return rule, rule.trigger.schedule
+
+
 def _publish(
-    buffer: OutboxBuffer, topics: Topics, rule: Rule, schedule: Schedule, at: datetime
-) -> None:
+    buffer: OutboxBuffer, topics: Topics, due: Due, schedule: Schedule, at: datetime
+) -> UUID:
+    """Publish the event of an occurrence; the id of its touchpoint."""
     instant = rfc3339(at)
+    whose = (due.key,) if due.kind is Kind.RULE else (due.kind.value, due.key)
+    message_id = str(derived_id(SCHEDULE_NAMESPACE, *whose, instant))
     publish_event(
         buffer,
         topics,
         channel=OWN_CHANNEL,
-        message_id=str(derived_id(SCHEDULE_NAMESPACE, rule.key, instant)),
+        message_id=message_id,
         type=SCHEDULE_EVENT,
         audience=schedule.audience,
-        properties={"rule": rule.key, "occurrence": instant},
+        properties={due.kind.value: due.key, "occurrence": instant},
         occurred_at=at,
     )
+    return touchpoint_id(OWN_SOURCE, message_id)

@@ -1,14 +1,16 @@
 """Loads and compiles the configuration in force, for the workers and pollers that follow it."""
 
 import asyncio
-import logging
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol, TypeVar
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.orchestrator.domain.channel import Channel, default_channels, parse_channel
-from services.orchestrator.domain.channel_fallback import with_channel_fallbacks
+from services.orchestrator.domain.channel_fallback import (
+    journey_with_channel_fallbacks,
+    with_channel_fallbacks,
+)
 from services.orchestrator.domain.content import parse_template
 from services.orchestrator.domain.policy_document import parse_policy
 from services.orchestrator.domain.resource import parse_resource
@@ -17,32 +19,12 @@ from services.orchestrator.domain.rule_document import parse_rule
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import configuration
 from services.orchestrator.storage.configuration import Stored
+from services.orchestrator.use_cases.compile_journeys import CompileJourneys
 from services.orchestrator.use_cases.open_channels import Open
-from shared.errors import Unprocessable
+from services.orchestrator.use_cases.read_experiments import running_of
+from services.orchestrator.use_cases.read_stored import StoredBody, parsed
 from shared.observability import metrics
 from shared.runtime.live import Live
-
-logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-class StoredBody(Protocol):
-    """A published version of any kind."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def version(self) -> int: ...
-    @property
-    def body(self) -> dict[str, object]: ...
-
-
-class Parse(Protocol[T_co]):
-    """Turns a stored body into a value; raises Unprocessable."""
-
-    def __call__(self, document: object, *, key: str, version: int) -> T_co: ...
 
 
 def live_ruleset(engine: AsyncEngine, open_channels: Open) -> Live[RuleSet]:
@@ -63,6 +45,9 @@ def live_ruleset(engine: AsyncEngine, open_channels: Open) -> Live[RuleSet]:
 
 def _report(ruleset: RuleSet, epoch: int) -> None:
     metrics.RULES_ACTIVE.set(len(ruleset.rules))
+    metrics.JOURNEYS_ACTIVE.set(len(ruleset.journeys.journeys))
+    running = ruleset.experiments.running.values()
+    metrics.EXPERIMENTS_RUNNING.set(sum(not one.is_over for one in running))
     metrics.RULE_INDEX_VERSION.set(epoch)
 
 
@@ -75,6 +60,7 @@ class Compiler:
 
     def __init__(self) -> None:
         self._rules: dict[str, Rule] = {}
+        self._journeys = CompileJourneys()
         self._channels: dict[str, int] = {}
         self._last: RuleSet | None = None
 
@@ -84,6 +70,7 @@ class Compiler:
         versions = {channel.key: channel.version for channel in saved}
         if versions != self._channels:
             self._rules, self._channels = {}, versions  # a rule has the fallbacks of its channels
+            self._journeys.forget()
         channels = default_channels() | {channel.key: channel for channel in saved}
         self._rules = {rule.key: rule for rule in self._read(stored.rules, channels)}
         self._last = RuleSet(
@@ -93,6 +80,10 @@ class Compiler:
             channels=saved,
             templates=parsed(parse_template, stored.templates, "template"),
             resources=parsed(parse_resource, stored.resources, "resource"),
+            journeys=self._journeys(
+                stored.journeys, partial(journey_with_channel_fallbacks, channels=channels)
+            ),
+            experiments=running_of(stored.experiments),
             before=self._last,
         )
         return self._last
@@ -105,13 +96,3 @@ class Compiler:
             else:
                 for rule in parsed(parse_rule, [row], "rule"):
                     yield with_channel_fallbacks(rule, channels)
-
-
-def parsed(parse: Parse[T], rows: Iterable[StoredBody], kind: str) -> Iterator[T]:
-    """The stored documents that this version of the program takes; the others are logged."""
-    for row in rows:
-        try:
-            yield parse(row.body, key=row.key, version=row.version)
-        except Unprocessable as error:
-            problems = "; ".join(f"{one.path}: {one.message}" for one in error.problems)
-            logger.error("%s %s version %d is not used: %s", kind, row.key, row.version, problems)

@@ -1,8 +1,10 @@
 """The ids of decisions and actions: made from what caused them, so that a replay makes the same."""
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from uuid import UUID
 
+from services.orchestrator.domain.action_ids import fallback_id
 from services.orchestrator.domain.update import Moment
 from shared import ids
 
@@ -19,6 +21,26 @@ def decision_id(moment: Moment) -> UUID:
 def timer_decision_id(action_id: UUID, gen: int) -> UUID:
     """The id of the decision that a due timer of an action causes."""
     return ids.derived_id(DECISION_NAMESPACE, str(action_id), str(gen))
+
+
+def round_decision_id(first: UUID, name: str) -> UUID:
+    """The id of a further decision that follows from the first: what runs want after an answer."""
+    return ids.derived_id(DECISION_NAMESPACE, str(first), "round", name)
+
+
+def turn_decision_id(run: UUID, at: datetime) -> UUID:
+    """The id of the decision that a run's place in a line causes, in a round at an instant."""
+    return ids.derived_id(DECISION_NAMESPACE, str(run), "turn", at.isoformat())
+
+
+def operator_decision_id(run: UUID, gen: int, occurrence: int, action: str) -> UUID:
+    """The id of the decision that follows from what an operator does to a run as it stands."""
+    return ids.derived_id(DECISION_NAMESPACE, str(run), action, str(occurrence), str(gen))
+
+
+def sweep_decision_id(sweep: int, run: UUID) -> UUID:
+    """The id of the decision that follows from what all runs of a journey are told."""
+    return ids.derived_id(DECISION_NAMESPACE, str(run), "sweep", str(sweep))
 
 
 def window_decision_id(ref: UUID, timer: int) -> UUID:
@@ -53,8 +75,3 @@ def action_ids(touchpoint_id: str) -> Callable[[str, int, int], UUID]:
         return known
 
     return action_id
-
-
-def fallback_id(action: UUID, place: int) -> UUID:
-    """The id of the fallback at a place in the list of an action."""
-    return ids.action_id(str(action), "fallback", str(place))

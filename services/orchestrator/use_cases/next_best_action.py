@@ -27,8 +27,8 @@ from services.orchestrator.storage.profile_states import Locked, Saved
 from services.orchestrator.storage.slots import Found
 from services.orchestrator.use_cases.decide_ask import Decided, decide_ask
 from services.orchestrator.use_cases.naming import action_ids
+from services.orchestrator.use_cases.publish_effects import add_messages
 from services.orchestrator.use_cases.report import Report
-from services.orchestrator.use_cases.respond import add_messages
 from shared import ids
 from shared.contracts.topics import Topics
 from shared.errors import Infrastructure
@@ -252,7 +252,7 @@ class _Turn:
             effects=self._effects,
             at=at,
         )
-        self._report.decided(None, made.outcome, made.stage)
+        self._report.decided(None, made.outcome, made.considered)
         keeping = []
         if self._whom.known != "unavailable":
             keeping = [slots.putting(self._ask.slot, made.kept, before)]

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.orchestrator.domain.action_ids import ids_of_action
 from services.orchestrator.domain.effects import ActionRow, Effects
 from services.orchestrator.domain.exit import for_action
 from services.orchestrator.domain.follow_up import fall_back
@@ -17,7 +18,7 @@ from services.orchestrator.storage import outcomes
 from services.orchestrator.storage.histories import Histories
 from services.orchestrator.use_cases.naming import action_ids, fallback_decision_id
 from services.orchestrator.use_cases.recall import Asked
-from services.orchestrator.use_cases.report import Report
+from services.orchestrator.use_cases.report import Counting
 from shared.contracts.delivery import outcome_of
 
 MAX_REASON = 200
@@ -27,29 +28,33 @@ class Outcomes:
     """The actions that the events of one batch name, as they change while it is answered."""
 
     def __init__(
-        self, told: dict[UUID, Told], ruleset: RuleSet, effects: Effects, report: Report
+        self, told: dict[UUID, Told], ruleset: RuleSet, effects: Effects, report: Counting
     ) -> None:
         self._told = told
         self._ruleset = ruleset
         self._effects = effects
         self._report = report
 
-    def note(self, moment: Moment, situation: Situation) -> None:
-        """Note what the touchpoint says of an action of this very person, if it says anything."""
+    def note(self, moment: Moment, situation: Situation) -> tuple[UUID, str] | None:
+        """Note what the touchpoint says of an action of this very person, if it says anything; the
+        action that a rule or a node named first, and what was said of it."""
         heard = heard_in(moment, situation)
         if heard is None:
-            return
+            return None
         told = self._of(heard.action_id)
         result = _refused(told, heard, moment)
         self._report.heard(heard.outcome, result or "noted")
         if told is None or result is not None:
-            return
-        live = self._ruleset.rules.get(told.contact.rule)
+            return None
+        live = self._ruleset.acting.get(told.contact.rule)
         kept = live is not None and (live.keeps_watch or live.has_fallbacks)
         action = situation.history.in_flight.get(heard.action_id)
         reasons = note_outcome(self._effects, situation.history, told, heard, kept=kept)
-        if action is not None and reasons:
-            self._fall_back(action, reasons, situation)
+        if action is None:
+            return heard.action_id, heard.outcome
+        if reasons and self._fall_back(action, reasons, situation):
+            return None  # something else is done instead
+        return action.instead_of or action.action_id, heard.outcome
 
     def followed(self, asked: Iterable[Asked]) -> list[Asked]:
         """What else has to be known: of rules whose fallbacks the events may bring about."""
@@ -57,7 +62,7 @@ class Outcomes:
         for one in asked:
             said = outcome_of(one.moment.cause.type, one.moment.cause.properties)
             told = None if said is None else self._told.get(said[0])
-            live = None if told is None else self._ruleset.rules.get(told.contact.rule)
+            live = None if told is None else self._ruleset.acting.get(told.contact.rule)
             if live is not None and live.has_fallbacks:
                 found.append(Asked(one.moment, [live], one.action_id))
         return found
@@ -71,19 +76,20 @@ class Outcomes:
             if action_id in history.in_flight
         ]
 
-    def _fall_back(self, action: InFlight, reasons: frozenset[str], situation: Situation) -> None:
+    def _fall_back(self, action: InFlight, reasons: frozenset[str], situation: Situation) -> bool:
         moment = for_action(action, situation.moment, situation.at)
-        asking = action_ids(moment.cause.id or "")
+        asking = ids_of_action(action, action_ids, moment.cause.id or "")
         decision = fall_back(
             self._effects,
             action,
             reasons,
-            Situation(moment, situation.history, situation.at, asking),
+            Situation(moment, situation.history, situation.at, asking, action.step),
             ruleset=self._ruleset,
             decision_id=fallback_decision_id(action.action_id, reasons),
         )
         if decision is not None:
-            self._report.decided(None, decision.outcome, "chosen")
+            self._report.decided(None, decision.outcome)
+        return decision is not None and bool(decision.action_ids)
 
     def _of(self, action_id: UUID) -> Told | None:
         """The action as it stands now: the batch may have made it, or taken it back."""
@@ -92,7 +98,7 @@ class Outcomes:
             made = [row for row in effects.actions if row.planned.action_id == action_id]
             if not made:
                 return None
-            told = self._told[action_id] = _made(made[0])
+            told = self._told[action_id] = told_of(made[0])
         change = effects.changes.get(action_id)
         if change is not None:
             told.status = change.status
@@ -107,7 +113,7 @@ async def outcomes_of(
     *,
     ruleset: RuleSet,
     effects: Effects,
-    report: Report,
+    report: Counting,
 ) -> Outcomes:
     """Read the actions that these touchpoints name; nothing when none does."""
     named = {
@@ -149,7 +155,8 @@ def _refused(told: Told | None, heard: Heard, moment: Moment) -> str | None:
     return "repeated" if heard.touchpoint_id in told.known else None
 
 
-def _made(row: ActionRow) -> Told:
+def told_of(row: ActionRow) -> Told:
+    """An action that was just made: nothing is said of it yet."""
     return Told(
         profile_id=row.profile_id,
         contact=row.planned.contact,

@@ -26,6 +26,8 @@ def publish_event(
     occurred_at: datetime,
     profile_id: str | None = None,
     audience: Mapping[str, Any] | None = None,
+    traits: Mapping[str, Any] | None = None,
+    context: Mapping[str, Any] | None = None,
 ) -> None:
     """Add a native record to the outbox: about one profile, or about everybody of an audience."""
     record: dict[str, Any] = {
@@ -35,6 +37,10 @@ def publish_event(
         "occurred_at": rfc3339(occurred_at),
         "properties": dict(properties),
     }
+    if traits:
+        record["traits"] = dict(traits)
+    if context:
+        record["context"] = dict(context)
     if audience is not None:
         record["audience"] = dict(audience)
     else:

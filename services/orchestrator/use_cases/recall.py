@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from services.orchestrator.domain.action_ids import ids_of_action
 from services.orchestrator.domain.history import History, InFlight
-from services.orchestrator.domain.trigger_index import LiveRule, RuleSet
+from services.orchestrator.domain.journeys.live import LiveJourney
+from services.orchestrator.domain.live_rule import LiveRule
+from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Moment, cause_decoder
-from services.orchestrator.storage import histories, resources
+from services.orchestrator.storage import histories, resources, runs
 from services.orchestrator.storage.histories import Histories
 from services.orchestrator.use_cases.naming import action_ids
 from shared.postgres.transaction import Tx
@@ -21,6 +24,8 @@ class Asked:
     moment: Moment
     candidates: Sequence[LiveRule]
     action_id: Callable[[str, int, int], UUID]
+    entering: Sequence[LiveJourney] = ()
+    """The journeys that it may let the person into."""
 
 
 async def recall(
@@ -38,22 +43,58 @@ async def recall(
     `merged` says that persons became one in this batch: what ended a reason for one of them ends
     it for both. `again`: the same may have been answered before, so its actions may exist.
     """
+    asked = list(asked)
     triggered = [one for one in asked if one.candidates]
-    persons = {one.moment.profile_id for one in triggered}
+    persons = {one.moment.profile_id for one in asked if one.candidates or one.entering}
     found: Histories = {profile_id: History() for profile_id in persons.union(in_flight)}
     if in_flight:
         await histories.read_in_flight(tx, found, in_flight)
         if merged:
             await recall_exits(tx, found, in_flight, ruleset)
-    if not triggered:
+    on_the_way = {profile_id for profile_id, history in found.items() if history.runs}
+    persons |= on_the_way
+    if not persons:
         return found
     await recall_contacts(tx, found, persons, ruleset, at)
-    households = {one.moment.profile.household for one in triggered} - {None}
+    about = [one for one in asked if one.moment.profile_id in persons]
+    households = {one.moment.profile.household for one in about} - {None}
     await recall_households(tx, found, households, ruleset, at)
-    await recall_candidates(tx, found, triggered, again=again)
+    if triggered:
+        await recall_candidates(tx, found, triggered, again=again)
     rules = {live.key: live for one in triggered for live in one.candidates}
+    entering = {live.key for one in asked for live in one.entering}
+    if entering or on_the_way:
+        rules |= await recall_journeys(tx, found, about, entering, ruleset)
     await recall_resources(tx, found, rules.values(), ruleset, at)
     return found
+
+
+async def recall_journeys(
+    tx: Tx,
+    found: Histories,
+    asked: Collection[Asked],
+    entering: Collection[str],
+    ruleset: RuleSet,
+) -> dict[str, LiveRule]:
+    """What decides whether the persons may enter these journeys and those that they lead to, from
+    there and from those that they are in; the rules of all nodes at hand."""
+    journeys = ruleset.journeys
+    standing = {one.run.journey for history in found.values() for one in history.runs.values()}
+    may_enter = journeys.reachable(entering, standing)
+    if may_enter:
+        persons = [one for one in found if found[one].runs] + [
+            one.moment.profile_id for one in asked if one.entering
+        ]
+        await runs.read_past(tx, found, set(persons), may_enter)
+    marks = {
+        mark
+        for one in asked
+        for live in one.entering
+        for mark in journeys.marks(live, one.moment.facts)
+    }
+    if marks:
+        await histories.read_exits(tx, found, {one.moment.profile_id for one in asked}, marks)
+    return journeys.rules_of(standing | may_enter)
 
 
 async def recall_candidates(
@@ -136,10 +177,11 @@ async def recall_tried(
     persons = {id_: person for person, history in found.items() for id_ in history.in_flight}
     names: dict[UUID, str] = {}
     for action in actions:
-        live = ruleset.rules.get(action.rule)
+        live = ruleset.acting.get(action.rule)
         if live is None or not live.has_fallbacks:
             continue
-        named = action_ids(cause_decoder.decode(action.cause).id or "")
+        touchpoint = cause_decoder.decode(action.cause).id or ""
+        named = ids_of_action(action, action_ids, touchpoint)
         for index, spec in enumerate(live.rule.actions):
             for option in range(1 + len(spec.fallback)):
                 names[named(live.key, index, option)] = persons[action.action_id]
@@ -152,7 +194,7 @@ async def recall_exits(
 ) -> None:
     """The touchpoints that met the exit criteria of what the persons have in flight."""
     keys = {action.rule for history in found.values() for action in history.in_flight.values()}
-    live = (ruleset.rules[key] for key in keys if key in ruleset.rules)
+    live = (ruleset.acting[key] for key in keys if key in ruleset.acting)
     criteria = {event.criterion for one in live for event in one.exit_events}
     if criteria:
         await histories.read_exits(tx, found, persons, criteria)

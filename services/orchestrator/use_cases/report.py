@@ -1,13 +1,25 @@
 """Counts what was decided, after it was committed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Protocol
 
+from services.orchestrator.domain.decide import Considered
 from services.orchestrator.domain.effects import Effects
+from services.orchestrator.domain.record import deciding_stage
 from services.orchestrator.domain.update import Moment
 from shared import clock
 from shared.observability import metrics
+
+
+class Counting(Protocol):
+    """Hears what is decided while it is."""
+
+    def decided(
+        self, moment: Moment | None, outcome: str, considered: Sequence[Considered] = ()
+    ) -> None: ...
+    def heard(self, outcome: str, result: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -20,9 +32,11 @@ class Report:
     heards: list[tuple[str, str]] = field(default_factory=list)
     missing: int = 0
 
-    def decided(self, moment: Moment | None, outcome: str, stage: str) -> None:
+    def decided(
+        self, moment: Moment | None, outcome: str, considered: Sequence[Considered] = ()
+    ) -> None:
         """Count a decision; `moment` is the live touchpoint that caused it, if one did."""
-        self.decisions.append((outcome, stage))
+        self.decisions.append((outcome, deciding_stage(considered)))
         if moment is None or moment.cause.historical:
             return
         received = moment.cause.received

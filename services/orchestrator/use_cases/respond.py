@@ -7,32 +7,23 @@ to their `seq`, in one statement for all of them.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.orchestrator.domain.answer import answer
 from services.orchestrator.domain.effects import Effects
-from services.orchestrator.domain.gates import Situation
-from services.orchestrator.domain.history import History
-from services.orchestrator.domain.record import deciding_stage
 from services.orchestrator.domain.trigger_index import RuleSet
-from services.orchestrator.domain.update import Routed, read_moment, routed_decoder
+from services.orchestrator.domain.update import routed_decoder
 from services.orchestrator.storage import effects as effect_rows
-from services.orchestrator.storage import profile_states, timers
-from services.orchestrator.storage.profile_states import Saved, Unusual
+from services.orchestrator.storage import profile_states
+from services.orchestrator.storage.profile_states import Unusual
 from services.orchestrator.use_cases.absorb_profile import Persons, link_profiles, links_in
+from services.orchestrator.use_cases.answer_batch import Answers, Batch, stopped
 from services.orchestrator.use_cases.forget_people import forget_people
-from services.orchestrator.use_cases.naming import action_ids, decision_id
-from services.orchestrator.use_cases.note_outcomes import Outcomes, outcomes_of
-from services.orchestrator.use_cases.recall import Asked, recall, recall_tried
+from services.orchestrator.use_cases.publish_effects import add_messages
 from services.orchestrator.use_cases.report import Report
 from shared.contracts.topics import Topics
-from shared.errors import PartitionStopped
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
-from shared.kafka.records import Place
 from shared.runtime.crash import crash_point
 from shared.runtime.records import Handled, Record
 
@@ -46,18 +37,6 @@ CRASH_POINTS = (
 )
 ERASURE_POINTS = ("orchestrator.erased",)
 """Where a test may kill the worker while somebody is erased."""
-
-
-@dataclass(slots=True)
-class Batch:
-    """The updates of a batch in order, and per profile the span of their numbers."""
-
-    updates: list[tuple[Record, Routed]] = field(default_factory=list)
-    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
-    linking: list[Routed] = field(default_factory=list)
-    erasing: list[Routed] = field(default_factory=list)
-    concerns_rules: bool = False
-    missing: int = 0
 
 
 class Responder:
@@ -87,25 +66,17 @@ class Responder:
         _drop_known(batch, unusual, handled)
         persons = Persons(unusual)
         await persons.lock_winners(tx)
-        await link_profiles(tx, persons, links_in(batch.linking))
+        batch.parted = await link_profiles(tx, persons, links_in(batch.linking))
+        batch.seqs = _answered_before(batch, unusual) if batch.linking else {}
         report.missing = batch.missing
         await _forget(tx, batch, persons, effects)
         if batch.concerns_rules or persons.in_flight:
-            await _Answers(tx, batch, persons, ruleset, effects, report).run()
+            await Answers(tx, batch, persons, ruleset, effects, report).run()
         elif effects.released:
             await effect_rows.write(tx, effects)  # what erased people had reserved
         add_messages(handled.messages, effects, self._topics)
         handled.after_commit.append(lambda: report.count(effects))
         return handled
-
-
-def add_messages(buffer: OutboxBuffer, effects: Effects, topics: Topics) -> None:
-    """Put the messages of a batch into the outbox, keyed by profile."""
-    channels = {message.channel for message in effects.messages}
-    named = {one: topics.decisions if one is None else topics.actions(one) for one in channels}
-    buffer.require(named.values())
-    for message in effects.messages:
-        buffer.add(named[message.channel], message.profile_id.encode(), message.value)
 
 
 def _read(records: Sequence[Record], ruleset: RuleSet, handled: Handled) -> Batch:
@@ -118,7 +89,7 @@ def _read(records: Sequence[Record], ruleset: RuleSet, handled: Handled) -> Batc
         try:
             update = decode(record.value or b"")
         except msgspec.DecodeError as error:
-            raise _stopped(record, error) from error
+            raise stopped(record, error) from error
         profile_id, seq = update.profile_id, update.seq
         span = spans.get(profile_id)
         if span is None:
@@ -140,9 +111,10 @@ def _read(records: Sequence[Record], ruleset: RuleSet, handled: Handled) -> Batc
     return batch
 
 
-def _stopped(record: Record, error: Exception) -> PartitionStopped:
-    place = Place(record.topic, record.partition)
-    return PartitionStopped(str(place), f"offset {record.offset} is no profile update: {error}")
+def _answered_before(batch: Batch, unusual: Mapping[str, Unusual]) -> dict[str, int]:
+    """The number of the last update of each profile that an earlier batch answered."""
+    known = {profile_id: first - 1 for profile_id, (first, _) in batch.spans.items()}
+    return known | {profile_id: row.had for profile_id, row in unusual.items()}
 
 
 def _lost(profile_id: str, had: int, seq: int) -> int:
@@ -181,115 +153,3 @@ async def _forget(tx: AsyncConnection, batch: Batch, persons: Persons, effects: 
         crash_point("orchestrator.erased")
     if persons.knows_erased:
         batch.updates = [one for one in batch.updates if not persons.is_erased(one[1].profile_id)]
-
-
-class _Answers:
-    """Answers the updates of one batch in order, then writes what they caused."""
-
-    def __init__(
-        self,
-        tx: AsyncConnection,
-        batch: Batch,
-        persons: Persons,
-        ruleset: RuleSet,
-        effects: Effects,
-        report: Report,
-    ) -> None:
-        self._tx = tx
-        self._batch = batch
-        self._persons = persons
-        self._ruleset = ruleset
-        self._effects = effects
-        self._report = report
-        self._states: dict[str, Saved] = {}
-        self._histories: dict[str, History] = {}
-
-    async def run(self) -> None:
-        at = await timers.now(self._tx)
-        asked = self._ask(at)
-        in_flight = self._persons.in_flight
-        noting = await outcomes_of(
-            self._tx,
-            [one.moment for one in asked.values()],
-            ruleset=self._ruleset,
-            effects=self._effects,
-            report=self._report,
-        )
-        self._histories = await recall(
-            self._tx,
-            [*asked.values(), *noting.followed(asked.values())],
-            in_flight=in_flight,
-            merged=bool(self._batch.linking),
-            ruleset=self._ruleset,
-            at=at,
-        )
-        followed = noting.followed_actions(self._histories)
-        if followed:
-            await recall_tried(self._tx, self._histories, followed, self._ruleset)
-        self._answer_all(asked, in_flight, noting, at)
-        crash_point("orchestrator.decided")
-        await effect_rows.write(self._tx, self._effects)
-        if self._states:
-            await profile_states.save(self._tx, self._states)
-        crash_point("orchestrator.written")
-
-    def _ask(self, at: datetime) -> dict[int, Asked]:
-        """The updates that concern rules, by their place in the batch, with their candidates."""
-        concerns = self._ruleset.concerns
-        return {
-            place: self._look_at(record, update, at)
-            for place, (record, update) in enumerate(self._batch.updates)
-            if concerns(update)
-        }
-
-    def _look_at(self, record: Record, update: Routed, at: datetime) -> Asked:
-        try:
-            profile_id = self._persons.of(update.profile_id)
-            moment = read_moment(record.value or b"", update, profile_id, at)
-        except (msgspec.DecodeError, ValueError) as error:
-            raise _stopped(record, error) from error
-        cause = moment.cause
-        found = self._ruleset.candidates(moment.facts, cause) if cause.id else []
-        candidates = [live for live in found if live.rule.is_valid_at(at)]
-        return Asked(moment, candidates, action_ids(cause.id or ""))
-
-    def _answer_all(
-        self, asked: dict[int, Asked], in_flight: set[str], noting: Outcomes, at: datetime
-    ) -> None:
-        """In order. What goes in flight on the way makes later updates of its person matter."""
-        flying = set(in_flight)
-        for place, (record, update) in enumerate(self._batch.updates):
-            one = asked.get(place)
-            if one is None:
-                if not flying or self._persons.of(update.profile_id) not in flying:
-                    continue
-                one = self._look_at(record, update, at)
-            history = self._histories.setdefault(one.moment.profile_id, History())
-            situation = Situation(one.moment, history, at, one.action_id)
-            noting.note(one.moment, situation)
-            self._answer(one, situation)
-            if history.under_way or one.moment.profile_id in flying:
-                flying.add(one.moment.profile_id)
-                self._keep_snapshot(one, history)
-
-    def _answer(self, one: Asked, situation: Situation) -> None:
-        answered = answer(
-            situation,
-            one.candidates,
-            ruleset=self._ruleset,
-            decision_id=decision_id(one.moment),
-            effects=self._effects,
-            action_ids=action_ids,
-        )
-        if answered is not None:
-            decision, considered = answered
-            self._report.decided(one.moment, decision.outcome, deciding_stage(considered))
-
-    def _keep_snapshot(self, one: Asked, history: History) -> None:
-        moment, before = one.moment, self._states.get(one.moment.profile_id)
-        fresh = None if before is None else before.fresh
-        if moment.is_of_winner:
-            fresh = moment.profile_json
-        self._states[moment.profile_id] = Saved(
-            in_flight=history.under_way, fresh=fresh, spare=moment.profile_json
-        )

@@ -9,9 +9,11 @@ for each table and kind.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.orchestrator.domain.action_ids import ids_of_action
 from services.orchestrator.domain.effects import Effects
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import History, InFlight
@@ -21,10 +23,28 @@ from services.orchestrator.storage.histories import Histories
 from services.orchestrator.storage.profile_states import Locked
 from services.orchestrator.storage.timers import Fired
 from services.orchestrator.use_cases.naming import action_ids
-from services.orchestrator.use_cases.report import Report
+from services.orchestrator.use_cases.report import Counting, Report
 from shared.contracts.profile_update import snapshot_decoder
 from shared.contracts.topics import Topics
 from shared.kafka.messages import OutboxBuffer
+
+
+class Firing(Protocol):
+    """What timers need for their effects, once everything is read. People are in `histories` and
+    `locked`; what happens goes into `effects`."""
+
+    @property
+    def ruleset(self) -> RuleSet: ...
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def locked(self) -> Mapping[str, Locked]: ...
+    @property
+    def histories(self) -> Histories: ...
+    @property
+    def effects(self) -> Effects: ...
+    @property
+    def report(self) -> Counting: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +62,6 @@ class Round:
     buffer: OutboxBuffer
     report: Report
 
-    def in_flight(self, timer: Fired) -> InFlight | None:
-        """The action of a timer; None when it was taken back, or published, after the timer was
-        set."""
-        action = self.histories[timer.profile_id].in_flight.get(timer.ref)
-        return None if action is None or action.gen != timer.gen else action
-
-    def situation(self, action: InFlight, profile_id: str) -> Situation:
-        """The person as last seen, with the touchpoint that asked for the action."""
-        row, history = self.locked[profile_id], self.histories[profile_id]
-        return situation_of(action, row, profile_id, history, self.at)
-
 
 Fire = Callable[[Fired], None]
 """Gives one timer its effect, in the order in which timers were due."""
@@ -60,12 +69,25 @@ Handler = Callable[[Round, Sequence[Fired]], Awaitable[Fire]]
 """Prepares for all timers of a kind in a round."""
 
 
+def in_flight(firing: Firing, timer: Fired) -> InFlight | None:
+    """The action of a timer; None when it was taken back, or published, after the timer was set."""
+    action = firing.histories[timer.profile_id].in_flight.get(timer.ref)
+    return None if action is None or action.gen != timer.gen else action
+
+
+def situation_in(firing: Firing, action: InFlight, profile_id: str) -> Situation:
+    """The person as last seen, with the touchpoint that asked for the action."""
+    row, history = firing.locked[profile_id], firing.histories[profile_id]
+    return situation_of(action, row, profile_id, history, firing.at)
+
+
 def situation_of(
     action: InFlight, row: Locked, profile_id: str, history: History, at: datetime
 ) -> Situation:
     """The person as last seen, with the touchpoint that asked for the action."""
     moment = last_seen(row, profile_id, action.cause, at, occurred=action.occurred_at)
-    return Situation(moment, history, at, action_ids(moment.cause.id or ""))
+    ids = ids_of_action(action, action_ids, moment.cause.id or "")
+    return Situation(moment, history, at, ids, action.step)
 
 
 def last_seen(

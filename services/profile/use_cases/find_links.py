@@ -24,6 +24,7 @@ from shared.errors import Infrastructure
 from shared.observability import metrics
 from shared.postgres.transaction import transaction
 from shared.runtime.crash import crash_point
+from shared.runtime.jobs import serve_jobs
 from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,6 @@ POINTS = ("links.read", "links.trained", "links.written")
 """Where a test may kill the linker."""
 POLL_SECONDS = 1.0
 KEEP_SECONDS = 5.0
-PAUSE_SECONDS = 2.0
 INTERRUPT_SECONDS = 0.2
 PAGE = 1000
 MAX_SUGGESTIONS = 200_000
@@ -86,16 +86,7 @@ class Linker:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Serve batches until told to stop; PostgreSQL may be away meanwhile."""
-        while not stopping.is_set():
-            try:
-                served = await self.serve_one(stopping)
-            except Infrastructure as error:
-                metrics.RETRIES.labels(failure="infrastructure").inc()
-                logger.warning("links: again in %.0f s: %s", PAUSE_SECONDS, error)
-                await wait(stopping, PAUSE_SECONDS)
-            else:
-                if not served:
-                    await wait(stopping, POLL_SECONDS)
+        await serve_jobs(self.serve_one, stopping, every=POLL_SECONDS, what="links")
 
     async def serve_one(self, stopping: asyncio.Event) -> bool:
         """Do one batch to its end, if one waits; whether there was one.

@@ -5,7 +5,7 @@ neither PostgreSQL nor Kafka.
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx
 from fastapi import FastAPI
@@ -26,9 +26,11 @@ from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
 from services.orchestrator.connectors.secret_files import SecretFolder
 from services.orchestrator.domain.address_guard import AddressPolicy
+from services.orchestrator.domain.estimates import Estimates
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.use_cases.next_best_action import NextBestAction
 from services.orchestrator.use_cases.prepare_channel import Preparing
+from services.orchestrator.use_cases.rehearsal.request import Rehearsing
 from services.profile.api.app import create_app as create_profile
 from services.profile.domain.absorb import Rules
 from shared.contracts.topics import Topics
@@ -76,6 +78,7 @@ def _applications() -> dict[str, FastAPI]:
             ),
             preparing=Preparing(Outgoing(AddressPolicy()), SecretFolder(None), _nothing_opens),
             sending=Sending(topics, PartitionCounts()),
+            rehearsing=Rehearsing(_never_kept, Estimates),
             shiftable_clock=False,
             topics=topics,
             counts=PartitionCounts(),
@@ -90,6 +93,10 @@ async def _nobody(_type: str, _value: str) -> None:
 
 async def _nothing_opens(_channels: Iterable[str]) -> None:
     return None
+
+
+async def _never_kept() -> datetime:
+    raise NotImplementedError
 
 
 def _no_rules() -> RuleSet:

@@ -36,8 +36,11 @@ STATE = (
     *("profile_state", "decision", "action", "contact_ledger", "rule_entry", "exit_mark"),
     *("timer", "household_turn", "outbox", "erased_profile", "outcome", "task", "erased_action"),
     "erased_decision",
+    *("journey_run", "run_log", "journey_count", "journey_line", "run_sweep"),
     *("rule_leaf", "rule_warming", "rule_schedule"),
+    *("journey_leaf", "journey_schedule", "journey_audience", "journey_state"),
     *("held_candidate", "resource_turn", "resource_window", "resource_use", "resource_price"),
+    *("exposure", "experiment_outcome", "experiment_state"),
     *("propensity", "replay_input", "slot_answer"),
     *("delivery", "delivery_channel", "delivery_batch"),
 )

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from services.orchestrator.domain.action_ids import fallback_id
 from services.orchestrator.domain.channel import parse_channel
 from services.orchestrator.domain.delivering import Claimed, Settled
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import deliveries, delivery_batches, delivery_work
-from services.orchestrator.use_cases.naming import fallback_id
 from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.delivering import QUICK, Delivering, action_id
 from tests.integration.orchestrator.stage import Stage

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from services.orchestrator.use_cases.naming import fallback_id
+from services.orchestrator.domain.action_ids import fallback_id
 from shared.contracts.times import rfc3339
 from tests.integration.orchestrator.stage import Stage
 from tests.unit.orchestrator.build import (

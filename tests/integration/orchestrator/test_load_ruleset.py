@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.orchestrator.domain.journeys.journey import Act
 from services.orchestrator.storage import saved
 from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.storage.timers import count
@@ -15,6 +16,7 @@ from shared.postgres import drafts, epochs
 from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.stage import Stage, ask_for_topics
 from tests.unit.orchestrator.build import rule_json
+from tests.unit.orchestrator.journeys.build import document, end, mail
 
 RULE, POLICY = Kind.RULE, Kind.CONTACT_POLICY
 
@@ -81,6 +83,38 @@ async def test_the_topics_of_every_channel_are_asked_for_before_it_is_used(stage
     await live.refresh()
     assert asked[1] == asked[0] | {"telex", "pager"}
     assert in_force[1] == len(live().channels) - 2, "it was asked before the channels were in force"
+
+
+async def test_a_journey_that_is_as_it_was_is_not_compiled_again(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    live = live_ruleset(stage.engine, ask_for_topics)
+    await publish(stage, Kind.JOURNEY, "same", document(mail("hi"), end()))
+    await publish(stage, Kind.JOURNEY, "other", document(end()))
+    await publish(stage, Kind.JOURNEY, "broken", {"nodes": 7})
+    await live.refresh()
+    before = live().journeys.journeys
+    assert before.keys() == {"same", "other"}
+    assert "journey broken version 1 is not used" in caplog.text
+    async with transaction(stage.engine) as tx:
+        await drafts.set_status(
+            tx, Kind.JOURNEY, "other", drafts.Status.PAUSED, at=clock.now(), by="test"
+        )
+        await epochs.bump_epoch(tx)
+    await live.refresh()
+    after = live().journeys.journeys
+    assert after["same"] is before["same"]
+    assert (before["other"].paused, after["other"].paused) == (False, True)
+    assert after["other"].versions[1].journey is before["other"].versions[1].journey
+    async with transaction(stage.engine) as tx:
+        await saved.insert(
+            tx, saved.Kind.CHANNEL, "email", {"fallback": "sms"}, at=clock.now(), by="test"
+        )
+        await epochs.bump_epoch(tx)
+    await live.refresh()
+    does = live().journeys.journeys["same"].versions[1].nodes["hi"].does
+    assert isinstance(does, Act)
+    assert [one.spec.channel for one in does.spec.fallback] == ["sms"]
 
 
 async def test_counts_timers(stage: Stage) -> None:

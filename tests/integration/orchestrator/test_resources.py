@@ -4,7 +4,7 @@ what was learned of actions; and decisions made again from what they saw."""
 import asyncio
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,13 +19,17 @@ from services.orchestrator.storage.saved import Kind
 from services.orchestrator.use_cases.learn import Learned, find_prices
 from services.orchestrator.use_cases.replay_decision import replay_decision
 from services.orchestrator.use_cases.save_at_once import save_at_once
+from shared import clock
 from shared.errors import Conflict, NotFound
 from shared.postgres.audit import Who
 from shared.postgres.transaction import transaction
+from tests.integration.orchestrator.asking import ask, asked_rule, chosen
 from tests.integration.orchestrator.stage import Stage
 from tests.unit.orchestrator.build import action_id, email, profile_json, rule, uid
 
 LIMIT = 10
+DAY = datetime(2026, 1, 1, tzinfo=UTC)
+"""The beginning of any day."""
 CALLS = parse_resource({"limit": LIMIT, "per": "P1D"}, key="calls", version=1)
 BOUGHT: list[dict[str, Any]] = [{"event": "Order Completed"}]
 
@@ -68,6 +72,14 @@ async def test_what_an_erased_person_had_reserved_is_there_again(stage: Stage) -
     assert {row.person for row in left} == {uid("p1")}
 
 
+async def test_what_somebody_unknown_took_is_theirs_who_become_known(stage: Stage) -> None:
+    stage.rules = with_calls(replace(asked_rule("hello", "kiosk"), costs={"calls": 3.0}))
+    assert chosen(await ask(stage, who=None)) == "hello"
+    assert chosen(await ask(stage, who="ada")) == "hello"
+    assert await used(stage) == 3.0
+    assert await stage.scalar("SELECT profile_id::text FROM resource_use") == uid("ada")
+
+
 async def test_what_is_taken_back_is_there_again(stage: Stage) -> None:
     stage.rules = with_calls(call(actions=[email(delay="PT1H")], exit_criteria=BOUGHT))
     for who in ("p1", "p2", "p3"):
@@ -96,6 +108,7 @@ async def test_in_one_batch_it_is_the_same(stage: Stage) -> None:
 
 
 async def test_the_price_rises_while_too_much_is_used_and_decisions_follow(stage: Stage) -> None:
+    await stage.advance(timedelta(days=1.5) - (clock.now() - DAY) % timedelta(days=1))  # noon
     stage.rules = with_calls(call(score={"value": 0.01}))
     assert (await find_prices(stage.engine, stage.rules))["calls"].price == 0.0
     await stage.does("cart-p1", who="p1")

@@ -1,21 +1,28 @@
-"""Scheduled rules: one event for everybody when the instant has come, and rules that answer it."""
+"""Schedules: one event for everybody when the instant has come, and who answers it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from services.orchestrator.domain.journeys.live import LiveJourney
+from services.orchestrator.domain.trigger_index import RuleSet
+from services.orchestrator.storage import schedules
 from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases import fire_schedules as firing
 from services.orchestrator.use_cases.change_status import change_status
+from services.orchestrator.use_cases.check_configuration import parsed_journey
 from services.orchestrator.use_cases.fire_schedules import fire_schedules
 from services.orchestrator.use_cases.publish_draft import publish_draft
 from services.orchestrator.use_cases.save_draft import save_draft
 from shared.contracts.times import parse_rfc3339
 from shared.contracts.topics import Topics
+from shared.ids import touchpoint_id
 from shared.postgres.audit import Who
+from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.stage import COUNTS, Stage
 from tests.unit.orchestrator.build import rule, rule_json, ruleset
+from tests.unit.orchestrator.journeys.build import document, end
 
 WHO = Who("test", "admin")
 LYON = {"attr": "profile.city", "op": "eq", "value": "Lyon"}
@@ -30,11 +37,11 @@ async def register(leaves: Any) -> dict[str, bool]:
     raise AssertionError(f"{leaves} should not be registered")
 
 
-async def publish(stage: Stage, key: str, body: dict[str, Any]) -> None:
-    await save_draft(stage.engine, Kind.RULE, key, body, may_replace=lambda _number: None, who=WHO)
+async def publish(stage: Stage, key: str, body: dict[str, Any], *, kind: Kind = Kind.RULE) -> None:
+    await save_draft(stage.engine, kind, key, body, may_replace=lambda _number: None, who=WHO)
     await publish_draft(
         stage.engine,
-        Kind.RULE,
+        kind,
         key,
         register=register,
         may_replace=lambda _number: None,
@@ -141,6 +148,43 @@ async def test_the_copy_of_the_event_triggers_its_rule_and_no_other(stage: Stage
     assert action.value["rule"] == "mine"
     await stage.does("forged", "concert.schedule", source="shop", **fields)
     assert len(await stage.messages("actions.email")) == 1
+
+
+async def test_a_scheduled_journey_goes_to_its_audience_too(stage: Stage) -> None:
+    body = document(end(), entry=scheduled()["trigger"])
+    await publish(stage, "evening", body, kind=Kind.JOURNEY)
+    await publish(stage, "evening", scheduled())
+    await stage.advance(HOUR)
+    assert await fire(stage) == 2
+    events = {tuple(one.value["properties"]): one.value
+              for one in await stage.messages("channel.concert")}  # fmt: skip
+    event = events["journey", "occurrence"]
+    assert event["audience"] == LYON
+    assert event["id"] != events["rule", "occurrence"]["id"], "a rule and a journey of one name"
+    [let_in] = await stage.rows("SELECT journey, at, touchpoint_id FROM journey_audience")
+    assert (let_in.journey, let_in.at) == ("evening", parse_rfc3339(event["occurred_at"]))
+    assert let_in.touchpoint_id == touchpoint_id("concert", event["id"])
+    stage.rules = RuleSet(epoch=1, journeys=[LiveJourney([parsed_journey("evening", body, 1)],
+                                                         live=1)])  # fmt: skip
+    for name, key in (("mine", "evening"), ("other", "morning")):
+        await stage.does(name, "concert.schedule", source="concert", properties={"journey": key})
+    assert len(await stage.rows("SELECT id FROM journey_run")) == 1
+
+
+async def test_what_cannot_be_published_is_put_off_alone(stage: Stage) -> None:
+    await publish(stage, "first", scheduled())
+    await publish(stage, "second", document(end(), entry=scheduled()["trigger"]), kind=Kind.JOURNEY)
+    await stage.scalar("UPDATE rule_schedule SET due_at = due_at - interval '1 min' RETURNING 1")
+    await stage.advance(HOUR)
+    now = await stage.now()
+    async with transaction(stage.engine) as tx:
+        await schedules.postpone_first(tx)
+    late = await next_due(stage, "first")
+    assert late is not None
+    assert late > now
+    assert await fire(stage) == 1
+    [event] = await stage.messages("channel.concert")
+    assert event.value["properties"]["journey"] == "second"
 
 
 async def test_the_same_occurrence_has_the_same_id(stage: Stage) -> None:

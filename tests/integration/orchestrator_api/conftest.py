@@ -1,8 +1,9 @@
 """The orchestrator's API on a migrated schema of its own, one database for each test module."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
 from services.orchestrator.connectors.secret_files import SecretFolder
 from services.orchestrator.domain.address_guard import AddressPolicy
+from services.orchestrator.domain.estimates import Estimates
+from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.use_cases.next_best_action import NextBestAction
 from services.orchestrator.use_cases.prepare_channel import Preparing
+from services.orchestrator.use_cases.rehearsal.request import Rehearsing
 from shared.access import Role
 from shared.conditions.leaves import leaf_hash
 from shared.conditions.parse import parse_condition
@@ -32,6 +36,7 @@ from shared.postgres.engine import create_engine
 from shared.postgres.migrate import migrate
 from tests.integration.orchestrator.stage import COUNTS, ask_for_topics
 from tests.support.api import calling, token_for_each_role
+from tests.support.kafka import new_prefix, standard_topics
 from tests.support.postgres import empty_database
 from tests.support.stack import Stack
 from tests.unit.orchestrator.build import ruleset
@@ -155,12 +160,26 @@ async def nobody(_type: str, _value: str) -> None:
     """A profile service that knows nobody."""
 
 
-def make_app(engine: AsyncEngine, *, shiftable_clock: bool) -> FastAPI:
+KEPT_SINCE = datetime.fromisoformat("2026-10-01T00:00:00Z")
+"""Since when updates are recorded, where a test has no Kafka."""
+
+
+async def kept_since() -> datetime:
+    return KEPT_SINCE
+
+
+def make_app(
+    engine: AsyncEngine,
+    *,
+    shiftable_clock: bool,
+    rules: Callable[[], RuleSet] = ruleset,
+    rehearsing: Rehearsing | None = None,
+) -> FastAPI:
     transport = httpx.MockTransport(answer_as_profile_service)
     profiles = ProfileClient(httpx.AsyncClient(transport=transport, base_url="http://profile"))
     asking = Asking(
-        NextBestAction(engine, ruleset=ruleset, topics=Topics(), counts=COUNTS),
-        ruleset,
+        NextBestAction(engine, ruleset=rules, topics=Topics(), counts=COUNTS),
+        rules,
         nobody,
         b"key",
     )
@@ -174,6 +193,7 @@ def make_app(engine: AsyncEngine, *, shiftable_clock: bool) -> FastAPI:
             Outgoing(AddressPolicy(), resolve=resolve), SecretFolder(SECRETS), ask_for_topics
         ),
         sending=Sending(Topics(), COUNTS),
+        rehearsing=rehearsing or Rehearsing(kept_since, Estimates),
         shiftable_clock=shiftable_clock,
         topics=Topics(),
         counts=COUNTS,
@@ -184,3 +204,10 @@ def make_app(engine: AsyncEngine, *, shiftable_clock: bool) -> FastAPI:
 async def admin(app: FastAPI, tokens: dict[Role, str]) -> AsyncIterator[httpx.AsyncClient]:
     async with calling(app, tokens[Role.ADMIN]) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+async def module_topics(stack: Stack) -> AsyncIterator[Topics]:
+    """Topics for all tests of a module."""
+    async with standard_topics(stack.kafka, new_prefix()) as topics:
+        yield topics

@@ -17,8 +17,10 @@ from services.orchestrator.connectors.outgoing import Outgoing
 from services.orchestrator.connectors.secret_files import SecretFolder
 from services.orchestrator.domain.address_guard import AddressPolicy
 from services.orchestrator.domain.ask import Person
+from services.orchestrator.domain.estimates import Estimates
 from services.orchestrator.use_cases.next_best_action import NextBestAction
 from services.orchestrator.use_cases.prepare_channel import Preparing
+from services.orchestrator.use_cases.rehearsal.request import Rehearsing
 from shared.access import Role
 from shared.contracts.profile_update import snapshot_decoder
 from shared.contracts.topics import Topics
@@ -26,7 +28,7 @@ from shared.errors import Gone, Infrastructure
 from shared.observability.health import Health
 from tests.integration.orchestrator.asking import asked_rule
 from tests.integration.orchestrator.stage import COUNTS, ask_for_topics
-from tests.integration.orchestrator_api.conftest import DEFINITIONS
+from tests.integration.orchestrator_api.conftest import DEFINITIONS, kept_since
 from tests.support.api import calling
 from tests.unit.orchestrator.build import profile_json, ruleset, uid
 
@@ -77,6 +79,7 @@ async def till(
         definitions=DEFINITIONS,
         preparing=Preparing(Outgoing(AddressPolicy()), SecretFolder(None), ask_for_topics),
         sending=Sending(Topics(), COUNTS),
+        rehearsing=Rehearsing(kept_since, Estimates),
         topics=Topics(),
         counts=COUNTS,
         shiftable_clock=True,

@@ -134,10 +134,10 @@ async def test_what_is_said_of_an_action_is_on_record(
 ) -> None:
     action = await add_action(engine, ids.random_id())
     async with calling(app, tokens[Role.CHANNEL]) as shop:
-        body = {"type": type_, "reason": "mailbox of ada is full"}
+        body = {"type": type_, "reason": "mailbox of lovelace is full"}
         (await shop.post(f"/v1/deliveries/{action}/events", json=body)).raise_for_status()
         nobody = f"/v1/deliveries/{ids.random_id()}/events"
         assert (await shop.post(nobody, json=body)).status_code == 404
     (one,) = await audit(admin, kind="delivery_event", key=str(action))
     assert (one["action"], one["who_name"], one["after"]["channel"]) == (type_, "channel", "email")
-    assert "ada" not in str(one)
+    assert "lovelace" not in str(one)

@@ -1,5 +1,9 @@
 """Statements on the driver itself: the same rows, the same transactions, the same errors."""
 
+import asyncio
+import os
+import signal
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -71,3 +75,26 @@ async def _lose(engine: AsyncEngine) -> None:
         async with transaction(engine) as other:
             await other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
         await database.execute(text("SELECT 1"))
+
+
+async def test_what_an_interrupted_beginning_left_is_not_given_again(said: AsyncEngine) -> None:
+    """Else the next transaction would be a part of one that nobody commits."""
+    with pytest.raises(Infrastructure):
+        await _interrupt(said)
+    async with transaction(said) as tx:
+        await tx.execute(SAY, {"id": 1, "word": "kept"})
+    await said.dispose()
+    async with transaction(said) as tx:
+        assert (await tx.execute(COUNT)).scalar_one() == 1
+
+
+async def _interrupt(engine: AsyncEngine) -> None:
+    """Begin a transaction, and do not wait until a slow server says that it has begun."""
+    async with direct(engine) as database:
+        pid = (await database.execute(text("SELECT pg_backend_pid() AS pid"))).one().pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(0.2), database.transaction():
+                pass
+        finally:
+            os.kill(pid, signal.SIGCONT)

@@ -12,11 +12,12 @@ from typing import Any
 from uuid import UUID
 
 from services.orchestrator.domain.answer import answer
-from services.orchestrator.domain.effects import RELEASE, Change, Effects, Timer
+from services.orchestrator.domain.effects import RELEASE, Change, Effects
 from services.orchestrator.domain.exit import for_action
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import Contact, History, Households, InFlight, Outcome
 from services.orchestrator.domain.release import close, release
+from services.orchestrator.domain.timer import Timer
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Moment, read_moment
 from services.orchestrator.domain.update import routed_decoder as routed

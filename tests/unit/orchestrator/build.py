@@ -8,6 +8,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 from services.orchestrator.domain.contact_policy import ContactPolicy
 from services.orchestrator.domain.content import Template
+from services.orchestrator.domain.experiments.assignment import Running
 from services.orchestrator.domain.policy_document import parse_policy
 from services.orchestrator.domain.rule import Rule
 from services.orchestrator.domain.rule_document import parse_rule
@@ -52,9 +53,16 @@ def ruleset(
     *rules: Rule,
     policies: Iterable[ContactPolicy] = (),
     templates: Iterable[Template] = (),
+    experiments: Iterable[Running] = (),
     epoch: int = 1,
 ) -> RuleSet:
-    return RuleSet(epoch=epoch, rules=rules, policies=policies, templates=templates)
+    return RuleSet(
+        epoch=epoch,
+        rules=rules,
+        policies=policies,
+        templates=templates,
+        experiments=experiments,
+    )
 
 
 def profile_json(profile_id: str, **fields: Any) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from services.orchestrator.domain.buckets import BUCKETS, bucket
 from services.orchestrator.domain.decide import Considered, decide
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import Contact, History, Outcome
-from services.orchestrator.domain.holdout import BUCKETS, bucket, threshold
+from services.orchestrator.domain.holdout import threshold
 from services.orchestrator.domain.joint_policy import JointPolicy
 from services.orchestrator.domain.policy_document import parse_policy
 from services.orchestrator.domain.preference import ordered

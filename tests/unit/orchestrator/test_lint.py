@@ -5,7 +5,12 @@ from typing import Any
 import pytest
 
 from services.orchestrator.domain.contact_policy import ContactPolicy
-from services.orchestrator.domain.lint import segments_of, trait_warnings, warnings_of
+from services.orchestrator.domain.lint import (
+    conditions_of,
+    segments_of,
+    trait_warnings,
+    warnings_of,
+)
 from shared.conditions.trait_types import TraitType
 from tests.unit.orchestrator.build import NOON, email, policy, rule
 
@@ -136,7 +141,7 @@ def test_a_trait_is_asked_for_what_it_can_answer(leaf: dict[str, Any], warned: s
         "profile.tier": "string", "profile.computed.orders": None,
         "profile.computed.spent": "decimal",
     }  # fmt: skip
-    found = trait_warnings(rule(engagement_policy={"eligibility": leaf}), types)
+    found = trait_warnings(conditions_of(rule(engagement_policy={"eligibility": leaf})), types)
     assert [(one.path, one.rule) for one in found] == [
         ("engagement_policy.eligibility", kind) for kind in (warned,) if kind is not None
     ]

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from services.orchestrator.domain.action_ids import fallback_id
 from services.orchestrator.domain.decide import Considered
 from services.orchestrator.domain.fallback import next_option, place_of
 from services.orchestrator.domain.gates import Drop
@@ -12,7 +13,6 @@ from services.orchestrator.domain.history import History
 from services.orchestrator.domain.planned import Planned
 from services.orchestrator.domain.record import decision_record
 from services.orchestrator.domain.trigger_index import RuleSet
-from services.orchestrator.use_cases.naming import fallback_id
 from tests.unit.orchestrator.build import GRANTED, action_id, policy, profile_json, ruleset
 from tests.unit.orchestrator.situations import (
     ADA,

@@ -227,7 +227,7 @@ def test_says_what_was_probably_meant() -> None:
 @pytest.mark.parametrize(
     ("change", "path"),
     [
-        ({"experiment": {}}, "experiment"),
+        ({"experiments": []}, "experiments"),
         ({"nodes": []}, "nodes"),
         ({"quiet_hours": []}, "quiet_hours"),
         ({"include_existing": True}, "include_existing"),

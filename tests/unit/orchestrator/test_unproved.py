@@ -3,13 +3,16 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.orchestrator.domain.decide import Considered, decide
+from services.orchestrator.domain.experiments.assignment import Running
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.rule import Holdout, Rule
 from services.orchestrator.domain.unproved import UNAVAILABLE
 from tests.unit.orchestrator.build import policy, profile_json, rule, ruleset
+from tests.unit.orchestrator.experiments.build import running
 from tests.unit.orchestrator.situations import ADA, situation
 
 DECLINED: dict[str, Any] = {
@@ -50,6 +53,26 @@ def test_what_could_be_forbidden_is_left_alone(one: Rule, limits: Any, stage: st
     assert (drop.stage, drop.reason) == (stage, "person_unavailable")
     before = considered(one, limits, status="unknown").drop
     assert before is None or before.reason == "held_out"
+
+
+def test_an_arm_is_not_guessed_of_who_could_not_be_read() -> None:
+    one = receipt(experiment={"key": "cart-test", "arms": ["control"]})
+    test = running()
+
+    def found(test: Running, status: str) -> Considered:
+        rules = ruleset(one, policies=[policy()], experiments=[test])
+        profile = profile_json(ADA, consents=[], status=status)
+        seen = situation(profile=profile)
+        moment = msgspec.structs.replace(seen.moment, seq=0)
+        (only,) = decide(rules.candidates(moment.facts), replace(seen, moment=moment), rules)
+        return only
+
+    drop = found(test, UNAVAILABLE).drop
+    assert drop is not None
+    assert (drop.stage, drop.reason) == ("experiment", "person_unavailable")
+    assert found(test, "unknown").drop is None
+    assert found(replace(test, winner="control"), UNAVAILABLE).drop is None
+    assert found(replace(test, ended=True), UNAVAILABLE).drop is None
 
 
 @pytest.mark.parametrize(

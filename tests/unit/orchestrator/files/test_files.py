@@ -1,5 +1,6 @@
 """Configuration as files: YAML that means JSON, and what has to be done."""
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.orchestrator.files import command
 from services.orchestrator.files.folder import read_folder, write_folder
 from services.orchestrator.files.kinds import KINDS
 from services.orchestrator.files.plan import Change, Present, Wanted, plan
@@ -15,6 +17,7 @@ from services.orchestrator.files.remote import Refused, Remote
 from services.orchestrator.files.yaml_text import NotYaml, read_yaml, write_yaml
 from shared.errors import Misconfigured
 from tests.unit.orchestrator.build import rule_json
+from tests.unit.orchestrator.journeys.build import document, end
 
 TEXTS = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n"), max_size=30
@@ -76,6 +79,8 @@ THERE = Present(LIVE, "live", LIVE, '"1"')
         (THERE, Wanted({"a": 1}, "paused"), False, "~ rules/r: pause"),
         (Present(LIVE, "paused", LIVE, '"1"'), Wanted({"a": 1}), False, "~ rules/r: resume"),
         (Present(LIVE, "paused", LIVE, '"1"'), Wanted({"a": 1}, "paused"), False, None),
+        (Present(LIVE, "paused", LIVE, '"1"'), Wanted({"a": 2}), False,
+         "~ rules/r: change, resume"),
         (Present(LIVE, "paused", LIVE, '"1"'), Wanted({"a": 2}, "paused"), False,
          "~ rules/r: change, pause"),
         (Present(LIVE, "archived", LIVE, '"1"'), Wanted({"a": 1}), False, "+ rules/r: create"),
@@ -106,6 +111,42 @@ def test_a_folder_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_folder(tmp_path) == documents
     assert write_folder(tmp_path, {**documents, "rules": {"two": rules["two"]}}) == 1
     assert [path.name for path in (tmp_path / "rules").iterdir()] == ["two.yaml"]
+
+
+def test_journeys_that_name_each_other_are_all_saved_before_one_is_published(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, other in (("ping", "pong"), ("pong", "ping")):
+        jump = {"id": "on", "type": "enter_journey", "journey": other, "next": "end"}
+        path = tmp_path / "journeys" / f"{key}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(write_yaml(document(jump, end())))
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json={"items": [], "next_cursor": None})
+        asked.append(f"{request.method} {request.url.path}")
+        return httpx.Response(200, json={}, headers={"ETag": '"1"'})
+
+    def remote(url: str, token: str) -> Remote:
+        return Remote(url, token, httpx.MockTransport(answer))
+
+    monkeypatch.setattr(command, "Remote", remote)
+    token = tmp_path / "token"
+    token.write_text("token")
+    arguments = argparse.ArgumentParser()
+    command.add_apply(arguments)
+    given = ["--token-file", str(token), str(tmp_path)]
+    token.chmod(0o600)
+    assert command.run_apply(arguments.parse_args(given)) == command.SAME
+    assert asked == [
+        "PUT /v1/journeys/ping",
+        "PUT /v1/journeys/pong",
+        "POST /v1/journeys/ping:publish",
+        "POST /v1/journeys/pong:publish",
+    ]
+    assert "2 changed" in capsys.readouterr().out
 
 
 def test_every_mistake_of_every_file_is_named(tmp_path: Path) -> None:

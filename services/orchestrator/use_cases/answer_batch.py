@@ -1,0 +1,170 @@
+"""The updates of one batch, answered in their order, and what they caused written at its end."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.orchestrator.domain.effects import Effects
+from services.orchestrator.domain.gates import Situation
+from services.orchestrator.domain.history import History
+from services.orchestrator.domain.travel import Travel
+from services.orchestrator.domain.trigger_index import RuleSet
+from services.orchestrator.domain.update import Moment, Routed, read_moment
+from services.orchestrator.storage import effects as effect_rows
+from services.orchestrator.storage import profile_states, timers
+from services.orchestrator.storage.profile_states import Saved
+from services.orchestrator.use_cases.absorb_profile import Parting, Persons
+from services.orchestrator.use_cases.answer_one import answer_one, ask, tell_more
+from services.orchestrator.use_cases.link_runs import link_runs
+from services.orchestrator.use_cases.naming import action_ids
+from services.orchestrator.use_cases.note_outcomes import Outcomes, outcomes_of
+from services.orchestrator.use_cases.recall import Asked, recall, recall_tried
+from services.orchestrator.use_cases.report import Report
+from services.orchestrator.use_cases.take_turns import take_turns
+from shared.errors import PartitionStopped
+from shared.kafka.records import Place
+from shared.runtime.crash import crash_point
+from shared.runtime.records import Record
+
+
+@dataclass(slots=True)
+class Batch:
+    """The updates of a batch in order, and per profile the span of their numbers."""
+
+    updates: list[tuple[Record, Routed]] = field(default_factory=list)
+    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
+    linking: list[Routed] = field(default_factory=list)
+    erasing: list[Routed] = field(default_factory=list)
+    concerns_rules: bool = False
+    missing: int = 0
+    parted: list[Parting] = field(default_factory=list)
+    seqs: dict[str, int] = field(default_factory=dict)
+    """Where anybody was linked: the last update of each profile that was answered before."""
+
+
+def stopped(record: Record, error: Exception) -> PartitionStopped:
+    """What stops the partition of a record that is no profile update."""
+    place = Place(record.topic, record.partition)
+    return PartitionStopped(str(place), f"offset {record.offset} is no profile update: {error}")
+
+
+class Answers:
+    """Answers the updates of one batch in order, then writes what they caused."""
+
+    def __init__(
+        self,
+        tx: AsyncConnection,
+        batch: Batch,
+        persons: Persons,
+        ruleset: RuleSet,
+        effects: Effects,
+        report: Report,
+    ) -> None:
+        self._tx = tx
+        self._batch = batch
+        self._persons = persons
+        self._ruleset = ruleset
+        self._effects = effects
+        self._report = report
+        self._states: dict[str, Saved] = {}
+        self._histories: dict[str, History] = {}
+        self._last: dict[str, Moment] = {}
+        """The last update of each person that was answered."""
+
+    async def run(self) -> None:
+        at = self._at = await timers.now(self._tx)
+        in_flight = self._persons.in_flight
+        asked = self._ask(in_flight)
+        noting = await outcomes_of(
+            self._tx,
+            [one.moment for one in asked.values()],
+            ruleset=self._ruleset,
+            effects=self._effects,
+            report=self._report,
+        )
+        self._histories = await recall(
+            self._tx,
+            [*asked.values(), *noting.followed(asked.values())],
+            in_flight=in_flight,
+            merged=bool(self._batch.linking),
+            ruleset=self._ruleset,
+            at=at,
+        )
+        followed = noting.followed_actions(self._histories)
+        if followed:
+            await recall_tried(self._tx, self._histories, followed, self._ruleset)
+        if self._batch.linking:
+            await self._link_runs(asked)
+        self._answer_all(asked, in_flight, noting)
+        await take_turns(self._tx, self._effects, self._histories, at, self._go_on)
+        crash_point("orchestrator.decided")
+        await effect_rows.write(self._tx, self._effects)
+        if self._states:
+            await profile_states.save(self._tx, self._states)
+        crash_point("orchestrator.written")
+
+    async def _link_runs(self, asked: Mapping[int, Asked]) -> None:
+        """Runs hear of merges and splits before anything else of the batch."""
+        moments = [one.moment for one in asked.values()]
+        shown = {one.profile_id: one for one in moments if one.is_of_winner}
+
+        def tell(profile_id: str, say: Callable[[Travel], None]) -> None:
+            moment = shown.get(profile_id) or moments[0]
+            self._last[profile_id] = msgspec.structs.replace(moment, profile_id=profile_id)
+            self._go_on(profile_id, UUID(profile_id), say)
+
+        batch = self._batch
+        await link_runs(self._tx, self._histories, batch.parted, batch.seqs, self._ruleset, tell)
+
+    def _ask(self, in_flight: set[str]) -> dict[int, Asked]:
+        """The updates that concern rules or somebody for whom something is under way, by their
+        place in the batch, with their candidates."""
+        concerns, of = self._ruleset.concerns, self._persons.of
+        return {
+            place: self._look_at(record, update)
+            for place, (record, update) in enumerate(self._batch.updates)
+            if concerns(update) or (in_flight and of(update.profile_id) in in_flight)
+        }
+
+    def _look_at(self, record: Record, update: Routed) -> Asked:
+        try:
+            profile_id = self._persons.of(update.profile_id)
+            moment = read_moment(record.value or b"", update, profile_id, self._at)
+        except (msgspec.DecodeError, ValueError) as error:
+            raise stopped(record, error) from error
+        return ask(moment, self._ruleset, self._at)
+
+    def _answer_all(self, asked: dict[int, Asked], in_flight: set[str], noting: Outcomes) -> None:
+        """In order. What goes in flight on the way makes later updates of its person matter."""
+        flying = set(in_flight)
+        for place, (record, update) in enumerate(self._batch.updates):
+            one = asked.get(place)
+            if one is None:
+                if not flying or self._persons.of(update.profile_id) not in flying:
+                    continue
+                one = self._look_at(record, update)
+            history = self._histories.setdefault(one.moment.profile_id, History())
+            self._last[one.moment.profile_id] = one.moment
+            situation = Situation(one.moment, history, self._at, one.action_id)
+            answer_one(one, situation, noting, self._ruleset, self._effects, self._report)
+            if history.under_way or one.moment.profile_id in flying:
+                flying.add(one.moment.profile_id)
+                self._keep_snapshot(one, history)
+
+    def _go_on(self, profile_id: str, named: UUID, tell: Callable[[Travel], None]) -> None:
+        """Tell the runs of a person something more, as of the last update of theirs."""
+        moment = self._last[profile_id]
+        situation = Situation(moment, self._histories[profile_id], self._at, action_ids(""))
+        tell_more(situation, named, tell, self._ruleset, self._effects, self._report)
+
+    def _keep_snapshot(self, one: Asked, history: History) -> None:
+        moment, before = one.moment, self._states.get(one.moment.profile_id)
+        fresh = None if before is None else before.fresh
+        if moment.is_of_winner:
+            fresh = moment.profile_json
+        self._states[moment.profile_id] = Saved(
+            in_flight=history.under_way, fresh=fresh, spare=moment.profile_json
+        )

@@ -1,0 +1,77 @@
+"""Gives the runs of a batch their places in lines, and what follows from that its effects."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from services.orchestrator.domain.effects import Effects, Wait
+from services.orchestrator.domain.history import History
+from services.orchestrator.domain.journeys.facts import Placed, Resumed
+from services.orchestrator.domain.timer import Timer
+from services.orchestrator.domain.travel import RESUME, Travel
+from services.orchestrator.storage import runs
+from services.orchestrator.storage.histories import Histories
+from shared.postgres.transaction import Tx
+
+GoOn = Callable[[str, UUID, Callable[[Travel], None]], None]
+"""Tells the runs of a person something, named by an id, and gives what follows its effects."""
+
+
+async def take_turns(
+    tx: Tx, effects: Effects, histories: Histories, at: datetime, go_on: GoOn
+) -> None:
+    """Give a place to every run that wants one, until none does."""
+    while effects.places:
+        waiting, effects.places = effects.places, []
+        first = await runs.take_places(
+            tx, [((one.journey, one.node), one.interval) for one in waiting], at
+        )
+        give_places(waiting, first, effects, histories, at, go_on)
+
+
+def give_places(
+    waiting: Sequence[Wait],
+    first: Mapping[runs.Line, datetime],
+    effects: Effects,
+    histories: Histories,
+    at: datetime,
+    go_on: GoOn,
+) -> None:
+    """Of each line `first` has the first place that is theirs; they follow it, one interval
+    apart."""
+    taken: dict[runs.Line, int] = {}
+    for one in waiting:
+        line = (one.journey, one.node)
+        number = taken.get(line, 0)
+        taken[line] = number + 1
+        _place(effects, histories, one, first[line] + number * one.interval, at, go_on)
+
+
+def _place(
+    effects: Effects,
+    histories: Histories,
+    wait: Wait,
+    place: datetime,
+    at: datetime,
+    go_on: GoOn,
+) -> None:
+    history = histories.get(wait.profile_id, History())
+    if wait.run not in history.runs:
+        return  # it was over before its turn was known
+    if wait.node:
+        go_on(
+            wait.profile_id,
+            wait.run,
+            lambda travel: travel.tell(
+                wait.run, Placed(wait.occurrence, place, travel.person(wait.run))
+            ),
+        )
+    elif place <= at:
+        go_on(
+            wait.profile_id,
+            wait.run,
+            lambda travel: travel.tell(wait.run, Resumed(travel.person(wait.run))),
+        )
+    else:
+        gen = history.runs[wait.run].run.gen
+        effects.timers.append(Timer(place, RESUME, wait.profile_id, wait.run, gen))
