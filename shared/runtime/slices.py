@@ -22,10 +22,12 @@ LEAST_RECORDS = 10
 """A slice has no fewer: every one has to load and store the profiles it is about, and slices that
 are mostly that take the time of everybody."""
 SLICE_SECONDS = 0.02
-"""A slice should take so long."""
+"""A slice of costly records should take so long."""
+EASY_SECONDS = 0.05
+"""And one of other records: where some partitions only happen to be behind, small slices would keep
+them there."""
 COSTLY_SECONDS = 0.0006
-"""Slices are for records that take longer, such as merges with much to move. Where none do, some
-partitions only happen to be behind, and slices would keep them there."""
+"""Records that take longer are costly, such as merges with much to move."""
 TURN_SECONDS = 0.01
 """What a turn takes whatever is in it."""
 LATELY_SECONDS = 10.0
@@ -65,8 +67,7 @@ class Slices:
             now - self._lively_at.get(place, NEVER) <= LATELY_SECONDS
             for place in waiting.keys() - crowded
         )
-        costly = now - self._costly_at <= REMEMBERED_SECONDS
-        slicing = costly and 0 < len(crowded) <= lively
+        slicing = 0 < len(crowded) <= lively
         if slicing:
             self._sliced_at = now
         elif now - self._sliced_at > REMEMBERED_SECONDS:
@@ -99,6 +100,8 @@ class Slices:
             self._costly_at = now
         if turn[0].place not in self.crowded or 2 * count < self._slice:
             return
-        factor = SLICE_SECONDS / seconds if seconds > 0 else 2.0
+        costly = now - self._costly_at <= REMEMBERED_SECONDS
+        wished = SLICE_SECONDS if costly else EASY_SECONDS
+        factor = wished / seconds if seconds > 0 else 2.0
         wanted = round(self._slice * min(max(factor, 0.5), 2.0))
         self._slice = min(max(wanted, LEAST_RECORDS), self._max_records)
