@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.orchestrator.domain.effects import CLOSE, EXPIRE, RELEASE
-from services.orchestrator.domain.journeys.facts import RUN
-from services.orchestrator.domain.travel import RESUME
+from services.orchestrator.domain.journeys.facts import GO_ON, RESUME, RUN
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.window import ARBITRATE
 from services.orchestrator.storage import profile_states, timers
@@ -20,7 +19,7 @@ from services.orchestrator.use_cases.end_windows import end_windows
 from services.orchestrator.use_cases.expire_tasks import expire_tasks
 from services.orchestrator.use_cases.person_round import close_round, open_round
 from services.orchestrator.use_cases.release_due import close_due, release_due
-from services.orchestrator.use_cases.run_due import resume_due, run_due
+from services.orchestrator.use_cases.run_due import go_on_due, resume_due, run_due
 from services.orchestrator.use_cases.timer_round import Handler, Round
 from shared.contracts.topics import Topics
 from shared.kafka.messages import PartitionCounts
@@ -36,6 +35,7 @@ HANDLERS: Mapping[str, Handler] = {
     EXPIRE: expire_tasks,
     RUN: run_due,
     RESUME: resume_due,
+    GO_ON: go_on_due,
 }
 """What to do for each kind of timer."""
 
