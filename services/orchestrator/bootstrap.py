@@ -17,7 +17,7 @@ from services.orchestrator.connectors.snapshots import Snapshots
 from services.orchestrator.domain.address_guard import AddressPolicy, read_policy
 from services.orchestrator.files import command as files
 from services.orchestrator.settings import OrchestratorSettings
-from services.orchestrator.storage import journey_runs, run_sweeps, runs, schedules, slots, timers
+from services.orchestrator.storage import run_sweeps, schedules, timers
 from services.orchestrator.use_cases.deliver import Deliver, forget_old, live_channels
 from services.orchestrator.use_cases.deliver import measure as measure_deliveries
 from services.orchestrator.use_cases.deliver_channel import Means
@@ -26,6 +26,7 @@ from services.orchestrator.use_cases.fire_timers import fire_timers
 from services.orchestrator.use_cases.keep_looking import keep_looking
 from services.orchestrator.use_cases.learn import Learned, keep_estimates
 from services.orchestrator.use_cases.load_ruleset import live_ruleset
+from services.orchestrator.use_cases.low_water import LowWater
 from services.orchestrator.use_cases.next_best_action import NextBestAction
 from services.orchestrator.use_cases.open_channels import OpenChannels
 from services.orchestrator.use_cases.prepare_channel import Preparing
@@ -35,9 +36,13 @@ from services.orchestrator.use_cases.rehearsal.request import Rehearsing
 from services.orchestrator.use_cases.respond import Responder
 from services.orchestrator.use_cases.senders import Senders
 from services.orchestrator.use_cases.sweep_runs import sweep_runs
+from services.orchestrator.use_cases.upkeep import (
+    drop_expired_answers,
+    keep_measuring,
+    sum_up_counts,
+)
 from services.orchestrator.use_cases.warm_rules import keep_warming
-from shared.errors import Infrastructure, Misconfigured
-from shared.observability import metrics
+from shared.errors import Misconfigured
 from shared.observability.health import Health
 from shared.postgres.transaction import transaction
 from shared.runtime.assembly import (
@@ -52,14 +57,10 @@ from shared.runtime.assembly import (
 from shared.runtime.cli import Command, Tool
 from shared.runtime.poller import poll
 from shared.runtime.service import Role, run_role
-from shared.runtime.waiting import wait
 from shared.settings import load, read_secret_file
 
 SCHEMA = "orchestrator"
 MIGRATIONS = Path(__file__).parent / "storage" / "migrations"
-MEASURE_SECONDS = 2.0
-EXPIRED_AT_ONCE = 1_000
-SUM_UP_SECONDS = 60.0
 POLITENESS = 15
 """By so much a process that rehearses gives way to all others."""
 DELIVER_POOL = 32
@@ -87,10 +88,16 @@ async def _poller(settings: OrchestratorSettings) -> Role:
     built = parts(settings, service=SCHEMA, role="poller")
     ruleset = live_ruleset(built.engine, _open_channels(built))
     learned = Learned(built.engine, ruleset)
+    low = LowWater()
 
     async def fire(limit: int) -> int:
         return await fire_timers(
-            built.engine, ruleset=learned, topics=built.topics, counts=built.counts, limit=limit
+            built.engine,
+            ruleset=learned,
+            topics=built.topics,
+            counts=built.counts,
+            limit=limit,
+            low=low,
         )
 
     async def fire_due_schedules(limit: int) -> int:
@@ -129,53 +136,14 @@ async def _poller(settings: OrchestratorSettings) -> Role:
                 "estimates": learned.run,
                 "prices": partial(keep_estimates, built.engine, ruleset),
                 "catalogue": built.catalogue.run,
-                "measure": partial(_measure, built),
-                "slots": partial(_drop_expired_answers, built),
-                "counts": partial(_sum_up_counts, built),
+                "measure": partial(keep_measuring, built.engine, low),
+                "slots": partial(drop_expired_answers, built.engine),
+                "counts": partial(sum_up_counts, built.engine),
                 "experiments": partial(keep_looking, built.engine),
             },
         ],
         closing=[built.engine.dispose, definitions.close],
     )
-
-
-async def _measure(built: Parts, stopping: asyncio.Event) -> None:
-    """Show how many timers wait and how many are late, and how many runs do not go on."""
-    while not stopping.is_set():
-        try:
-            async with transaction(built.engine) as tx:
-                waiting, overdue = await timers.count(tx)
-                stuck = await journey_runs.stuck(tx)
-        except Infrastructure:
-            await wait(stopping, MEASURE_SECONDS)  # the poller itself says that PostgreSQL is away
-            continue
-        metrics.TIMERS_PENDING.set(waiting)
-        metrics.TIMERS_OVERDUE.set(overdue)
-        metrics.RUNS_STUCK.set(stuck)
-        await wait(stopping, MEASURE_SECONDS)
-
-
-async def _sum_up_counts(built: Parts, stopping: asyncio.Event) -> None:
-    """Keep the counts of journeys short to read."""
-    while not stopping.is_set():
-        try:
-            async with transaction(built.engine) as tx:
-                await runs.sum_up(tx)
-        except Infrastructure:
-            pass  # the poller itself says that PostgreSQL is away
-        await wait(stopping, SUM_UP_SECONDS)
-
-
-async def _drop_expired_answers(built: Parts, stopping: asyncio.Event) -> None:
-    """Delete kept answers whose time is up; of somebody unknown nothing else is left then."""
-    while not stopping.is_set():
-        try:
-            async with transaction(built.engine) as tx:
-                dropped = await slots.drop_expired(tx, EXPIRED_AT_ONCE)
-        except Infrastructure:
-            dropped = 0  # the poller itself says that PostgreSQL is away
-        if dropped < EXPIRED_AT_ONCE:
-            await wait(stopping, MEASURE_SECONDS)
 
 
 async def _deliver(settings: OrchestratorSettings) -> Role:

@@ -8,8 +8,11 @@ has one has the table `config_epoch` with one row.
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.errors import Infrastructure
+
 _EPOCH = text("SELECT epoch FROM config_epoch")
 _BUMP = text("UPDATE config_epoch SET epoch = epoch + 1 RETURNING epoch")
+_HOLD = text("SELECT epoch FROM config_epoch FOR SHARE")
 _SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
 CREATE = (
@@ -35,6 +38,13 @@ async def bump_epoch(tx: AsyncConnection) -> int:
     Takes the one row's lock, so publications commit one after the other.
     """
     return int((await tx.execute(_BUMP)).scalar_one())
+
+
+async def hold_epoch(tx: AsyncConnection, known: int) -> None:
+    """Let nothing else come into force before `tx` is over. Raises Infrastructure when something
+    did since the epoch that is known: it will be loaded, and then all of this is done again."""
+    if int((await tx.execute(_HOLD)).scalar_one()) > known:
+        raise Infrastructure("configuration", "a newer one is not loaded yet")
 
 
 async def snapshot(tx: AsyncConnection) -> None:

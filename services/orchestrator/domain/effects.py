@@ -212,6 +212,8 @@ class Effects:
     said: list[Said] = field(default_factory=list)
     places: list[Wait] = field(default_factory=list)
     """Runs that want a place in a line."""
+    pausing: bool = False
+    """Whether the pause of a journey held a step."""
     exposures: list[Exposure] = field(default_factory=list)
     measured: list[Measured] = field(default_factory=list)
     silent: bool = False

@@ -107,7 +107,8 @@ class Run:
     def watches(self, now: datetime) -> bool:
         """Whether what happens now can still matter to the run."""
         counts = self.goal_at is None and self.goal_until is not None and now < self.goal_until
-        return not self.is_over or self.aside_for is not None or counts
+        aside = self.aside_for is not None and now < self.ends_at
+        return not self.is_over or aside or counts
 
 
 @dataclass(frozen=True, slots=True)

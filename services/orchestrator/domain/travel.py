@@ -38,8 +38,6 @@ from services.orchestrator.domain.run import Run, Standing, Step
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Moment, moment_with
 
-RESUME = "resume"
-"""Timer of a run that waits at the entrance, or to go on after a pause, for its turn."""
 ANSWERS: Mapping[str, str] = {
     "channel": "undeliverable",
     "consent": "no_consent",
@@ -183,6 +181,8 @@ class Travel:
         """Give what follows from a fact its effects."""
         run, effects = advanced.run, self._effects
         after = Standing(run, before.cause, run.watches(self._at))
+        if run.held is not None and run.held is not before.run.held:
+            effects.pausing |= self._ruleset.journeys.live(run.journey).paused
         first = run.id not in effects.runs
         effects.runs[run.id] = after
         if after.watching:

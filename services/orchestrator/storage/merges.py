@@ -200,11 +200,17 @@ _GIVE_BACK = text(
         UNION
         SELECT lost.profile_id
           FROM family JOIN profile_state AS lost ON lost.merged_into = family.id
+    ), runs AS (
+        UPDATE journey_run SET profile_id = CAST(:back AS uuid)
+         WHERE profile_id = CAST(:root AS uuid) AND home IN (SELECT id FROM family)
+        RETURNING id
     ), theirs AS (
         UPDATE action SET profile_id = CAST(:back AS uuid)
          WHERE profile_id = CAST(:root AS uuid)
-           AND CAST(convert_from(body, 'UTF8')::json ->> 'profile_id' AS uuid)
-               IN (SELECT id FROM family)
+           AND CASE WHEN run IS NULL
+                    THEN CAST(convert_from(body, 'UTF8')::json ->> 'profile_id' AS uuid)
+                         IN (SELECT id FROM family)
+                    ELSE run IN (SELECT id FROM runs) END
         RETURNING action_id
     ), contacts AS (
         UPDATE contact_ledger SET profile_id = CAST(:back AS uuid)
@@ -216,9 +222,6 @@ _GIVE_BACK = text(
         UPDATE held_candidate SET profile_id = CAST(:back AS uuid)
          WHERE profile_id = CAST(:root AS uuid) AND of IN (SELECT id FROM family)
         RETURNING touchpoint_id, ends_at
-    ), runs AS (
-        UPDATE journey_run SET profile_id = CAST(:back AS uuid)
-         WHERE profile_id = CAST(:root AS uuid) AND home IN (SELECT id FROM family)
     ), exposed AS (
         UPDATE exposure SET profile_id = CAST(:back AS uuid)
          WHERE profile_id = CAST(:root AS uuid) AND of IN (SELECT id FROM family)
@@ -241,7 +244,8 @@ _GIVE_BACK = text(
            AND action_id IN (SELECT action_id FROM theirs)
     )
     UPDATE timer SET profile_id = CAST(:back AS uuid)
-     WHERE profile_id = CAST(:root AS uuid) AND ref IN (SELECT action_id FROM theirs)
+     WHERE profile_id = CAST(:root AS uuid)
+       AND (ref IN (SELECT action_id FROM theirs) OR ref IN (SELECT id FROM runs))
     """
 )
 _SAME_ENTRIES = text(
@@ -272,13 +276,15 @@ _COUNT = text(
     UPDATE profile_state AS s
        SET in_flight = counted.n,
            snapshot = CASE WHEN counted.n > 0 THEN COALESCE(s.snapshot, root.snapshot) END
-      FROM (SELECT id, (SELECT count(*) FROM action WHERE in_flight AND profile_id = id)
-                         + (SELECT count(*) FROM held_candidate WHERE profile_id = id)
-                         + (SELECT count(*) FROM journey_run WHERE watching AND profile_id = id)
-                         AS n
-              FROM unnest(ARRAY[CAST(:back AS uuid), CAST(:root AS uuid)]) AS pair (id)) AS counted,
+      FROM (SELECT person,
+                   (SELECT count(*) FROM action WHERE in_flight AND profile_id = person)
+                   + (SELECT count(*) FROM held_candidate WHERE profile_id = person)
+                   + (SELECT count(*) FROM journey_run WHERE watching AND profile_id = person)
+                   AS n
+              FROM unnest(ARRAY[CAST(:back AS uuid), CAST(:root AS uuid)]) AS pair (person)
+           ) AS counted,
            (SELECT snapshot FROM profile_state WHERE profile_id = CAST(:root AS uuid)) AS root
-     WHERE s.profile_id = counted.id
+     WHERE s.profile_id = counted.person
     """
 )
 

@@ -68,7 +68,7 @@ async def claim(tx: Tx, epoch: int) -> Sweep | None:
 
 
 async def next_runs(tx: Tx, sweep: Sweep, limit: int) -> list[tuple[UUID, str]]:
-    """The next runs, with their persons."""
+    """The next runs, with the profiles that stand for their people at this moment."""
     given = {"journey": sweep.journey, "after": sweep.after, "limit": limit}
     return [(row.id, row.profile_id) for row in await tx.execute(_RUNS, given)]
 

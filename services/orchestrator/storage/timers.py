@@ -12,11 +12,14 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-# Two pollers share the work: neither waits for the other, nor takes what the other has.
+# Two pollers share the work: neither waits for the other, nor takes what the other has. What was
+# fired stays in the index while anybody's snapshot is open: `since` passes over it.
 _DUE = text(
     """
     SELECT due_at, id, profile_id::text FROM timer
-     WHERE due_at <= (SELECT clock.now()) ORDER BY due_at, id LIMIT :limit FOR UPDATE SKIP LOCKED
+     WHERE due_at <= (SELECT clock.now())
+       AND due_at >= COALESCE(CAST(:since AS timestamptz), '-infinity')
+     ORDER BY due_at, id LIMIT :limit FOR UPDATE SKIP LOCKED
     """
 )
 # A profile may have been merged since it was read: then the timer belongs to somebody who is not
@@ -43,7 +46,10 @@ _COUNT = text(
     SELECT CASE WHEN c.counted <= :exact THEN c.counted
                 ELSE greatest(c.counted, (SELECT reltuples FROM pg_class
                                            WHERE oid = 'timer'::regclass))::bigint END AS waiting,
-           (SELECT count(*) FROM timer WHERE due_at <= (SELECT clock.now())) AS overdue
+           (SELECT count(*) FROM (
+               SELECT FROM timer WHERE due_at <= (SELECT clock.now())
+                  AND due_at >= COALESCE(CAST(:since AS timestamptz), '-infinity')
+                LIMIT :exact) AS late) AS overdue
       FROM (SELECT count(*) AS counted FROM (SELECT FROM timer LIMIT :exact + 1) AS first) AS c
     """
 )
@@ -77,11 +83,11 @@ async def now(tx: AsyncConnection) -> datetime:
     return instant
 
 
-async def due(tx: AsyncConnection, limit: int) -> list[Due]:
-    """Lock timers that are due and that nobody holds, the oldest first."""
-    return [
-        Due(row.due_at, row.id, row.profile_id) for row in await tx.execute(_DUE, {"limit": limit})
-    ]
+async def due(tx: AsyncConnection, limit: int, since: datetime | None = None) -> list[Due]:
+    """Lock timers that are due and that nobody holds, the oldest first; with `since`, only those
+    that were not due before it."""
+    rows = await tx.execute(_DUE, {"limit": limit, "since": since})
+    return [Due(row.due_at, row.id, row.profile_id) for row in rows]
 
 
 async def delete(
@@ -105,7 +111,8 @@ async def postpone_first(tx: AsyncConnection) -> None:
     await tx.execute(_POSTPONE)
 
 
-async def count(tx: AsyncConnection) -> tuple[int, int]:
-    """How many timers wait (beyond EXACT an estimate), and how many of them are due."""
-    row = (await tx.execute(_COUNT, {"exact": EXACT})).one()
+async def count(tx: AsyncConnection, since: datetime | None = None) -> tuple[int, int]:
+    """How many timers wait (beyond EXACT an estimate), and how many of them are due, at most EXACT;
+    with `since`, of those that were not due before it."""
+    row = (await tx.execute(_COUNT, {"exact": EXACT, "since": since})).one()
     return row.waiting, row.overdue

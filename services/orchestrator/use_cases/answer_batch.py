@@ -1,7 +1,7 @@
 """The updates of one batch, answered in their order, and what they caused written at its end."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import msgspec
@@ -15,7 +15,7 @@ from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Moment, Routed, read_moment
 from services.orchestrator.storage import effects as effect_rows
 from services.orchestrator.storage import profile_states, timers
-from services.orchestrator.storage.profile_states import Saved
+from services.orchestrator.storage.profile_states import Locked, Saved
 from services.orchestrator.use_cases.absorb_profile import Parting, Persons
 from services.orchestrator.use_cases.answer_one import answer_one, ask, tell_more
 from services.orchestrator.use_cases.link_runs import link_runs
@@ -23,9 +23,11 @@ from services.orchestrator.use_cases.naming import action_ids
 from services.orchestrator.use_cases.note_outcomes import Outcomes, outcomes_of
 from services.orchestrator.use_cases.recall import Asked, recall, recall_tried
 from services.orchestrator.use_cases.report import Report
+from services.orchestrator.use_cases.seen_people import SeenPeople
 from services.orchestrator.use_cases.take_turns import take_turns
 from shared.errors import PartitionStopped
 from shared.kafka.records import Place
+from shared.postgres.epochs import hold_epoch
 from shared.runtime.crash import crash_point
 from shared.runtime.records import Record
 
@@ -72,7 +74,7 @@ class Answers:
         self._states: dict[str, Saved] = {}
         self._histories: dict[str, History] = {}
         self._last: dict[str, Moment] = {}
-        """The last update of each person that was answered."""
+        """The last update of each person that was answered, with the person as seen."""
 
     async def run(self) -> None:
         at = self._at = await timers.now(self._tx)
@@ -96,24 +98,39 @@ class Answers:
         followed = noting.followed_actions(self._histories)
         if followed:
             await recall_tried(self._tx, self._histories, followed, self._ruleset)
+        self._seen = SeenPeople(await self._kept(asked, in_flight), at)
         if self._batch.linking:
             await self._link_runs(asked)
         self._answer_all(asked, in_flight, noting)
         await take_turns(self._tx, self._effects, self._histories, at, self._go_on)
+        if self._effects.pausing:
+            await hold_epoch(self._tx, self._ruleset.epoch)
         crash_point("orchestrator.decided")
         await effect_rows.write(self._tx, self._effects)
         if self._states:
-            await profile_states.save(self._tx, self._states)
+            await profile_states.save(self._tx, self._as_they_stand())
         crash_point("orchestrator.written")
+
+    async def _kept(self, asked: Mapping[int, Asked], in_flight: set[str]) -> Mapping[str, Locked]:
+        """What is kept of people whom not only their own updates concern: they are locked."""
+        persons = in_flight
+        if not self._batch.linking:
+            moments = [one.moment for one in asked.values()]
+            persons = in_flight & {one.profile_id for one in moments if not one.is_of_winner}
+        return await profile_states.lock(self._tx, persons) if persons else {}
 
     async def _link_runs(self, asked: Mapping[int, Asked]) -> None:
         """Runs hear of merges and splits before anything else of the batch."""
-        moments = [one.moment for one in asked.values()]
-        shown = {one.profile_id: one for one in moments if one.is_of_winner}
+        said = {
+            asked[place].moment.profile_id: asked[place].moment
+            for place, (_, update) in enumerate(self._batch.updates)
+            if update.links and place in asked and asked[place].moment.is_of_winner
+        }
 
         def tell(profile_id: str, say: Callable[[Travel], None]) -> None:
-            moment = shown.get(profile_id) or moments[0]
-            self._last[profile_id] = msgspec.structs.replace(moment, profile_id=profile_id)
+            cause = next(iter(self._histories[profile_id].runs.values())).cause
+            told = said.get(profile_id)
+            self._last[profile_id] = self._seen.kept(profile_id, cause) if told is None else told
             self._go_on(profile_id, UUID(profile_id), say)
 
         batch = self._batch
@@ -147,18 +164,28 @@ class Answers:
                     continue
                 one = self._look_at(record, update)
             history = self._histories.setdefault(one.moment.profile_id, History())
-            self._last[one.moment.profile_id] = one.moment
+            seen = self._last[one.moment.profile_id] = self._seen.see(one.moment)
             situation = Situation(one.moment, history, self._at, one.action_id)
-            answer_one(one, situation, noting, self._ruleset, self._effects, self._report)
+            answer_one(
+                one, situation, noting, self._ruleset, self._effects, self._report, seen=seen
+            )
             if history.under_way or one.moment.profile_id in flying:
                 flying.add(one.moment.profile_id)
                 self._keep_snapshot(one, history)
 
     def _go_on(self, profile_id: str, named: UUID, tell: Callable[[Travel], None]) -> None:
-        """Tell the runs of a person something more, as of the last update of theirs."""
+        """Tell the runs of a person something more, as they were last seen."""
         moment = self._last[profile_id]
+        self._states.setdefault(profile_id, Saved(0, None, None))
         situation = Situation(moment, self._histories[profile_id], self._at, action_ids(""))
         tell_more(situation, named, tell, self._ruleset, self._effects, self._report)
+
+    def _as_they_stand(self) -> dict[str, Saved]:
+        """The rows of everybody to whom something happened, with what is under way at the end."""
+        return {
+            profile_id: replace(saved, in_flight=self._histories[profile_id].under_way)
+            for profile_id, saved in self._states.items()
+        }
 
     def _keep_snapshot(self, one: Asked, history: History) -> None:
         moment, before = one.moment, self._states.get(one.moment.profile_id)

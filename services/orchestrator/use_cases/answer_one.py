@@ -5,6 +5,7 @@ batch, a rehearsal for those of a period.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -38,15 +39,18 @@ def answer_one(
     ruleset: RuleSet,
     effects: Effects,
     report: Counting,
+    *,
+    seen: Moment,
 ) -> None:
-    """Give an update its effects. Raises Infrastructure where a run goes by a version that is not
-    loaded yet."""
+    """Give an update its effects; `seen` is the same with the person as their runs see them. Raises
+    Infrastructure where a run goes by a version that is not loaded yet."""
     moment, first = one.moment, decision_id(one.moment)
     for mark in sorted(ruleset.journeys.exits(moment.facts)):
         mark_exit(effects, situation.history, moment, mark)
     heard = noting.note(moment, situation)
     measure(effects, moment, ruleset, situation.at)
-    travel = Travel(situation, ruleset, effects, first)
+    shown = situation if seen is moment else replace(situation, moment=seen)
+    travel = Travel(shown, ruleset, effects, first)
     with loaded():
         travel.happened()
         if heard is not None:
@@ -65,7 +69,7 @@ def answer_one(
             decision, considered = answered
             report.decided(moment, decision.outcome, considered)
             travel.answered(considered)
-    go_on(travel, situation, ruleset, effects, first, report)
+    go_on(travel, shown, ruleset, effects, first, report)
 
 
 def tell_more(

@@ -10,17 +10,17 @@ from collections.abc import Callable, Mapping
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.orchestrator.domain.effects import CLOSE, EXPIRE, RELEASE
-from services.orchestrator.domain.journeys.facts import RUN
-from services.orchestrator.domain.travel import RESUME
+from services.orchestrator.domain.journeys.facts import GO_ON, RESUME, RUN
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.window import ARBITRATE
 from services.orchestrator.storage import profile_states, timers
 from services.orchestrator.storage.timers import Fired
 from services.orchestrator.use_cases.end_windows import end_windows
 from services.orchestrator.use_cases.expire_tasks import expire_tasks
+from services.orchestrator.use_cases.low_water import LowWater
 from services.orchestrator.use_cases.person_round import close_round, open_round
 from services.orchestrator.use_cases.release_due import close_due, release_due
-from services.orchestrator.use_cases.run_due import resume_due, run_due
+from services.orchestrator.use_cases.run_due import go_on_due, resume_due, run_due
 from services.orchestrator.use_cases.timer_round import Handler, Round
 from shared.contracts.topics import Topics
 from shared.kafka.messages import PartitionCounts
@@ -36,6 +36,7 @@ HANDLERS: Mapping[str, Handler] = {
     EXPIRE: expire_tasks,
     RUN: run_due,
     RESUME: resume_due,
+    GO_ON: go_on_due,
 }
 """What to do for each kind of timer."""
 
@@ -47,11 +48,12 @@ async def fire_timers(
     topics: Topics,
     counts: PartitionCounts,
     limit: int = LIMIT,
+    low: LowWater | None = None,
 ) -> int:
-    """Fire what is due, at most `limit` timers; how many fired."""
-    rules = ruleset()
+    """Fire what is due, at most `limit` timers; how many fired. `low` is the mark of the poller."""
+    rules, low = ruleset(), low or LowWater()
     async with transaction(engine) as tx:
-        due = await timers.due(tx, limit)
+        due = await timers.due(tx, limit, low.since())
         if not due:
             return 0
         locked = await profile_states.lock_free(tx, {timer.profile_id for timer in due})
@@ -64,6 +66,7 @@ async def fire_timers(
         await _fire(round_, fired)
         await close_round(round_)
         crash_point("orchestrator.timer_fired")
+    low.passed(due, fired)
     round_.report.late(round_.at - timer.due_at for timer in fired)
     round_.report.count(round_.effects)
     return len(fired)

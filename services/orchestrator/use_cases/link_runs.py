@@ -49,14 +49,14 @@ def tell_linked(
     tell: Tell,
 ) -> None:
     """Tell whoever has runs of several profiles now, and both sides of whoever was parted; all
-    their runs are in the `histories`."""
+    their runs in the journeys that they are in are in the `histories`."""
     for profile_id in sorted(joined):
         tell(profile_id, _uniting(histories[profile_id], profile_id, seqs, ruleset))
     for back, root in parted:
         for profile_id in (back, root):
             if not histories.get(profile_id, History()).runs:
                 continue
-            tell(profile_id, _dividing(histories, profile_id, (back, root), ruleset))
+            tell(profile_id, _dividing(histories[profile_id], profile_id, ruleset))
 
 
 async def _recall(tx: Tx, histories: Histories, persons: set[str]) -> None:
@@ -79,14 +79,8 @@ def _uniting(
     return tell
 
 
-def _dividing(
-    histories: Histories, profile_id: str, pair: tuple[str, str], ruleset: RuleSet
-) -> Callable[[Travel], None]:
-    own = _by_journey(histories.get(profile_id, History()))
-    everybody: dict[str, list[Run]] = {}
-    for side in pair:
-        for key, several in _by_journey(histories.get(side, History())).items():
-            everybody.setdefault(key, []).extend(several)
+def _dividing(history: History, profile_id: str, ruleset: RuleSet) -> Callable[[Travel], None]:
+    own = _by_journey(history)
 
     def tell(travel: Travel) -> None:
         for key, mine in sorted(own.items()):
@@ -94,7 +88,7 @@ def _dividing(
             with loaded():
                 journey = _journey(key, ruleset)
             for run in (run for run in mine if travel.has(run.id)):
-                told = divide(journey, everybody[key], homes, profile_id, travel.person(run.id))
+                told = divide(journey, mine, homes, profile_id, travel.person(run.id))
                 _tell(travel, [(one, facts) for one, facts in told if one.id == run.id])
 
     return tell

@@ -35,6 +35,7 @@ from shared.contracts.profile_update import snapshot_decoder
 from shared.contracts.topics import Topics
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.postgres import outbox
+from shared.postgres.epochs import hold_epoch
 
 
 async def open_round(
@@ -57,6 +58,8 @@ async def close_round(round_: Round) -> None:
     """Give the runs their places in lines, and write everything that happened in the round."""
     tx, effects = round_.tx, round_.effects
     await take_turns(tx, effects, round_.histories, round_.at, partial(_go_on, round_))
+    if effects.pausing:
+        await hold_epoch(tx, round_.ruleset.epoch)
     await effect_rows.write(tx, effects)
     await _save(tx, round_.histories)
     add_messages(round_.buffer, effects, round_.topics)

@@ -1,11 +1,11 @@
-"""What timers of runs do: a run takes its next step, or its turn at a door or after a pause."""
+"""What timers of runs do: a run takes its next step, or its turn to enter or to go on."""
 
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import History
-from services.orchestrator.domain.journeys.facts import Due, Resumed
+from services.orchestrator.domain.journeys.facts import Due, Fact, Released, Resumed
 from services.orchestrator.domain.travel import Travel
 from services.orchestrator.storage import runs
 from services.orchestrator.storage.timers import Fired
@@ -38,20 +38,32 @@ def wake_one(firing: Firing, timer: Fired) -> None:
 
 
 async def resume_due(round_: Round, timers: Sequence[Fired]) -> Fire:
-    """Runs whose turn it is."""
+    """Runs whose turn at the entrance it is."""
     await _recall(round_, timers)
     return lambda timer: resume_one(round_, timer)
 
 
 def resume_one(firing: Firing, timer: Fired) -> None:
-    """A run whose turn it is."""
+    """A run whose turn at the entrance it is."""
+    _take_turn(firing, timer, lambda travel: Resumed(travel.person(timer.ref)))
+
+
+async def go_on_due(round_: Round, timers: Sequence[Fired]) -> Fire:
+    """Runs that may go on after a pause."""
+    await _recall(round_, timers)
+    return lambda timer: _take_turn(
+        round_, timer, lambda travel: Released(travel.person(timer.ref))
+    )
+
+
+def _take_turn(firing: Firing, timer: Fired, fact: Callable[[Travel], Fact]) -> None:
     if timer.ref in firing.histories[timer.profile_id].runs:
         tell_run(
             firing,
             timer.profile_id,
             timer.ref,
-            round_decision_id(timer_decision_id(timer.ref, timer.gen), "resume"),
-            lambda travel: travel.tell(timer.ref, Resumed(travel.person(timer.ref))),
+            round_decision_id(timer_decision_id(timer.ref, timer.gen), timer.kind),
+            lambda travel: travel.tell(timer.ref, fact(travel)),
         )
 
 

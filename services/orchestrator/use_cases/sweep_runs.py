@@ -1,15 +1,17 @@
 """Tells all runs of a journey what concerns them all: a new version, a pause over, or its end."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.orchestrator.domain.journeys.facts import Edited, Fact, Resumed, Stopped
+from services.orchestrator.domain.journeys.facts import GO_ON, Edited, Fact, Released, Stopped
 from services.orchestrator.domain.timer import Timer
-from services.orchestrator.domain.travel import RESUME, Travel
+from services.orchestrator.domain.travel import Travel
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import profile_states, run_sweeps, runs
+from services.orchestrator.storage.profile_states import Locked
 from services.orchestrator.storage.run_sweeps import Sweep
 from services.orchestrator.use_cases.naming import sweep_decision_id
 from services.orchestrator.use_cases.person_round import close_round, open_round
@@ -42,12 +44,11 @@ async def sweep_runs(
         sweep = await run_sweeps.claim(tx, rules.epoch)
         if sweep is None:
             return 0
-        found = await run_sweeps.next_runs(tx, sweep, limit)
+        found, locked = await _lock(tx, sweep, limit)
         if not found:
             await run_sweeps.end(tx, sweep)
             return 0
         persons = {profile_id for _, profile_id in found}
-        locked = await profile_states.lock(tx, persons)
         round_ = await open_round(tx, persons, locked, ruleset=rules, topics=topics, counts=counts)
         await _tell(round_, sweep, found)
         await close_round(round_)
@@ -57,19 +58,25 @@ async def sweep_runs(
     return len(found)
 
 
+async def _lock(
+    tx: AsyncConnection, sweep: Sweep, limit: int
+) -> tuple[list[tuple[UUID, str]], dict[str, Locked]]:
+    """The next runs, with their people locked: whoever is merged while that is waited for is
+    looked up again."""
+    locked: dict[str, Locked] = {}
+    while True:
+        found = await run_sweeps.next_runs(tx, sweep, limit)
+        unlocked = {profile_id for _, profile_id in found} - locked.keys()
+        if not unlocked:
+            return found, locked
+        locked |= await profile_states.lock(tx, unlocked)
+
+
 async def _tell(round_: Round, sweep: Sweep, found: list[tuple[UUID, str]]) -> None:
-    # Whoever was merged before they were locked is told with the profile that stands for them now:
-    # every fact looks at what is published, so nothing is lost by passing them over here.
-    here = [one for one in found if one[0] in round_.histories[one[1]].runs]
-    if sweep.kind == "resumed" and sweep.step is not None and here:
-        line = (sweep.journey, RELEASE_LINE)
-        first = await runs.take_places(round_.tx, [(line, sweep.step)] * len(here), round_.at)
-        for place, (run_id, profile_id) in enumerate(here):
-            gen = round_.histories[profile_id].runs[run_id].run.gen
-            due_at = first[line] + place * sweep.step
-            round_.effects.timers.append(Timer(due_at, RESUME, profile_id, run_id, gen))
+    if sweep.kind == "resumed" and sweep.step is not None:
+        await _queue(round_, sweep, sweep.step, found)
         return
-    for run_id, profile_id in here:
+    for run_id, profile_id in found:
         tell_run(
             round_,
             profile_id,
@@ -77,6 +84,21 @@ async def _tell(round_: Round, sweep: Sweep, found: list[tuple[UUID, str]]) -> N
             sweep_decision_id(sweep.id, run_id),
             _telling(sweep, run_id),
         )
+
+
+async def _queue(
+    round_: Round, sweep: Sweep, step: timedelta, found: list[tuple[UUID, str]]
+) -> None:
+    """Whoever has a step that the pause held takes it at their turn."""
+    standing = [round_.histories[profile_id].runs[run_id].run for run_id, profile_id in found]
+    held = [run for run in standing if run.held is not None]
+    if not held:
+        return
+    line = (sweep.journey, RELEASE_LINE)
+    first = await runs.take_places(round_.tx, [(line, step)] * len(held), round_.at)
+    for place, run in enumerate(held):
+        due_at = first[line] + place * step
+        round_.effects.timers.append(Timer(due_at, GO_ON, run.profile_id, run.id, run.gen))
 
 
 def _telling(sweep: Sweep, run_id: UUID) -> Callable[[Travel], None]:
@@ -87,4 +109,4 @@ def _fact(sweep: Sweep, run_id: UUID, travel: Travel) -> Fact:
     if sweep.kind == "stopped":
         return Stopped(ARCHIVED)
     person = travel.person(run_id)
-    return Resumed(person) if sweep.kind == "resumed" else Edited(person)
+    return Released(person) if sweep.kind == "resumed" else Edited(person)

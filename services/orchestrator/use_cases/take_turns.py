@@ -6,9 +6,9 @@ from uuid import UUID
 
 from services.orchestrator.domain.effects import Effects, Wait
 from services.orchestrator.domain.history import History
-from services.orchestrator.domain.journeys.facts import Placed, Resumed
+from services.orchestrator.domain.journeys.facts import RESUME, Placed, Resumed
 from services.orchestrator.domain.timer import Timer
-from services.orchestrator.domain.travel import RESUME, Travel
+from services.orchestrator.domain.travel import Travel
 from services.orchestrator.storage import runs
 from services.orchestrator.storage.histories import Histories
 from shared.postgres.transaction import Tx

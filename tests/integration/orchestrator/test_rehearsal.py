@@ -95,7 +95,7 @@ class Clock:
     async def _now(self, _: Any) -> datetime:
         return self.at
 
-    async def _due(self, tx: Any, limit: int) -> list[Due]:
+    async def _due(self, tx: Any, limit: int, since: datetime | None = None) -> list[Due]:
         sql = text(
             "SELECT due_at, id, profile_id::text FROM timer WHERE due_at <= :at"
             " ORDER BY due_at, id LIMIT :limit"

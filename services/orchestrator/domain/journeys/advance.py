@@ -27,6 +27,7 @@ from services.orchestrator.domain.journeys.facts import (
     Paused,
     Placed,
     Reached,
+    Released,
     Resumed,
     Skipped,
     SteppedAside,
@@ -76,6 +77,8 @@ def advance(journey: LiveJourney, run: Run, fact: Fact, now: datetime) -> Advanc
                 place(walk, occurrence, at)
         case Moved() | Skipped() | Stopped() | Paused() | Resumed():
             _operated(walk, fact)
+        case Released():
+            _resume(walk)
         case Edited():
             _goes_on(walk)
         case Merged(profile_id, seq):
@@ -143,14 +146,9 @@ def _due(walk: Walk, gen: int) -> None:
     if walk.now >= run.ends_at:
         walk.end(MAX_DURATION, takes_back=True)
         return
-    if (
-        walk.run.held is not None
-        or _is_moved(walk)
-        or walk.run.due is None
-        or walk.now < walk.run.due
-    ):
-        return
-    leave(walk, _edge_in_time(walk))
+    stands = walk.run.held is None and not _is_moved(walk)
+    if stands and walk.run.due is not None and walk.now >= walk.run.due:
+        leave(walk, _edge_in_time(walk))
 
 
 def _edge_in_time(walk: Walk) -> str:

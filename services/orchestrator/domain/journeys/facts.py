@@ -18,6 +18,10 @@ from shared.conditions.facts import Facts
 
 RUN = "run"
 """The kind of the one timer of a run."""
+RESUME = "resume"
+"""Timer of a run that waits at the entrance for its turn."""
+GO_ON = "go_on"
+"""Timer of a run that waits for its turn to go on after a pause of its journey."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +109,15 @@ class Paused:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Resumed:
-    """The run goes on; of a paused journey, each run at its turn."""
+    """The run goes on: nobody holds it any more, or its turn at the entrance has come."""
+
+    person: Person
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Released:
+    """The pause of the journey is over. A step that it held is taken; a run that is held for
+    itself stays so."""
 
     person: Person
 
@@ -152,7 +164,7 @@ class Parted:
 
 Fact = (
     Entered | Happened | Due | Answered | Placed | Moved | Skipped | Stopped | Paused | Resumed
-    | Edited | Merged | SteppedAside | TookOver | Parted
+    | Released | Edited | Merged | SteppedAside | TookOver | Parted
 )  # fmt: skip
 
 

@@ -40,10 +40,12 @@ def divide(
     """What a split, or the undoing of a merge, tells the runs that go with one of the two people:
     those that the profiles `back` began, for whom `profile_id` stands.
 
-    To be asked for each side, with all runs of both.
+    To be asked for each side, with all runs of it; those of the other one do not matter.
     """
-    gone = frozenset(run.id for run in runs if run.home not in back)
     staying = [run for run in runs if run.home in back]
+    here = {run.id for run in staying}
+    named = {one.run for run in staying for one in run.absorbed}
+    gone = frozenset((named | {run.aside_for for run in staying if run.aside_for}) - here)
     told: Told = [(run, [Parted(profile_id, gone, person)]) for run in staying]
     aside = {run.id for run in staying if run.aside_for is not None and run.aside_for not in gone}
     _choose(journey, told, aside)

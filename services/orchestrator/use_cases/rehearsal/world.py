@@ -15,11 +15,11 @@ import msgspec
 from services.orchestrator.domain.effects import CLOSE, EXPIRE, RELEASE, Effects
 from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import History
-from services.orchestrator.domain.journeys.facts import RUN
+from services.orchestrator.domain.journeys.facts import RESUME, RUN
 from services.orchestrator.domain.outcome import standing
 from services.orchestrator.domain.release import close
 from services.orchestrator.domain.timer import Timer
-from services.orchestrator.domain.travel import RESUME, Travel
+from services.orchestrator.domain.travel import Travel
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Moment, Routed
 from services.orchestrator.domain.window import ARBITRATE, first_end
@@ -38,6 +38,7 @@ from services.orchestrator.use_cases.rehearsal.watch import Watch
 from services.orchestrator.use_cases.release_due import close_one, release_one
 from services.orchestrator.use_cases.report import Counting
 from services.orchestrator.use_cases.run_due import resume_one, tell_run, wake_one
+from services.orchestrator.use_cases.seen_people import SeenPeople
 from services.orchestrator.use_cases.take_turns import give_places
 from services.orchestrator.use_cases.timer_round import in_flight, last_seen, situation_in
 from shared import ids
@@ -140,7 +141,8 @@ class World:
         asked, effects = ask(moment, ruleset, at), self._effects()
         noting = Outcomes(memory.told, ruleset, effects, self._watch)
         situation = Situation(moment, history, at, asked.action_id)
-        answer_one(asked, situation, noting, ruleset, effects, self._watch)
+        seen = SeenPeople(memory.locked, at).see(moment)
+        answer_one(asked, situation, noting, ruleset, effects, self._watch, seen=seen)
         self._end(effects, moment, at)
 
     def _effects(self) -> Effects:
@@ -256,7 +258,8 @@ class World:
         asked = ask(moment, self._ruleset, firing.at)
         history = firing.histories[timer.profile_id]
         situation = Situation(moment, history, firing.at, asked.action_id)
-        answer_one(asked, situation, noting, self._ruleset, firing.effects, self._watch)
+        effects = firing.effects
+        answer_one(asked, situation, noting, self._ruleset, effects, self._watch, seen=moment)
         if in_flight(firing, timer) is not None:
             close(action, situation_in(firing, action, timer.profile_id), firing.effects)
 

@@ -105,7 +105,7 @@ CHANGES = (
     "ALTER TABLE timer DROP CONSTRAINT timer_kind_check",
     """
     ALTER TABLE timer ADD CONSTRAINT timer_kind_check
-        CHECK (kind IN ('release', 'close', 'arbitrate', 'expire', 'run', 'resume'))
+        CHECK (kind IN ('release', 'close', 'arbitrate', 'expire', 'run', 'resume', 'go_on'))
     """,
     "ALTER TABLE action ADD COLUMN run uuid, ADD COLUMN occurrence integer",
 )
