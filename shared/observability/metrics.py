@@ -246,7 +246,7 @@ TIMERS_PENDING = gauge(
 )
 TIMERS_OVERDUE = gauge(
     "timers_overdue",
-    "Timers that are due and were not fired.",
+    "Timers that are due and were not fired; counted up to 10,000.",
     moves="The poller counts them every few seconds.",
     act="Runbook timers-overdue.",
 )

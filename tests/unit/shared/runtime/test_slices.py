@@ -1,5 +1,4 @@
-"""A partition crowded with costly records is read in slices while others are calm; everything else
-in whole batches."""
+"""A crowded partition is read in slices while others are calm; everything else in whole batches."""
 
 from collections.abc import Mapping
 
@@ -7,6 +6,7 @@ from shared.kafka.records import Place, Record, Span
 from shared.runtime.slices import (
     COSTLY_SECONDS,
     CROWDED_RECORDS,
+    EASY_SECONDS,
     FIRST_RECORDS,
     LATELY_SECONDS,
     LEAST_RECORDS,
@@ -144,16 +144,17 @@ def test_the_end_of_a_backlog_is_no_sign_of_life() -> None:
     assert slices.quota({ONE: 4100, TWO: 0}, 0.1) == MOST
 
 
-def test_batches_are_whole_where_records_are_not_costly() -> None:
+def test_a_slice_of_records_that_are_not_costly_is_larger() -> None:
     slices = lively(ONE, TWO, costly=False)
     waiting = {ONE: 5000, TWO: 0}
-    assert slices.quota(waiting, 0.1) == MOST
-    (turn,) = slices.turns(spans({ONE: MOST}), 0.1)
-    slices.took(turn, 0.1 - MOST * COSTLY_SECONDS, 0.1)
-    assert slices.quota(waiting, 0.1) == MOST
-    slices.took(turn, 0.1 - 2 * MOST * COSTLY_SECONDS, 0.1)
-    assert slices.quota(waiting, 0.1) < MOST
-    assert slices.quota(waiting, 0.2 + REMEMBERED_SECONDS) == MOST
+    (turn,) = slices.turns(spans({ONE: slices.quota(waiting, 0.1)}), 0.1)
+    slices.took(turn, 0.1 - EASY_SECONDS / 2, 0.1)
+    assert slices.quota(waiting, 0.1) == 2 * FIRST_RECORDS
+    (turn,) = slices.turns(spans({ONE: 2 * FIRST_RECORDS}), 0.1)
+    slices.took(turn, 0.1 - EASY_SECONDS, 0.1)
+    assert slices.quota(waiting, 0.1) == 2 * FIRST_RECORDS
+    slices.took(turn, 0.1 - 4 * FIRST_RECORDS * COSTLY_SECONDS, 0.1)
+    assert slices.quota(waiting, 0.1) == FIRST_RECORDS
 
 
 def test_batches_are_whole_where_all_have_much_to_do() -> None:
