@@ -275,6 +275,38 @@ async def test_what_was_never_published_has_nothing_to_read(admin: httpx.AsyncCl
     assert (await done(await admin.get("/v1/holdouts/lift")))["items"] == []
 
 
+async def test_what_a_holdout_brought_is_told(
+    admin: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    """Scenario: the journey's lift against those who were held out of it."""
+    body = document(
+        mail("hi", "rest"), wait("rest", duration="P30D"), end(),
+        holdout={"percent": 40, "salt": "s"}, goal={"event": "order.placed", "within": "P7D"},
+    )  # fmt: skip
+    await done(await put(admin, "/v1/journeys/j", body))
+    await done(await admin.post("/v1/journeys/j:publish"))
+    stage = Stage(engine, await loaded(engine))
+    names = [f"person {n}" for n in range(40)]
+    await stage.respond(*[await stage.happened(f"{n} cart", who=n) for n in names])
+    rows = await stage.rows("SELECT profile_id::text FROM exposure WHERE arm = 'held_out'")
+    held = {row.profile_id for row in rows}
+    reached = [name for name in names if uid(name) not in held]
+    await stage.advance(DAY)
+    for name in reached[:6]:
+        await stage.does(f"{name} order", "order.placed", who=name)
+    await stage.advance(7 * DAY)
+    (told,) = (await done(await admin.get("/v1/holdouts/lift")))["items"]
+    assert (told["layer"], told["name"], told["percent"], told["metric"]) == (
+        "journey", "j", 40.0, "goal",
+    )  # fmt: skip
+    assert (told["held_out"], told["reached"]) == (len(held), len(reached))
+    assert told["effect"]["control_mean"] == 0
+    assert told["effect"]["mean"] == pytest.approx(6 / len(reached))
+    assert told["added"] == pytest.approx(6)
+    low, high = told["added_interval"]["low"], told["added_interval"]["high"]
+    assert low < 6 < high
+
+
 async def test_the_experiments_of_a_journey_are_read_out_and_concluded(
     admin: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
