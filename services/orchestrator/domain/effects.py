@@ -212,6 +212,9 @@ class Effects:
     said: list[Said] = field(default_factory=list)
     places: list[Wait] = field(default_factory=list)
     """Runs that want a place in a line."""
+    rounds: dict[UUID, int] = field(default_factory=dict)
+    """How many further decisions followed from a decision, by its id: what runs want comes round
+    until they want nothing more, and each has an id of its own."""
     exposures: list[Exposure] = field(default_factory=list)
     measured: list[Measured] = field(default_factory=list)
     silent: bool = False

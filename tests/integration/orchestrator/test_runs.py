@@ -359,3 +359,20 @@ async def test_a_run_of_a_version_that_is_not_loaded_yet_waits_for_it(stage: Sta
     stage.rules = loaded
     await stage.fire()
     assert await stage.kinds() == ["send"]
+
+
+def gate(id_: str, next_: str, **fields: Any) -> dict[str, Any]:
+    return {"id": id_, "type": "throttle", "limit": 1, "per": "PT1H", "next": next_, **fields}
+
+
+async def test_two_turns_at_one_instant_are_two_decisions(stage: Stage) -> None:
+    """In the batch of the worker, and in the round of a timer."""
+    nodes = (gate("one", "hello"), mail("hello", "two"), gate("two", "more"), mail("more"), end())
+    stage.rules = in_force(live(*nodes))
+    await stage.does("t1", who="ada")
+    assert await stage.kinds() == ["send", "send"]
+    stage.rules = in_force(live(wait("rest", "one", duration="P1D"), *nodes))
+    await stage.does("t2", who="bob")
+    await stage.advance(DAY)
+    await stage.fire()
+    assert await stage.kinds() == ["send"] * 4
