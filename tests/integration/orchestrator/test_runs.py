@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.orchestrator.domain.journeys.document import parse_journey
 from services.orchestrator.domain.journeys.facts import Fact, Moved, Person, Skipped, Stopped
 from services.orchestrator.domain.journeys.live import LiveJourney
 from services.orchestrator.domain.run import Run
@@ -376,3 +377,41 @@ async def test_two_turns_at_one_instant_are_two_decisions(stage: Stage) -> None:
     await stage.advance(DAY)
     await stage.fire()
     assert await stage.kinds() == ["send"] * 4
+
+
+async def skip(stage: Stage, run_id: Any) -> Run:
+    def skipped(before: Run, person: Person) -> Fact:
+        return Skipped(before.occurrence, person)
+
+    return await operate_run(
+        stage.engine, run_id, skipped, action="skip", ruleset=stage.rules,
+        topics=Topics(), counts=COUNTS, who=WHO,
+    )  # fmt: skip
+
+
+async def test_nobody_is_sent_twice_where_one_enters_once(stage: Stage) -> None:
+    """By an operator, nor by what all runs are told: a journey that one was in counts also when it
+    is over."""
+    once = document(
+        mail("hi"), end(), entry={"type": "event", "event": "B"}, re_entry={"mode": "never"}
+    )
+    lead = {"id": "lead", "type": "enter_journey", "journey": "b", "next": "end"}
+    nodes = (wait("rest", "lead", duration="P9D"), lead, end())
+    other = LiveJourney([parse_journey(once, key="b", version=1)], live=1)
+    stage.rules = in_force(live(*nodes), other)
+    for who in ("ada", "bob"):
+        await stage.does(f"b-{who}", "B", who=who)
+        await stage.does(f"t-{who}", who=who)
+    by_hand = await stage.scalar(
+        "SELECT id FROM journey_run WHERE journey = 'j' AND profile_id = :who", who=uid("ada")
+    )
+    await skip(stage, by_hand)
+    stage.rules = in_force(live(*nodes, paused=True), other)
+    await stage.advance(9 * DAY)
+    await stage.fire()
+    stage.rules = in_force(live(*nodes), other)
+    async with transaction(stage.engine) as tx:
+        await run_sweeps.add(tx, "j", "resumed")
+    await sweep(stage)
+    assert await stage.scalar("SELECT count(*) FROM run_log WHERE kind = 'left'") == 6
+    assert await stage.scalar("SELECT count(*) FROM journey_run WHERE journey = 'b'") == 2
