@@ -167,7 +167,8 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A run wants the next place in the line of a node (empty: of the journey's entrance)."""
+    """A run wants the next place in the line of a node (empty: of the journey's entrance), and does
+    not stand there longer than `max_wait`."""
 
     run: UUID
     profile_id: str
@@ -175,6 +176,7 @@ class Wait:
     node: str
     occurrence: int
     interval: timedelta
+    max_wait: timedelta
 
 
 @dataclass(slots=True)

@@ -415,3 +415,15 @@ async def test_nobody_is_sent_twice_where_one_enters_once(stage: Stage) -> None:
     await sweep(stage)
     assert await stage.scalar("SELECT count(*) FROM run_log WHERE kind = 'left'") == 6
     assert await stage.scalar("SELECT count(*) FROM journey_run WHERE journey = 'b'") == 2
+
+
+async def test_who_does_not_wait_takes_no_place_in_the_line(stage: Stage) -> None:
+    """More come than may pass, again and again: as many pass as may."""
+    short = gate("gate", "mail", max_wait="PT2H")
+    stage.rules = in_force(live(short, mail("mail"), end()))
+    for hour in range(6):
+        come = [await stage.happened(f"t{hour}-{n}", who=f"p{hour}-{n}") for n in range(4)]
+        await stage.respond(*come)
+        await stage.fire()
+        assert len(await stage.kinds()) == hour + 1
+        await stage.advance(timedelta(hours=1))

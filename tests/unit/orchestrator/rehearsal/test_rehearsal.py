@@ -216,3 +216,15 @@ def test_runs_of_merged_profiles_become_one() -> None:
     made = rehearsed(recording, ruleset(), draft)
     assert made.counts()["by_rule"] == {"j/hello": {"live": 0, "draft": 1}}
     assert made.counts()["by_node"]["j: aside"]["draft"] == 1
+
+
+def test_who_does_not_wait_takes_no_place_in_the_line() -> None:
+    door = {"id": "door", "type": "throttle", "limit": 1, "per": "PT1H", "max_wait": "PT2H"}
+    own = journey({**door, "next": "hello"}, mail("hello"), end())
+    draft = RuleSet(epoch=1, journeys=[LiveJourney([own], live=1)])
+    recording = Recording()
+    for hour in range(6):
+        for number in range(4):
+            recording.happens(NOON + hour * HOUR, who=f"p{hour}-{number}")
+    made = rehearsed(recording, ruleset(), draft, ends=NOON + 5.5 * HOUR)
+    assert made.counts()["actions"] == {"live": 0, "draft": 6}
