@@ -81,6 +81,9 @@ _PAST = text(
     """
 )
 _PERSON = text("SELECT profile_id::text FROM journey_run WHERE id = :id")
+_PERSONS = text(
+    "SELECT id, profile_id::text FROM journey_run WHERE id = ANY(CAST(:ids AS uuid[]))"
+)
 _TAKE = text(
     """
     INSERT INTO journey_line AS l (journey, node, free_at)
@@ -102,7 +105,6 @@ _GIVE_BACK = text(
      WHERE l.journey = g.journey AND l.node = g.node
     """
 )
-
 Line = tuple[str, str]
 """A journey and one of its nodes; without a node: its entrance."""
 
@@ -153,6 +155,12 @@ async def person_of(tx: Tx, run_id: UUID) -> str | None:
     """The profile that stands for the person of a run; None when there is no such run."""
     found: str | None = (await tx.execute(_PERSON, {"id": run_id})).scalar()
     return found
+
+
+async def persons_of(tx: Tx, ids: Collection[UUID]) -> dict[UUID, str]:
+    """The profiles that stand for the persons of runs."""
+    rows = await tx.execute(_PERSONS, {"ids": list(ids)})
+    return {row.id: row.profile_id for row in rows}
 
 
 async def take_places(

@@ -1,6 +1,7 @@
 """Tells all runs of a journey what concerns them all: a new version, a pause over, or its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import takewhile
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -48,6 +49,10 @@ async def sweep_runs(
             return 0
         persons = {profile_id for _, profile_id in found}
         locked = await profile_states.lock(tx, persons)
+        found = _still_theirs(found, await runs.persons_of(tx, [run_id for run_id, _ in found]))
+        if not found:
+            return 0
+        persons = {profile_id for _, profile_id in found}
         round_ = await open_round(tx, persons, locked, ruleset=rules, topics=topics, counts=counts)
         await _tell(round_, sweep, found)
         await close_round(round_)
@@ -57,9 +62,15 @@ async def sweep_runs(
     return len(found)
 
 
+def _still_theirs(
+    found: list[tuple[UUID, str]], now: Mapping[UUID, str]
+) -> list[tuple[UUID, str]]:
+    """The runs up to the first one that went to another person, by a merge, before its own was
+    locked: that one is told in the next round, with who stands for them now."""
+    return list(takewhile(lambda one: now.get(one[0], one[1]) == one[1], found))
+
+
 async def _tell(round_: Round, sweep: Sweep, found: list[tuple[UUID, str]]) -> None:
-    # Whoever was merged before they were locked is told with the profile that stands for them now:
-    # every fact looks at what is published, so nothing is lost by passing them over here.
     here = [one for one in found if one[0] in round_.histories[one[1]].runs]
     if sweep.kind == "resumed" and sweep.step is not None and here:
         line = (sweep.journey, RELEASE_LINE)

@@ -1,5 +1,6 @@
 """Runs of journeys through the handler and the timers, on a real database."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -14,13 +15,16 @@ from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import run_sweeps
 from services.orchestrator.use_cases import sweep_runs as sweeping
 from services.orchestrator.use_cases.operate_run import operate_run
+from services.orchestrator.use_cases.respond import Responder
 from services.orchestrator.use_cases.sweep_runs import sweep_runs
 from shared.contracts.topics import Topics
 from shared.errors import Conflict, Infrastructure
+from shared.postgres import outbox
 from shared.postgres.audit import Who
 from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.stage import COUNTS, Stage
 from tests.integration.orchestrator.test_part import LOSER, WINNER, merge_of, undo_of
+from tests.support.eventually import eventually
 from tests.unit.orchestrator.build import policy, profile_json, rule, uid
 from tests.unit.orchestrator.journeys.build import document, end, journey, mail, wait
 
@@ -347,6 +351,31 @@ async def test_a_sweep_that_ends_before_its_commit_tells_nobody_twice(
     assert await stage.scalar("SELECT count(*) FROM journey_run WHERE status = 'exited'") == 0
     assert [await sweep(stage) for _ in range(3)] == [2, 1, 0]
     assert (await log_of(stage)).count("ended rest archived") == 3
+
+
+async def test_a_run_that_is_merged_while_all_are_told_is_told_too(stage: Stage) -> None:
+    stage.rules = in_force(live(wait("rest", duration="P9D"), end()))
+    await stage.does("t1", who="visitor", profile=profile_json(LOSER))
+    await stage.does("t2", "Page Viewed", profile=profile_json(WINNER))
+    async with transaction(stage.engine) as tx:
+        await run_sweeps.add(tx, "j", "stopped")
+    merged, _ = merge_of(stage)
+    async with transaction(stage.engine) as tx:
+        handled = await Responder(ruleset=lambda: stage.rules, topics=Topics(), counts=COUNTS)(
+            [merged], tx
+        )
+        await outbox.append(tx, handled.messages)
+        telling = asyncio.create_task(sweep(stage))
+        await eventually(lambda: somebody_waits(stage))
+    assert await telling == 0
+    assert [await sweep(stage) for _ in range(2)] == [1, 0]
+    assert "ended rest archived" in await log_of(stage)
+
+
+async def somebody_waits(stage: Stage) -> bool:
+    """Whether a transaction waits for another one's lock."""
+    waiting: int = await stage.scalar("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    return waiting > 0
 
 
 async def test_a_run_of_a_version_that_is_not_loaded_yet_waits_for_it(stage: Stage) -> None:
