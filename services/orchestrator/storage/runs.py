@@ -105,6 +105,8 @@ _GIVE_BACK = text(
      WHERE l.journey = g.journey AND l.node = g.node
     """
 )
+_LEAVE = text("DELETE FROM journey_line WHERE journey = :journey AND node = :node")
+
 Line = tuple[str, str]
 """A journey and one of its nodes; without a node: its entrance."""
 
@@ -201,6 +203,12 @@ async def give_back(tx: Tx, lines: Mapping[Line, timedelta]) -> None:
     }
     if lines:
         await tx.execute(_GIVE_BACK, given)
+
+
+async def empty_line(tx: Tx, line: Line) -> None:
+    """Nobody stands in a line any more: who comes next has the first place."""
+    journey, node = line
+    await tx.execute(_LEAVE, {"journey": journey, "node": node})
 
 
 MAX_WORD = 300
