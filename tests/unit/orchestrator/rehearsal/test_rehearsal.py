@@ -3,11 +3,17 @@
 from datetime import timedelta
 from typing import Any
 
+from services.orchestrator.domain.estimates import Estimates
 from services.orchestrator.domain.journeys.live import LiveJourney
 from services.orchestrator.domain.trigger_index import RuleSet
+from services.orchestrator.storage.configuration import Stored
+from services.orchestrator.storage.draft_kind import Kind
+from services.orchestrator.storage.journey_versions import StoredJourney
+from services.orchestrator.use_cases.rehearsal.inputs import inputs_of, rulesets
 from services.orchestrator.use_cases.rehearsal.rehearsal import warm_up
+from shared.postgres.drafts import Version
 from tests.unit.orchestrator.build import NOON, email, policy, rule, ruleset, uid
-from tests.unit.orchestrator.journeys.build import end, journey, mail, wait
+from tests.unit.orchestrator.journeys.build import document, end, journey, mail, wait
 from tests.unit.orchestrator.rehearsal.replayed import DAY, HOUR, Recording, rehearsed
 
 CAP = {"scope": {"category": "service"}, "limit": 2, "window": "P7D"}
@@ -185,6 +191,19 @@ def test_a_journey_is_walked_in_virtual_time() -> None:
     assert nodes_of["j/w: left next"] == 1
     assert nodes_of["j: ended exit: Order Completed on web"] == 1
     assert made.changed_total == 2
+
+
+def test_runs_that_began_before_the_period_go_on_under_a_draft() -> None:
+    own = document(wait("w", "hello", duration="P1D"), mail("hello"), end())
+    stored = StoredJourney("j", 1, False, {}, [Version("j", 1, own, NOON, "somebody")])
+    live = Stored(1, [], [], [], [], [], [stored])
+    drafted = {**own, "priority": 7}
+    inputs = inputs_of(Kind.JOURNEY, "j", drafted, live, Estimates(), NOON)
+    recording = Recording()
+    recording.happens(NOON, who="ada")
+    recording.happens(NOON + 2 * HOUR, who="bob")
+    made = rehearsed(recording, *rulesets(inputs), begins=NOON + HOUR)
+    assert made.counts()["by_rule"] == {"j/hello": {"live": 2, "draft": 2}}
 
 
 def test_places_in_a_line_are_given_out_in_the_order_of_coming() -> None:
