@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from services.orchestrator.domain.estimates import Estimates
 from services.orchestrator.domain.journeys.live import LiveJourney
 from services.orchestrator.domain.trigger_index import RuleSet
@@ -10,7 +12,7 @@ from services.orchestrator.storage.configuration import Stored
 from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.storage.journey_versions import StoredJourney
 from services.orchestrator.use_cases.rehearsal.inputs import inputs_of, rulesets
-from services.orchestrator.use_cases.rehearsal.rehearsal import warm_up
+from services.orchestrator.use_cases.rehearsal.rehearsal import TooLarge, warm_up
 from shared.postgres.drafts import Version
 from tests.unit.orchestrator.build import NOON, email, policy, rule, ruleset, uid
 from tests.unit.orchestrator.journeys.build import document, end, journey, mail, wait
@@ -133,6 +135,16 @@ def test_candidates_wait_for_each_other_in_a_window() -> None:
     assert counts["by_rule"] == {"a": {"live": 1, "draft": 0}, "b": {"live": 1, "draft": 1}}
     (changed,) = made.changed()
     assert "lower_priority" in changed["why"]
+
+
+def test_more_people_than_there_is_room_for_are_said() -> None:
+    """However little each of them does."""
+    recording = Recording()
+    for number in range(200):
+        recording.happens(NOON, who=f"p{number}")
+    rules = ruleset(rule())
+    with pytest.raises(TooLarge, match="more than 100 people"):
+        rehearsed(recording, rules, rules, room=100)
 
 
 def test_an_update_that_comes_again_is_not_answered_again() -> None:
