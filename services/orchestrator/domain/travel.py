@@ -172,7 +172,7 @@ class Travel:
         if rate is not None:
             self.tell(run.id, Paused())
         self.tell(run.id, Entered(self._person(cause)))
-        if rate is not None:
+        if rate is not None and not self._effects.runs[run.id].run.is_over:
             self._queue(run, Queued("", 0, rate.interval, timedelta.max))
 
     def _queue(self, run: Run, one: Queued) -> None:

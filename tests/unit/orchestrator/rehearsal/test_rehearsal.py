@@ -235,6 +235,24 @@ def test_places_in_a_line_are_given_out_in_the_order_of_coming() -> None:
     assert whole.worlds[1].memory.lines[("j", "door")] == NOON + 3 * HOUR
 
 
+def test_who_is_held_out_takes_no_place_at_the_entrance() -> None:
+    own = journey(
+        mail("hello"), end(), entry={"type": "api", "rate": {"limit": 1, "per": "PT1H"}},
+        holdout={"percent": 50, "salt": "half"},
+    )  # fmt: skip
+    draft = RuleSet(epoch=1, journeys=[LiveJourney([own], live=1)])
+    recording = Recording()
+    for number in range(20):
+        recording.happens(
+            NOON, "concert.journey", who=f"p{number}", source="concert",
+            properties={"journey": "j"},
+        )  # fmt: skip
+    made = rehearsed(recording, ruleset(), draft)
+    reached = made.counts()["actions"]["draft"]
+    assert 0 < reached < 20
+    assert made.worlds[1].memory.lines[("j", "")] == NOON + reached * HOUR
+
+
 def test_runs_of_merged_profiles_become_one() -> None:
     again = {"mode": "after_exit"}
     own = journey(wait("w", "hello", duration="P1D"), mail("hello"), end(), re_entry=again)
