@@ -167,7 +167,8 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A run wants the next place in the line of a node (empty: of the journey's entrance)."""
+    """A run wants the next place in the line of a node (empty: of the journey's entrance), and does
+    not stand there longer than `max_wait`."""
 
     run: UUID
     profile_id: str
@@ -175,6 +176,7 @@ class Wait:
     node: str
     occurrence: int
     interval: timedelta
+    max_wait: timedelta
 
 
 @dataclass(slots=True)
@@ -214,6 +216,9 @@ class Effects:
     """Runs that want a place in a line."""
     pausing: bool = False
     """Whether the pause of a journey held a step."""
+    rounds: dict[UUID, int] = field(default_factory=dict)
+    """How many further decisions followed from a decision, by its id: what runs want comes round
+    until they want nothing more, and each has an id of its own."""
     exposures: list[Exposure] = field(default_factory=list)
     measured: list[Measured] = field(default_factory=list)
     silent: bool = False

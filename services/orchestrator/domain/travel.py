@@ -30,6 +30,7 @@ from services.orchestrator.domain.journeys.facts import (
     Jumped,
     Paused,
     Person,
+    Queued,
     Wanted,
 )
 from services.orchestrator.domain.journeys.journey import SENT
@@ -169,13 +170,16 @@ class Travel:
         if rate is not None:
             self.tell(run.id, Paused())
         self.tell(run.id, Entered(self._person(cause)))
-        if rate is not None:
-            self._queue(run, "", 0, rate.interval)
+        if rate is not None and not self._effects.runs[run.id].run.is_over:
+            self._queue(run, Queued("", 0, rate.interval, timedelta.max))
 
-    def _queue(self, run: Run, node: str, occurrence: int, interval: timedelta) -> None:
+    def _queue(self, run: Run, one: Queued) -> None:
         self._effects.places.append(
-            Wait(run.id, run.profile_id, run.journey, node, occurrence, interval)
-        )
+            Wait(
+                run.id, run.profile_id, run.journey, one.node, one.occurrence, one.interval,
+                one.max_wait,
+            )
+        )  # fmt: skip
 
     def _take(self, before: Standing, advanced: Advance) -> None:
         """Give what follows from a fact its effects."""
@@ -201,7 +205,7 @@ class Travel:
         self._wanted = [one for one in self._wanted if one[0] != run.id or not run.is_over]
         self._wanted += [(run.id, one) for one in advanced.wanted]
         for queued in advanced.queued:
-            self._queue(run, queued.node, queued.occurrence, queued.interval)
+            self._queue(run, queued)
         for jump in advanced.jumped:
             self._jump(after, jump)
 

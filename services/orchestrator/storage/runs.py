@@ -94,6 +94,15 @@ _TAKE = text(
     RETURNING journey, node, free_at
     """
 )
+_GIVE_BACK = text(
+    """
+    UPDATE journey_line AS l SET free_at = l.free_at - g.time
+      FROM unnest(CAST(:journeys AS text[]), CAST(:nodes AS text[]), CAST(:times AS interval[]))
+           AS g (journey, node, time)
+     WHERE l.journey = g.journey AND l.node = g.node
+    """
+)
+_LEAVE = text("DELETE FROM journey_line WHERE journey = :journey AND node = :node")
 
 Line = tuple[str, str]
 """A journey and one of its nodes; without a node: its entrance."""
@@ -173,6 +182,24 @@ async def take_places(
         - intervals[(row.journey, row.node)] * counts[(row.journey, row.node)]
         for row in rows
     }
+
+
+async def give_back(tx: Tx, lines: Mapping[Line, timedelta]) -> None:
+    """Nobody stands at the end of lines, for so long, of which places were just taken: who comes
+    next has them."""
+    given = {
+        "journeys": [journey for journey, _ in lines],
+        "nodes": [node for _, node in lines],
+        "times": list(lines.values()),
+    }
+    if lines:
+        await tx.execute(_GIVE_BACK, given)
+
+
+async def empty_line(tx: Tx, line: Line) -> None:
+    """Nobody stands in a line any more: who comes next has the first place."""
+    journey, node = line
+    await tx.execute(_LEAVE, {"journey": journey, "node": node})
 
 
 MAX_WORD = 300

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from services.orchestrator.storage import run_sweeps
+from services.orchestrator.storage import run_sweeps, runs
 from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.change_status import change_status
+from services.orchestrator.use_cases.sweep_runs import RELEASE_LINE
 from shared.conditions.duration import format_duration
 from shared.postgres import audit
 from shared.postgres.drafts import Draft
@@ -28,6 +29,7 @@ async def resume_journey(
     `change_status`."""
 
     async def also(tx: AsyncConnection) -> None:
+        await runs.empty_line(tx, (key, RELEASE_LINE))  # an earlier rate does not hold any more
         step = None if rate is None else rate.per / rate.limit
         await run_sweeps.add(tx, key, "resumed", step)
 

@@ -34,10 +34,10 @@ def go_on(
     report: Counting,
 ) -> None:
     """Judge what the runs want, tell them, and judge what they want then. `first` is the id of the
-    decision that this follows from. Raises Infrastructure, as `loaded` does."""
-    number = 0
+    decision that this follows from; a run that has its turn twice at one instant follows from it
+    twice. Raises Infrastructure, as `loaded` does."""
     while True:
-        number += 1
+        number = effects.rounds.get(first, 0) + 1
         answered = answer_runs(
             travel,
             situation,
@@ -47,6 +47,7 @@ def go_on(
         )
         if answered is None:
             return
+        effects.rounds[first] = number
         decision, considered = answered
         report.decided(None, decision.outcome, considered)
         with loaded():

@@ -16,7 +16,7 @@ from services.orchestrator.domain.live_rule import LiveRule
 from services.orchestrator.domain.travel import Travel
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import effects as effect_rows
-from services.orchestrator.storage import histories, profile_states, timers
+from services.orchestrator.storage import histories, profile_states, runs, timers
 from services.orchestrator.storage.histories import Histories
 from services.orchestrator.storage.profile_states import Locked, Saved
 from services.orchestrator.use_cases.naming import turn_decision_id
@@ -84,14 +84,18 @@ async def _recall(
     if ruleset.household_window:
         households = {_household(locked[profile_id]) for profile_id in persons}
         await recall_households(tx, found, households, ruleset, at)
-    await recall_resources(tx, found, _rules_at_hand(found, ruleset), ruleset, at)
+    journeys = {one.run.journey for history in found.values() for one in history.runs.values()}
+    may_enter = ruleset.journeys.reachable((), journeys)
+    if may_enter:
+        await runs.read_past(tx, found, persons, may_enter)
+    at_hand = _rules_at_hand(found, journeys | may_enter, ruleset)
+    await recall_resources(tx, found, at_hand, ruleset, at)
     return found
 
 
-def _rules_at_hand(found: Histories, ruleset: RuleSet) -> list[LiveRule]:
-    """The rules of what is in flight or held, and of journeys that somebody is in: of these
-    something may be done in the round."""
-    journeys = {one.run.journey for history in found.values() for one in history.runs.values()}
+def _rules_at_hand(found: Histories, journeys: Collection[str], ruleset: RuleSet) -> list[LiveRule]:
+    """The rules of what is in flight or held, and of journeys that somebody is in or may be sent
+    to: of these something may be done in the round."""
     nodes = list(ruleset.journeys.rules_of(journeys).values()) if journeys else []
     flying = {one.rule for history in found.values() for one in history.in_flight.values()}
     held = {key for history in found.values() for one in history.held.values() for key in one.rules}

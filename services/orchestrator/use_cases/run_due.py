@@ -7,7 +7,6 @@ from services.orchestrator.domain.gates import Situation
 from services.orchestrator.domain.history import History
 from services.orchestrator.domain.journeys.facts import Due, Fact, Released, Resumed
 from services.orchestrator.domain.travel import Travel
-from services.orchestrator.storage import runs
 from services.orchestrator.storage.timers import Fired
 from services.orchestrator.use_cases.go_on import go_on, loaded
 from services.orchestrator.use_cases.naming import (
@@ -20,7 +19,6 @@ from services.orchestrator.use_cases.timer_round import Fire, Firing, Round, las
 
 async def run_due(round_: Round, timers: Sequence[Fired]) -> Fire:
     """Runs that waited for an instant. A timer of an earlier step has no effect."""
-    await _recall(round_, timers)
     return lambda timer: wake_one(round_, timer)
 
 
@@ -39,7 +37,6 @@ def wake_one(firing: Firing, timer: Fired) -> None:
 
 async def resume_due(round_: Round, timers: Sequence[Fired]) -> Fire:
     """Runs whose turn at the entrance it is."""
-    await _recall(round_, timers)
     return lambda timer: resume_one(round_, timer)
 
 
@@ -50,7 +47,6 @@ def resume_one(firing: Firing, timer: Fired) -> None:
 
 async def go_on_due(round_: Round, timers: Sequence[Fired]) -> Fire:
     """Runs that may go on after a pause."""
-    await _recall(round_, timers)
     return lambda timer: _take_turn(
         round_, timer, lambda travel: Released(travel.person(timer.ref))
     )
@@ -88,14 +84,3 @@ def _situation(firing: Firing, profile_id: str, run_id: UUID, history: History) 
     cause = history.runs[run_id].cause
     moment = last_seen(firing.locked[profile_id], profile_id, cause, firing.at)
     return Situation(moment, history, firing.at, action_ids(moment.cause.id or ""))
-
-
-async def _recall(round_: Round, timers: Sequence[Fired]) -> None:
-    """Read who may enter a journey that the runs lead to."""
-    persons = {timer.profile_id for timer in timers}
-    standing = {
-        one.run.journey for person in persons for one in round_.histories[person].runs.values()
-    }
-    may_enter = round_.ruleset.journeys.reachable((), standing)
-    if may_enter:
-        await runs.read_past(round_.tx, round_.histories, persons, may_enter)

@@ -1,7 +1,7 @@
 """Gives the runs of a batch their places in lines, and what follows from that its effects."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.orchestrator.domain.effects import Effects, Wait
@@ -13,6 +13,7 @@ from services.orchestrator.storage import runs
 from services.orchestrator.storage.histories import Histories
 from shared.postgres.transaction import Tx
 
+NOTHING = timedelta(0)
 GoOn = Callable[[str, UUID, Callable[[Travel], None]], None]
 """Tells the runs of a person something, named by an id, and gives what follows its effects."""
 
@@ -26,6 +27,7 @@ async def take_turns(
         first = await runs.take_places(
             tx, [((one.journey, one.node), one.interval) for one in waiting], at
         )
+        await runs.give_back(tx, left_over(waiting, first, at))
         give_places(waiting, first, effects, histories, at, go_on)
 
 
@@ -39,12 +41,33 @@ def give_places(
 ) -> None:
     """Of each line `first` has the first place that is theirs; they follow it, one interval
     apart."""
+    for one, place in _placed(waiting, first):
+        _place(effects, histories, one, place, at, go_on)
+
+
+def left_over(
+    waiting: Sequence[Wait], first: Mapping[runs.Line, datetime], at: datetime
+) -> dict[runs.Line, timedelta]:
+    """For how long nobody stands at the end of each line: those whose place is there do not wait
+    until then. If they kept it, all who come later would be too late as well, and nobody would
+    pass."""
+    found: dict[runs.Line, timedelta] = {}
+    for one, place in _placed(waiting, first):
+        line = (one.journey, one.node)
+        late = place - at > one.max_wait
+        found[line] = found.get(line, NOTHING) + one.interval if late else NOTHING
+    return {line: time for line, time in found.items() if time}
+
+
+def _placed(
+    waiting: Sequence[Wait], first: Mapping[runs.Line, datetime]
+) -> Iterator[tuple[Wait, datetime]]:
     taken: dict[runs.Line, int] = {}
     for one in waiting:
         line = (one.journey, one.node)
         number = taken.get(line, 0)
         taken[line] = number + 1
-        _place(effects, histories, one, first[line] + number * one.interval, at, go_on)
+        yield one, first[line] + number * one.interval
 
 
 def _place(

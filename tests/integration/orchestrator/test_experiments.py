@@ -230,9 +230,24 @@ async def test_numbers_that_no_sum_can_hold_stop_nothing(stage: Stage) -> None:
     stage.rules = ruleset(rule("push", **PUSH), experiments=[one])
     (push,) = people(one, "push", 1)
     await stage.does("cart", who=push)
-    for place, total in enumerate(("12.50", 10**400, 1e300, -1e300)):
+    for place, total in enumerate(("12.50", 10**400, 1e300, -1e300, 1e-200, 1e-100)):
         await stage.does(f"order {place}", "order.placed", who=push, properties={"total": total})
     assert await bought_in_time(stage, one) == (1, 12.5)
+
+
+@pytest.mark.parametrize("total", [1e-200, 1e-100, -1e-160])
+async def test_a_number_next_to_nothing_can_be_read_out(stage: Stage, total: float) -> None:
+    one = running(metrics={"primary": SPENT})
+    stage.rules = ruleset(rule("push", **PUSH), experiments=[one])
+    both = [who for arm in ("push", "control") for who in people(one, arm, 2)]
+    for who in both:
+        await stage.does(f"cart {who}", who=who)
+    await stage.does("order", "order.placed", who=both[0], properties={"total": total})
+    await stage.advance(100 * DAY)
+    async with transaction(stage.engine) as tx:
+        now = await timers.now(tx)
+        _, read = await count_experiment(tx, one, since=now - 100 * DAY, until=now)
+    assert read.effects["spent"]["push"].difference == 0.0
 
 
 async def test_what_waits_of_an_arm_that_is_stopped_is_taken_back(stage: Stage) -> None:

@@ -1,11 +1,13 @@
 """Runs of journeys through the handler and the timers, on a real database."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from services.orchestrator.domain.journeys.document import parse_journey
 from services.orchestrator.domain.journeys.facts import Fact, Moved, Person, Skipped, Stopped
 from services.orchestrator.domain.journeys.live import LiveJourney
 from services.orchestrator.domain.run import Run
@@ -13,13 +15,16 @@ from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import run_sweeps
 from services.orchestrator.use_cases import sweep_runs as sweeping
 from services.orchestrator.use_cases.operate_run import operate_run
+from services.orchestrator.use_cases.respond import Responder
 from services.orchestrator.use_cases.sweep_runs import sweep_runs
 from shared.contracts.topics import Topics
 from shared.errors import Conflict, Infrastructure
+from shared.postgres import outbox
 from shared.postgres.audit import Who
 from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.stage import COUNTS, Stage
 from tests.integration.orchestrator.test_part import LOSER, WINNER, merge_of, undo_of
+from tests.support.eventually import eventually
 from tests.unit.orchestrator.build import policy, profile_json, rule, uid
 from tests.unit.orchestrator.journeys.build import document, end, journey, mail, wait
 
@@ -348,6 +353,31 @@ async def test_a_sweep_that_ends_before_its_commit_tells_nobody_twice(
     assert (await log_of(stage)).count("ended rest archived") == 3
 
 
+async def test_a_run_that_is_merged_while_all_are_told_is_told_too(stage: Stage) -> None:
+    stage.rules = in_force(live(wait("rest", duration="P9D"), end()))
+    await stage.does("t1", who="visitor", profile=profile_json(LOSER))
+    await stage.does("t2", "Page Viewed", profile=profile_json(WINNER))
+    async with transaction(stage.engine) as tx:
+        await run_sweeps.add(tx, "j", "stopped")
+    merged, _ = merge_of(stage)
+    async with transaction(stage.engine) as tx:
+        handled = await Responder(ruleset=lambda: stage.rules, topics=Topics(), counts=COUNTS)(
+            [merged], tx
+        )
+        await outbox.append(tx, handled.messages)
+        telling = asyncio.create_task(sweep(stage))
+        await eventually(lambda: somebody_waits(stage))
+    assert await telling == 0
+    assert [await sweep(stage) for _ in range(2)] == [1, 0]
+    assert "ended rest archived" in await log_of(stage)
+
+
+async def somebody_waits(stage: Stage) -> bool:
+    """Whether a transaction waits for another one's lock."""
+    waiting: int = await stage.scalar("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    return waiting > 0
+
+
 async def test_a_run_of_a_version_that_is_not_loaded_yet_waits_for_it(stage: Stage) -> None:
     nodes = (wait("rest", "mail", duration="P1D"), mail("mail"), end())
     stage.rules = in_force(live(*nodes))
@@ -359,3 +389,70 @@ async def test_a_run_of_a_version_that_is_not_loaded_yet_waits_for_it(stage: Sta
     stage.rules = loaded
     await stage.fire()
     assert await stage.kinds() == ["send"]
+
+
+def gate(id_: str, next_: str, **fields: Any) -> dict[str, Any]:
+    return {"id": id_, "type": "throttle", "limit": 1, "per": "PT1H", "next": next_, **fields}
+
+
+async def test_two_turns_at_one_instant_are_two_decisions(stage: Stage) -> None:
+    """In the batch of the worker, and in the round of a timer."""
+    nodes = (gate("one", "hello"), mail("hello", "two"), gate("two", "more"), mail("more"), end())
+    stage.rules = in_force(live(*nodes))
+    await stage.does("t1", who="ada")
+    assert await stage.kinds() == ["send", "send"]
+    stage.rules = in_force(live(wait("rest", "one", duration="P1D"), *nodes))
+    await stage.does("t2", who="bob")
+    await stage.advance(DAY)
+    await stage.fire()
+    assert await stage.kinds() == ["send"] * 4
+
+
+async def skip(stage: Stage, run_id: Any) -> Run:
+    def skipped(before: Run, person: Person) -> Fact:
+        return Skipped(before.occurrence, person)
+
+    return await operate_run(
+        stage.engine, run_id, skipped, action="skip", ruleset=stage.rules,
+        topics=Topics(), counts=COUNTS, who=WHO,
+    )  # fmt: skip
+
+
+async def test_nobody_is_sent_twice_where_one_enters_once(stage: Stage) -> None:
+    """By an operator, nor by what all runs are told: a journey that one was in counts also when it
+    is over."""
+    once = document(
+        mail("hi"), end(), entry={"type": "event", "event": "B"}, re_entry={"mode": "never"}
+    )
+    lead = {"id": "lead", "type": "enter_journey", "journey": "b", "next": "end"}
+    nodes = (wait("rest", "lead", duration="P9D"), lead, end())
+    other = LiveJourney([parse_journey(once, key="b", version=1)], live=1)
+    stage.rules = in_force(live(*nodes), other)
+    for who in ("ada", "bob"):
+        await stage.does(f"b-{who}", "B", who=who)
+        await stage.does(f"t-{who}", who=who)
+    by_hand = await stage.scalar(
+        "SELECT id FROM journey_run WHERE journey = 'j' AND profile_id = :who", who=uid("ada")
+    )
+    await skip(stage, by_hand)
+    stage.rules = in_force(live(*nodes, paused=True), other)
+    await stage.advance(9 * DAY)
+    await stage.fire()
+    stage.rules = in_force(live(*nodes), other)
+    async with transaction(stage.engine) as tx:
+        await run_sweeps.add(tx, "j", "resumed")
+    await sweep(stage)
+    assert await stage.scalar("SELECT count(*) FROM run_log WHERE kind = 'left'") == 6
+    assert await stage.scalar("SELECT count(*) FROM journey_run WHERE journey = 'b'") == 2
+
+
+async def test_who_does_not_wait_takes_no_place_in_the_line(stage: Stage) -> None:
+    """More come than may pass, again and again: as many pass as may."""
+    short = gate("gate", "mail", max_wait="PT2H")
+    stage.rules = in_force(live(short, mail("mail"), end()))
+    for hour in range(6):
+        come = [await stage.happened(f"t{hour}-{n}", who=f"p{hour}-{n}") for n in range(4)]
+        await stage.respond(*come)
+        await stage.fire()
+        assert len(await stage.kinds()) == hour + 1
+        await stage.advance(timedelta(hours=1))

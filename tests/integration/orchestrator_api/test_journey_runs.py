@@ -300,6 +300,26 @@ async def test_a_pause_holds_and_releases_at_a_rate(theatre: Theatre) -> None:
     assert released == [1, 2, 3]
 
 
+async def test_the_rate_that_is_said_last_holds(theatre: Theatre) -> None:
+    await theatre.publish("held", JOURNEY)
+    await theatre.enters("ada", "bob", "cyd")
+    await done(await theatre.api.post(f"{URL}/held:pause"))
+    await theatre.refresh()
+    await theatre.stage.advance(3 * DAY)
+    await theatre.stage.fire()
+    for per in ("P5D", "PT1H"):
+        await done(
+            await theatre.api.post(f"{URL}/held:resume", json={"rate": {"limit": 1, "per": per}})
+        )
+        await theatre.refresh()
+        assert await theatre.sweep() == 3
+        if per == "P5D":
+            await done(await theatre.api.post(f"{URL}/held:pause"))
+    await theatre.stage.advance(timedelta(hours=2))
+    await theatre.stage.fire()
+    assert len(await theatre.runs("held", status="completed")) == 3
+
+
 async def test_an_archived_journey_ends_its_runs_if_that_is_asked(theatre: Theatre) -> None:
     await theatre.publish("ended", JOURNEY)
     await theatre.enters("ada", "bob")

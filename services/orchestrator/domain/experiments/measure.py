@@ -12,6 +12,9 @@ from shared.conditions.document import MAX_NUMBER
 from shared.conditions.facts import Facts, Read, reader
 from shared.conditions.values import read_number
 
+LEAST = 1e-12
+"""What is less than that is nothing: squared, it would be no number that a database can hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -92,13 +95,15 @@ def _live(source: str, metric: Metric, among: tuple[str, Traffic] | None) -> _Li
 
 def _value(live: _Live, facts: Facts) -> float | None:
     """What it is worth; None where it does not count, or its property is no number that a sum can
-    hold, squared and of everybody."""
+    hold, squared and of everybody; 0 for one that is next to nothing."""
     if live.holds is not None and not live.holds(facts):
         return None
     if live.read is None:
         return 1.0
     value = read_number(live.read(facts))
-    return None if value is None or abs(value) > MAX_NUMBER else float(value)
+    if value is None or abs(value) > MAX_NUMBER:
+        return None
+    return float(value) if abs(value) >= LEAST else 0.0
 
 
 def _may_be_exposed(live: _Live, unit: str) -> bool:

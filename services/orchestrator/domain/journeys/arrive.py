@@ -62,8 +62,8 @@ def arrive(walk: Walk, node: Node) -> str | None:
             return next(met, ELSE)
         case Split() as split:
             return _split(walk, node, split)
-        case Spacing(interval=interval):
-            walk.queued.append(Queued(node.id, walk.run.occurrence, interval))
+        case Spacing(interval=interval, max_wait=most):
+            walk.queued.append(Queued(node.id, walk.run.occurrence, interval, most))
             walk.rest(None)
             return None
         case SetTraits(traits):

@@ -180,11 +180,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """The run stands at a throttle and wants the next place in its line."""
+    """The run stands at a throttle and wants the next place in its line; it does not wait longer
+    than `max_wait`."""
 
     node: str
     occurrence: int
     interval: timedelta
+    max_wait: timedelta
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,9 +81,10 @@ def with_draft(inputs: Inputs) -> Stored:
         case Kind.JOURNEY:
             others = [one for one in live.journeys if one.key != key]
             before = next((one for one in live.journeys if one.key == key), None)
-            drafted = _next([] if before is None else before.versions, inputs)
+            versions = [] if before is None else before.versions
             winners = {} if before is None else before.winners
-            own = StoredJourney(key, drafted.version, False, winners, [drafted])
+            drafted = _next(versions, inputs)  # who entered before is in an earlier one
+            own = StoredJourney(key, drafted.version, False, winners, [*versions, drafted])
             return replace(live, journeys=sorted([*others, own], key=lambda one: one.key))
         case Kind.EXPERIMENT:
             raise ValueError("an experiment is no draft that a rehearsal puts in place")

@@ -22,6 +22,8 @@ from shared.contracts.times import rfc3339
 from shared.kafka.records import Record
 
 TICK = timedelta(microseconds=1)
+LOOK_EVERY = 64
+"""After so many updates it is looked at how much is kept."""
 
 
 class TooLarge(Exception):  # noqa: N818 - said to who asked
@@ -48,13 +50,17 @@ class Rehearsal:
         self._family = Family(erased)
         self._watches = (Watch(LIVE, self._fates), Watch(DRAFT, self._fates))
         self.worlds = [World(live, self._family, self._watches[LIVE], _longest(live, draft))]
+        self._taken = 0
         self._updates = 0
         self._unreadable = 0
 
     def take(self, record: Record, at: datetime) -> None:
         """The next update, at its instant; never before the one before it. Raises TooLarge."""
         self._pass_time(at)
+        self._taken += 1
         self._updates += self._counts
+        if not self._taken % LOOK_EVERY:
+            self._check_room()
         try:
             update = routed_decoder.decode(record.value or b"")
             if self._family.is_erased(update.profile_id):
@@ -65,9 +71,6 @@ class Rehearsal:
                 self._answer(record, update, at)
         except (msgspec.DecodeError, ValueError):
             self._unreadable += 1
-            return
-        if not update.seq % 64:
-            self._check_room()
 
     def end(self, at: datetime) -> None:
         """The period is over: nothing that is due later is done any more."""

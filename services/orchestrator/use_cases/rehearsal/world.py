@@ -39,7 +39,7 @@ from services.orchestrator.use_cases.release_due import close_one, release_one
 from services.orchestrator.use_cases.report import Counting
 from services.orchestrator.use_cases.run_due import resume_one, tell_run, wake_one
 from services.orchestrator.use_cases.seen_people import SeenPeople
-from services.orchestrator.use_cases.take_turns import give_places
+from services.orchestrator.use_cases.take_turns import give_places, left_over
 from services.orchestrator.use_cases.timer_round import in_flight, last_seen, situation_in
 from shared import ids
 from shared.contracts.delivery import event_type
@@ -189,6 +189,8 @@ class World:
                 line: self.memory.places(line, count, steps[line], firing.at)
                 for line, count in counts.items()
             }
+            for line, time in left_over(waiting, first, firing.at).items():
+                self.memory.lines[line] -= time
             give_places(waiting, first, effects, firing.histories, firing.at, go_on)
 
     def _keep(self, firing: _Firing, person: str) -> None:

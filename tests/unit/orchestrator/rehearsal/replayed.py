@@ -58,10 +58,11 @@ def rehearsed(
     begins: datetime = NOON - 365 * DAY,
     ends: datetime = NOON + 365 * DAY,
     erased: Collection[str] = (),
+    room: int = ROOM,
 ) -> Rehearsal:
     """A rehearsal of all these updates, at its end."""
     records = recording.records if isinstance(recording, Recording) else recording
-    made = Rehearsal(live, draft, begins=begins, erased=erased, room=ROOM)
+    made = Rehearsal(live, draft, begins=begins, erased=erased, room=room)
     for record in records:
         made.take(record, datetime.fromtimestamp(record.timestamp / 1000, NOON.tzinfo))
     made.end(ends)

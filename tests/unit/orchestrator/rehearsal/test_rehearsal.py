@@ -3,11 +3,19 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
+from services.orchestrator.domain.estimates import Estimates
 from services.orchestrator.domain.journeys.live import LiveJourney
 from services.orchestrator.domain.trigger_index import RuleSet
-from services.orchestrator.use_cases.rehearsal.rehearsal import warm_up
+from services.orchestrator.storage.configuration import Stored
+from services.orchestrator.storage.draft_kind import Kind
+from services.orchestrator.storage.journey_versions import StoredJourney
+from services.orchestrator.use_cases.rehearsal.inputs import inputs_of, rulesets
+from services.orchestrator.use_cases.rehearsal.rehearsal import TooLarge, warm_up
+from shared.postgres.drafts import Version
 from tests.unit.orchestrator.build import NOON, email, policy, rule, ruleset, uid
-from tests.unit.orchestrator.journeys.build import end, journey, mail, wait
+from tests.unit.orchestrator.journeys.build import document, end, journey, mail, wait
 from tests.unit.orchestrator.rehearsal.replayed import DAY, HOUR, Recording, rehearsed
 
 CAP = {"scope": {"category": "service"}, "limit": 2, "window": "P7D"}
@@ -129,6 +137,16 @@ def test_candidates_wait_for_each_other_in_a_window() -> None:
     assert "lower_priority" in changed["why"]
 
 
+def test_more_people_than_there_is_room_for_are_said() -> None:
+    """However little each of them does."""
+    recording = Recording()
+    for number in range(200):
+        recording.happens(NOON, who=f"p{number}")
+    rules = ruleset(rule())
+    with pytest.raises(TooLarge, match="more than 100 people"):
+        rehearsed(recording, rules, rules, room=100)
+
+
 def test_an_update_that_comes_again_is_not_answered_again() -> None:
     recording = three_carts()
     again = [*recording.records, *recording.records[1:]]
@@ -187,6 +205,19 @@ def test_a_journey_is_walked_in_virtual_time() -> None:
     assert made.changed_total == 2
 
 
+def test_runs_that_began_before_the_period_go_on_under_a_draft() -> None:
+    own = document(wait("w", "hello", duration="P1D"), mail("hello"), end())
+    stored = StoredJourney("j", 1, False, {}, [Version("j", 1, own, NOON, "somebody")])
+    live = Stored(1, [], [], [], [], [], [stored])
+    drafted = {**own, "priority": 7}
+    inputs = inputs_of(Kind.JOURNEY, "j", drafted, live, Estimates(), NOON)
+    recording = Recording()
+    recording.happens(NOON, who="ada")
+    recording.happens(NOON + 2 * HOUR, who="bob")
+    made = rehearsed(recording, *rulesets(inputs), begins=NOON + HOUR)
+    assert made.counts()["by_rule"] == {"j/hello": {"live": 2, "draft": 2}}
+
+
 def test_places_in_a_line_are_given_out_in_the_order_of_coming() -> None:
     own = journey(
         {"id": "door", "type": "throttle", "limit": 1, "per": "PT1H", "next": "hello"},
@@ -204,6 +235,24 @@ def test_places_in_a_line_are_given_out_in_the_order_of_coming() -> None:
     assert whole.worlds[1].memory.lines[("j", "door")] == NOON + 3 * HOUR
 
 
+def test_who_is_held_out_takes_no_place_at_the_entrance() -> None:
+    own = journey(
+        mail("hello"), end(), entry={"type": "api", "rate": {"limit": 1, "per": "PT1H"}},
+        holdout={"percent": 50, "salt": "half"},
+    )  # fmt: skip
+    draft = RuleSet(epoch=1, journeys=[LiveJourney([own], live=1)])
+    recording = Recording()
+    for number in range(20):
+        recording.happens(
+            NOON, "concert.journey", who=f"p{number}", source="concert",
+            properties={"journey": "j"},
+        )  # fmt: skip
+    made = rehearsed(recording, ruleset(), draft)
+    reached = made.counts()["actions"]["draft"]
+    assert 0 < reached < 20
+    assert made.worlds[1].memory.lines[("j", "")] == NOON + reached * HOUR
+
+
 def test_runs_of_merged_profiles_become_one() -> None:
     again = {"mode": "after_exit"}
     own = journey(wait("w", "hello", duration="P1D"), mail("hello"), end(), re_entry=again)
@@ -216,3 +265,15 @@ def test_runs_of_merged_profiles_become_one() -> None:
     made = rehearsed(recording, ruleset(), draft)
     assert made.counts()["by_rule"] == {"j/hello": {"live": 0, "draft": 1}}
     assert made.counts()["by_node"]["j: aside"]["draft"] == 1
+
+
+def test_who_does_not_wait_takes_no_place_in_the_line() -> None:
+    door = {"id": "door", "type": "throttle", "limit": 1, "per": "PT1H", "max_wait": "PT2H"}
+    own = journey({**door, "next": "hello"}, mail("hello"), end())
+    draft = RuleSet(epoch=1, journeys=[LiveJourney([own], live=1)])
+    recording = Recording()
+    for hour in range(6):
+        for number in range(4):
+            recording.happens(NOON + hour * HOUR, who=f"p{hour}-{number}")
+    made = rehearsed(recording, ruleset(), draft, ends=NOON + 5.5 * HOUR)
+    assert made.counts()["actions"] == {"live": 0, "draft": 6}
