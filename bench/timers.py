@@ -144,6 +144,8 @@ class _Show:
         self._progress = progress
         self._next = 0.0
         """So many seconds after the begin of the crowd is where the next measurement starts."""
+        self._done = 0.0
+        """Nobody is due any more of those before."""
         self._seqs: dict[int, int] = {}
         self._updates = 0
 
@@ -229,14 +231,16 @@ class _Show:
     async def _until_fired(self, count: int) -> None:
         """Wait until nobody is due of the first `count`. Raises RuntimeError when nothing moves."""
         until = self._crowd.begin + timedelta(seconds=(count - 0.5) / self._plan.rate)
+        since = self._crowd.begin + timedelta(seconds=self._done)
         last, moved = -1, time.monotonic()
-        while left := int(await self._database.fetchval(_LEFT, until)):
+        while left := int(await self._database.fetchval(_LEFT, until, since)):
             now = time.monotonic()
             if left != last:
                 last, moved = left, now
             if now - moved > STALL_SECONDS:
                 raise RuntimeError(f"no timer fired for {STALL_SECONDS:.0f} s, {left} are due")
             await asyncio.sleep(LOOK_SECONDS)
+        self._done = max(count - 1, 0) / self._plan.rate
 
     async def _traffic(self, seconds: float) -> None:
         """Updates of people who wait, one after the other."""
@@ -267,7 +271,7 @@ SELECT count(*) AS n, coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY late)
           FROM journey_run WHERE entered_at >= $1::timestamptz - interval '1 day'
            AND entered_at < $2::timestamptz - interval '1 day') AS served
 """
-_LEFT = "SELECT count(*) FROM timer WHERE due_at < $1"
+_LEFT = "SELECT count(*) FROM timer WHERE due_at < $1 AND due_at >= $2"
 _SIZE = """
 SELECT (pg_table_size(relid) / 1048576.0)::float AS mb, n_dead_tup AS dead,
        autovacuum_count AS vacuums
