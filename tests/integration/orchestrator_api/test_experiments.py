@@ -124,6 +124,9 @@ async def test_stopped_concluded_archived_and_begun_anew(
     running = (await done(await admin.get(f"{URL}/ended")))["running"]
     assert (running["phase"], running["winner"], running["stopped"]) == (2, None, [])
     await done(await admin.post(f"{URL}/ended:archive"))
+    read = await done(await admin.get(f"{URL}/ended/read-out"))
+    await Stage(engine, await loaded(engine)).advance(90 * DAY)
+    assert await done(await admin.get(f"{URL}/ended/read-out")) == read  # as of when it was over
     assert "ended" not in (await loaded(engine)).experiments.running
     assert (await admin.post(f"{URL}/ended:stop")).status_code == 409
     done_so_far = [one["action"] for one in await audit(admin, "ended")]
