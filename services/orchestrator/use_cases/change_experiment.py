@@ -18,7 +18,7 @@ from services.orchestrator.use_cases.change_status import change_status
 from services.orchestrator.use_cases.count_experiment import count_experiment
 from services.orchestrator.use_cases.read_experiments import running_of
 from shared.contracts.times import rfc3339
-from shared.errors import Conflict, NotFound, Problem, Unprocessable
+from shared.errors import Conflict, Infrastructure, NotFound, Problem, Unprocessable
 from shared.postgres import audit, drafts, epochs
 from shared.postgres.drafts import Draft
 from shared.postgres.transaction import transaction
@@ -75,10 +75,19 @@ async def archive_experiment(engine: AsyncEngine, key: str, *, who: audit.Who) -
 
 async def look_at_experiments(engine: AsyncEngine) -> int:
     """Read out every experiment that runs, stop what does harm and apply what has won, where its
-    document says so; how many changed."""
+    document says so; how many changed. Raises Infrastructure at the end, where one could not be
+    read: too large a one does not keep the others from being looked at."""
     async with transaction(engine) as tx:
         keys = [one.version.key for one in await experiments.live(tx) if one.state.over_at is None]
-    return sum([await _look(engine, key) for key in keys])
+    changed, trouble = 0, None
+    for key in keys:
+        try:
+            changed += await _look(engine, key)
+        except Infrastructure as error:
+            trouble = error
+    if trouble is not None:
+        raise trouble
+    return changed
 
 
 async def _look(engine: AsyncEngine, key: str) -> bool:
