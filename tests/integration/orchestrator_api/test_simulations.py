@@ -279,6 +279,20 @@ async def test_one_whose_process_ended_is_begun_anew_as_it_was_asked_for(
     assert one["digest"] == two["digest"]
 
 
+async def test_what_ended_its_process_five_times_has_failed(
+    client: httpx.AsyncClient, engine: AsyncEngine, recorded: RecordedUpdates
+) -> None:
+    id_ = await ask(client)
+    async with transaction(engine) as tx:
+        await tx.execute(text(
+            "UPDATE simulation SET status = 'running', member = 'gone', crashes = 4,"
+            " claimed_until = now() - interval '1 second'"
+        ))  # fmt: skip
+    assert await rehearser(engine, recorded).serve_one(asyncio.Event())
+    found = await done(client, id_)
+    assert (found["status"], "5 times" in found["problem"]) == ("failed", True)
+
+
 async def test_who_is_erased_while_a_result_is_written_is_not_in_it(
     client: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
