@@ -26,8 +26,11 @@ from services.orchestrator.domain.experiments.layers import size
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import experiments, timers
 from services.orchestrator.storage.draft_kind import Kind
-from services.orchestrator.use_cases.change_experiment import conclude_experiment, stop_experiment
-from services.orchestrator.use_cases.change_status import change_status
+from services.orchestrator.use_cases.change_experiment import (
+    archive_experiment,
+    conclude_experiment,
+    stop_experiment,
+)
 from services.orchestrator.use_cases.conclude_node import conclude_node
 from services.orchestrator.use_cases.count_experiment import read_experiment, read_journey
 from services.orchestrator.use_cases.publish_draft import publish_draft
@@ -133,10 +136,7 @@ def _add_ending(router: APIRouter) -> None:
         key: Key, engine: Engine, response: Response, principal: Publisher
     ) -> DraftView:
         """Take it out of force; rules for its arms act for nobody any more."""
-        return draft_view(
-            await change_status(engine, Kind.EXPERIMENT, key, "archive", who=principal.who),
-            response,
-        )
+        return draft_view(await archive_experiment(engine, key, who=principal.who), response)
 
 
 def _add_ending_at_nodes(router: APIRouter) -> None:

@@ -9,7 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 _PUT = text(
     """
-    INSERT INTO journey_audience (journey, at, touchpoint_id) VALUES (:journey, :at, :event)
+    INSERT INTO journey_audience (journey, at, touchpoint_id)
+    SELECT :journey, CAST(:at AS timestamptz), CAST(:event AS uuid)
+     WHERE NOT EXISTS (SELECT FROM journey_audience
+                        WHERE journey = :journey AND touchpoint_id = CAST(:event AS uuid))
     ON CONFLICT DO NOTHING
     """
 )

@@ -212,6 +212,13 @@ _END = text(
      WHERE id = :id AND attempt = :attempt AND status = 'running'
     """
 )
+# Whoever is being erased is waited for, or waits and then deletes what is written here.
+_HOLD = text(
+    """
+    SELECT FROM profile_state WHERE profile_id = ANY(CAST(:people AS uuid[]))
+     ORDER BY profile_id FOR SHARE
+    """
+)
 _CHANGES = text(
     """
     INSERT INTO simulation_change (simulation, place, profile_id, body)
@@ -235,6 +242,7 @@ async def complete(tx: AsyncConnection, one: Simulation, found: Found) -> bool:
         return False
     people = [who for who, _ in found.changed]
     bodies = [body for _, body in found.changed]
+    await tx.execute(_HOLD, {"people": people})
     await tx.execute(_CHANGES, {"id": one.id, "people": people, "bodies": bodies})
     return True
 

@@ -14,10 +14,11 @@ from services.orchestrator.domain.experiments.verdict import Verdict
 from services.orchestrator.storage import experiments, timers
 from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.storage.experiments import State, StoredExperiment
+from services.orchestrator.use_cases.change_status import change_status
 from services.orchestrator.use_cases.count_experiment import count_experiment
 from services.orchestrator.use_cases.read_experiments import running_of
 from shared.contracts.times import rfc3339
-from shared.errors import Conflict, NotFound, Problem, Unprocessable
+from shared.errors import Conflict, Infrastructure, NotFound, Problem, Unprocessable
 from shared.postgres import audit, drafts, epochs
 from shared.postgres.drafts import Draft
 from shared.postgres.transaction import transaction
@@ -60,18 +61,40 @@ async def conclude_experiment(engine: AsyncEngine, key: str, arm: str, *, who: a
     return await _change(engine, key, "conclude", change, who)
 
 
+async def archive_experiment(engine: AsyncEngine, key: str, *, who: audit.Who) -> Draft:
+    """Take it out of force. With that it is over: nothing is counted any more, so it is read as of
+    now from now on. Raises as `change_status`."""
+
+    async def also(tx: AsyncConnection) -> None:
+        state = await experiments.state(tx, key)
+        if state is not None and state.over_at is None:
+            await experiments.put(tx, key, replace(state, over_at=await timers.now(tx)))
+
+    return await change_status(engine, Kind.EXPERIMENT, key, "archive", who=who, also=also)
+
+
 async def look_at_experiments(engine: AsyncEngine) -> int:
     """Read out every experiment that runs, stop what does harm and apply what has won, where its
-    document says so; how many changed."""
+    document says so; how many changed. Raises Infrastructure at the end, where one could not be
+    read: too large a one does not keep the others from being looked at."""
     async with transaction(engine) as tx:
         keys = [one.version.key for one in await experiments.live(tx) if one.state.over_at is None]
-    return sum([await _look(engine, key) for key in keys])
+    changed, trouble = 0, None
+    for key in keys:
+        try:
+            changed += await _look(engine, key)
+        except Infrastructure as error:
+            trouble = error
+    if trouble is not None:
+        raise trouble
+    return changed
 
 
 async def _look(engine: AsyncEngine, key: str) -> bool:
     async with transaction(engine) as tx:
         now = await timers.now(tx)
         await experiments.lock(tx)
+        await drafts.lock(tx, Kind.EXPERIMENT, key)  # whoever archives it takes no other lock
         found = await _in_force(tx, key)
         if found is None or found[1].is_over:
             return False

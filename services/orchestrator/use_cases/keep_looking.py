@@ -23,9 +23,9 @@ async def keep_looking(engine: AsyncEngine, stopping: asyncio.Event) -> None:
     looks: what one did is seen by the next."""
     while not stopping.is_set():
         try:
-            await look_at_experiments(engine)
             async with transaction(engine) as tx:
                 dropped = await exposures.drop_old(tx, await timers.now(tx), DROPPED_AT_ONCE)
+            await look_at_experiments(engine)
         except Infrastructure as error:
             logger.warning("experiments: again in %.0f s: %s", SOON, error)
             dropped = DROPPED_AT_ONCE

@@ -119,7 +119,8 @@ async def order_runs(
     who: audit.Who,
 ) -> Carried:
     """Carry an order out with the next runs under way that are meant, at most `limit`, each as it
-    stands; nothing with `dry_run`. Raises NotFound and Unprocessable as for one run."""
+    stands; nothing with `dry_run`. Raises NotFound, and Unprocessable for a node that none of them
+    can come to."""
     async with transaction(means.engine) as tx:
         if await drafts.find(tx, Kind.JOURNEY, key) is None:
             raise NotFound(f"There is no journey {key}.")
@@ -128,12 +129,18 @@ async def order_runs(
     if dry_run:
         return Carried(meant, 0, (), None)
     refused: list[Refused] = []
+    nowhere: list[Unprocessable] = []
     told = found[:limit]
     for run in told:
         try:
             await order_run(means, run.id, replace(order, occurrence=run.occurrence), who=who)
         except (Conflict, NotFound) as error:
             refused.append(Refused(run.id, str(error)))
+        except Unprocessable as error:  # not in its version; others are in another one
+            refused.append(Refused(run.id, str(error)))
+            nowhere.append(error)
+    if told and len(nowhere) == len(told):
+        raise nowhere[0]
     done = len(told) - len(refused)
     async with transaction(means.engine) as tx:
         said = {"filter": _said(which), "node": order.node, "done": done, "refused": len(refused)}

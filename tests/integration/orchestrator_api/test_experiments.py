@@ -9,12 +9,15 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.orchestrator.domain.experiments.assignment import assign
+from services.orchestrator.domain.experiments.assignment import Running, assign
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import configuration
+from services.orchestrator.use_cases import change_experiment
 from services.orchestrator.use_cases.change_experiment import look_at_experiments
+from services.orchestrator.use_cases.count_experiment import count_experiment
 from services.orchestrator.use_cases.keep_looking import keep_looking
 from services.orchestrator.use_cases.load_ruleset import Compiler
+from shared.errors import Infrastructure
 from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.stage import STATE, Stage
 from tests.integration.orchestrator_api.test_drafts import RULE, done, put
@@ -124,6 +127,9 @@ async def test_stopped_concluded_archived_and_begun_anew(
     running = (await done(await admin.get(f"{URL}/ended")))["running"]
     assert (running["phase"], running["winner"], running["stopped"]) == (2, None, [])
     await done(await admin.post(f"{URL}/ended:archive"))
+    read = await done(await admin.get(f"{URL}/ended/read-out"))
+    await Stage(engine, await loaded(engine)).advance(90 * DAY)
+    assert await done(await admin.get(f"{URL}/ended/read-out")) == read  # as of when it was over
     assert "ended" not in (await loaded(engine)).experiments.running
     assert (await admin.post(f"{URL}/ended:stop")).status_code == 409
     done_so_far = [one["action"] for one in await audit(admin, "ended")]
@@ -184,6 +190,25 @@ async def test_from_publishing_to_the_winner(admin: httpx.AsyncClient, engine: A
     assert chosen == {"pushing"}
     await stage.advance(90 * DAY)  # what comes later changes nothing any more
     assert (await done(await admin.get(f"{URL}/cart/read-out")))["until"] == read["until"]
+
+
+async def test_one_that_cannot_be_read_does_not_keep_the_others_from_being_looked_at(
+    admin: httpx.AsyncClient, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    async def count(tx: Any, running: Running, **more: Any) -> Any:
+        looked.append(running.experiment.key)
+        if running.experiment.key == "first":
+            raise Infrastructure("postgres", "canceling statement due to statement timeout")
+        return await count_experiment(tx, running, **more)
+
+    for key in ("first", "second"):
+        await done(await publish(admin, key))
+    monkeypatch.setattr(change_experiment, "count_experiment", count)
+    with pytest.raises(Infrastructure):
+        await look_at_experiments(engine)
+    assert looked == ["first", "second"]
 
 
 async def test_an_arm_that_does_harm_is_stopped_at_a_look(

@@ -247,6 +247,21 @@ async def test_many_are_moved_and_skipped(theatre: Theatre) -> None:
     assert {one["status"] for one in await theatre.runs("moving")} == {"completed"}
 
 
+async def test_of_many_those_of_an_older_version_stay_where_the_node_is_not(
+    theatre: Theatre,
+) -> None:
+    await theatre.publish("older", JOURNEY)
+    await theatre.enters("ada", "bob")
+    more = {"nodes": [mail("hi", "rest"), wait("rest", "more", duration="P3D"),
+                      wait("more", duration="P9D"), end()]}  # fmt: skip
+    await theatre.publish("older", JOURNEY | more)
+    await theatre.enters("cyd", "dee", "eve")
+    url = f"{URL}/older/runs:move"
+    moved = await done(await theatre.api.post(url, json={"node": "more"}))
+    assert (moved["runs"], moved["done"], len(moved["refused"])) == (5, 3, 2)
+    assert len(await theatre.runs("older", node="more", version=2)) == 3
+
+
 async def test_a_preview_says_what_publishing_then_does(theatre: Theatre) -> None:
     """PostHog #66380: an edit of what is live is asked beforehand whom it affects."""
     await theatre.publish("plan", JOURNEY)

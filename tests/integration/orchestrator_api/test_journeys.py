@@ -277,6 +277,11 @@ async def test_an_audience_is_let_in_and_followed(
     found = await done(await admin.get(f"{URL}/many/audiences"))
     assert found["next_at"] is None
     [one] = found["items"]
+    for _ in range(2):  # the same call is the same entrance
+        once = {"Idempotency-Key": "again"}
+        await admin.post(f"{URL}/many:enter-audience", json={"audience": lyon}, headers=once)
+    found = await done(await admin.get(f"{URL}/many/audiences"))
+    assert len(found["items"]) == 2
     assert one["touchpoint_id"] == answer.json()["touchpoint_id"]
     assert one["progress"] is None
 

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.orchestrator.domain.estimates import Estimates
+from services.orchestrator.storage import simulations
 from services.orchestrator.use_cases.rehearsal import rehearser as working
 from services.orchestrator.use_cases.rehearsal.kept import RecordedUpdates
 from services.orchestrator.use_cases.rehearsal.rehearsal import Rehearsal
@@ -276,6 +277,52 @@ async def test_one_whose_process_ended_is_begun_anew_as_it_was_asked_for(
     assert await rehearser(engine, recorded, member="gone").serve_one(asyncio.Event())
     one, two = await done(client, first), await done(client, second)
     assert one["digest"] == two["digest"]
+
+
+async def test_what_ended_its_process_five_times_has_failed(
+    client: httpx.AsyncClient, engine: AsyncEngine, recorded: RecordedUpdates
+) -> None:
+    id_ = await ask(client)
+    async with transaction(engine) as tx:
+        await tx.execute(text(
+            "UPDATE simulation SET status = 'running', member = 'gone', crashes = 4,"
+            " claimed_until = now() - interval '1 second'"
+        ))  # fmt: skip
+    assert await rehearser(engine, recorded).serve_one(asyncio.Event())
+    found = await done(client, id_)
+    assert (found["status"], "5 times" in found["problem"]) == ("failed", True)
+
+
+async def test_who_is_erased_while_a_result_is_written_is_not_in_it(
+    client: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    await ask(client)
+    who = {"id": uid("person-1")}
+    async with transaction(engine) as tx:
+        await tx.execute(
+            text("INSERT INTO profile_state (profile_id, last_seq) VALUES (:id, 1)"), who
+        )
+        claimed = await simulations.claim(tx, "one")
+    assert claimed is not None
+    one = claimed[0]
+
+    async def write() -> bool:
+        async with transaction(engine) as tx:
+            found = simulations.Found("{}", 1, "digest", [(who["id"], "{}")])
+            return await simulations.complete(tx, one, found)
+
+    async def somebody_waits() -> bool:
+        async with transaction(engine) as tx:
+            asked = text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+            return bool((await tx.execute(asked)).scalar_one())
+
+    async with transaction(engine) as tx:
+        await tx.execute(text("UPDATE profile_state SET erased = true WHERE profile_id = :id"), who)
+        writing = asyncio.create_task(write())
+        await eventually(somebody_waits)
+    assert await writing
+    async with transaction(engine) as tx:
+        assert await simulations.changed(tx, one.id) == []
 
 
 async def test_who_was_erased_is_left_out_and_leaves_the_results(

@@ -80,7 +80,7 @@ class Rehearser:
             return False
         one, inputs = claimed
         crash_point("rehearsal.claimed")
-        if one.crashes > MAX_CRASHES:
+        if one.crashes >= MAX_CRASHES:
             await self._fail(one, f"its process ended {MAX_CRASHES} times before it was done")
             return True
         started = clock.monotonic_seconds()
