@@ -36,7 +36,7 @@ CHANGES = (
         fillfactor = 80,
         autovacuum_vacuum_scale_factor = 0.02,
         autovacuum_vacuum_threshold = 10000,
-        autovacuum_vacuum_cost_delay = 0
+        autovacuum_vacuum_cost_limit = 1000
     )
     """,
     "CREATE INDEX journey_run_of_person ON journey_run (profile_id, journey)",
