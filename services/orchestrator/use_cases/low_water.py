@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from services.orchestrator.storage.timers import Due, Fired
 from shared import clock
 
-MARGIN = timedelta(seconds=60)
+MARGIN = timedelta(seconds=5)
 FULL_SECONDS = 30.0
 
 

@@ -3,13 +3,19 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from services.orchestrator.domain.answer import REFUSED
 from services.orchestrator.domain.follow_up import fall_back
 from services.orchestrator.domain.history import InFlight
 from services.orchestrator.domain.release import EXPIRED, close, release
 from services.orchestrator.storage import histories, outcomes
 from services.orchestrator.storage.timers import Fired
-from services.orchestrator.use_cases.naming import fallback_decision_id, timer_decision_id
+from services.orchestrator.use_cases.naming import (
+    fallback_decision_id,
+    round_decision_id,
+    timer_decision_id,
+)
 from services.orchestrator.use_cases.recall import recall_tried
+from services.orchestrator.use_cases.run_due import tell_run
 from services.orchestrator.use_cases.timer_round import (
     Fire,
     Firing,
@@ -42,8 +48,9 @@ def release_one(firing: Firing, timer: Fired, bodies: Mapping[UUID, bytes]) -> N
     if stopped is None:
         return
     firing.report.decided(None, stopped.decision.outcome)
-    if stopped.kind is not None:
-        _follow(firing, action, timer, stopped.kind)
+    followed = stopped.kind is not None and _follow(firing, action, timer, stopped.kind)
+    if action.step is not None and not followed:
+        _tell_run(firing, action, action.step.run, timer, stopped.kind or REFUSED)
 
 
 async def close_due(round_: Round, timers: Sequence[Fired]) -> Fire:
@@ -77,7 +84,19 @@ async def _recall_tried(round_: Round, timers: Sequence[Fired]) -> bool:
     return True
 
 
-def _follow(firing: Firing, action: InFlight, timer: Fired, reason: str) -> None:
+def _tell_run(firing: Firing, action: InFlight, run_id: UUID, timer: Fired, answer: str) -> None:
+    """The run that asked for an action hears that nothing comes of it."""
+    if run_id not in firing.histories[timer.profile_id].runs:
+        return
+    about = action.instead_of or action.action_id
+    decision_id = round_decision_id(timer_decision_id(timer.ref, timer.gen), str(run_id))
+    tell_run(
+        firing, timer.profile_id, run_id, decision_id, lambda travel: travel.heard(about, answer)
+    )
+
+
+def _follow(firing: Firing, action: InFlight, timer: Fired, reason: str) -> bool:
+    """Do something else instead, if there is something; whether there was."""
     decision = fall_back(
         firing.effects,
         action,
@@ -88,3 +107,4 @@ def _follow(firing: Firing, action: InFlight, timer: Fired, reason: str) -> None
     )
     if decision is not None:
         firing.report.decided(None, decision.outcome)
+    return decision is not None and bool(decision.action_ids)

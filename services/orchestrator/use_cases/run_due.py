@@ -58,7 +58,7 @@ def _take_turn(firing: Firing, timer: Fired, fact: Callable[[Travel], Fact]) -> 
             firing,
             timer.profile_id,
             timer.ref,
-            round_decision_id(timer_decision_id(timer.ref, timer.gen), timer.kind),
+            round_decision_id(timer_decision_id(timer.ref, timer.gen), f"{timer.kind}/{timer.id}"),
             lambda travel: travel.tell(timer.ref, fact(travel)),
         )
 

@@ -458,3 +458,40 @@ async def test_who_does_not_wait_takes_no_place_in_the_line(stage: Stage) -> Non
         await stage.fire()
         assert len(await stage.kinds()) == hour + 1
         await stage.advance(timedelta(hours=1))
+
+
+async def test_an_action_that_waited_and_must_not_be_is_told_to_its_run(stage: Stage) -> None:
+    """The run stands there for an answer: without this one it would until its time is over."""
+    outcomes = {"clicked": "end", "undeliverable": "rest"}
+    stage.rules = in_force(
+        live(mail("hello", delay="PT1H", outcomes=outcomes), wait("rest", duration="P9D"), end())
+    )
+    await stage.does("t1")
+    assert (await run_of(stage))["node"] == "hello"
+    gone = profile_json(uid("ada"), identifiers=[], identifiers_total=0)
+    await stage.does("t2", "Page Viewed", profile=gone)
+    await stage.advance(timedelta(hours=1))
+    assert await stage.fire() == 1
+    assert await stage.kinds() == []
+    assert (await run_of(stage))["node"] == "rest"
+    assert "answered hello undeliverable" in await log_of(stage)
+
+
+async def test_who_stood_aside_when_their_turn_came_enters_when_they_come_back(
+    stage: Stage,
+) -> None:
+    nodes = (wait("rest", duration="P9D"), end())
+    stage.rules = in_force(
+        live(*nodes, entry={"type": "api", "event": "Cart Updated", "rate": {"limit": 1, "per": "PT1H"}},
+             re_entry={"mode": "after_exit"})
+    )  # fmt: skip
+    await stage.does("t1", who="ada", profile=profile_json(WINNER))
+    await stage.does("t2", who="visitor", profile=profile_json(LOSER))
+    for message in merge_of(stage):
+        await stage.respond(message)
+    await stage.advance(timedelta(hours=2))
+    await stage.fire()
+    for message in undo_of(stage):
+        await stage.respond(message)
+    rows = await stage.rows("SELECT node, status, paused FROM journey_run")
+    assert {tuple(row) for row in rows} == {("rest", "waiting", False)}

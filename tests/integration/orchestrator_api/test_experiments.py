@@ -320,7 +320,11 @@ async def test_what_a_holdout_brought_is_told(
     for name in reached[:6]:
         await stage.does(f"{name} order", "order.placed", who=name)
     await stage.advance(7 * DAY)
-    (told,) = (await done(await admin.get("/v1/holdouts/lift")))["items"]
+
+    async def lifts() -> list[dict[str, Any]]:
+        return list((await done(await admin.get("/v1/holdouts/lift")))["items"])
+
+    (told,) = await eventually(lifts, until=bool, what="the API knows of the journey")
     assert (told["layer"], told["name"], told["percent"], told["metric"]) == (
         "journey", "j", 40.0, "goal",
     )  # fmt: skip

@@ -251,6 +251,8 @@ def _operated(walk: Walk, fact: Moved | Skipped | Stopped | Paused | Resumed) ->
         walk.end(fact.reason, takes_back=True)
         return
     if run.is_over:
+        if isinstance(fact, Resumed) and run.aside_for is not None:
+            walk.change(paused=False)  # its turn came while it stood aside
         return
     match fact:
         case Paused():
