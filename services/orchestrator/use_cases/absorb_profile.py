@@ -146,10 +146,17 @@ class Parting(NamedTuple):
     root: str
 
 
-async def link_profiles(
-    tx: AsyncConnection, persons: Persons, links: Iterable[Link]
-) -> list[Parting]:
-    """Carry out the links that are news; who was parted.
+class News(NamedTuple):
+    """What is new in links: who is parted first, who is absorbed then, and for each profile that
+    they speak of the number with which it was told so."""
+
+    parted: list[Parting]
+    absorbed: list[merges.Absorption]
+    seqs: dict[str, int]
+
+
+async def link_profiles(tx: AsyncConnection, persons: Persons, links: Iterable[Link]) -> News:
+    """Carry out the links that are news; which they are.
 
     A merge moves ledger, actions, runs, timers, entries and exits to the winner; a split gives back
     what was done in the name of the profile that comes back, and both sides remember entries and
@@ -158,20 +165,10 @@ async def link_profiles(
     news = believe(persons, links)
     for parting in news.parted:
         await merges.part(tx, parting.back, parting.root)
-    if news.absorbed:
-        await merges.absorb(tx, news.absorbed)
+    moved = dict(await merges.absorb(tx, news.absorbed)) if news.absorbed else {}
     if news.seqs:
         await profile_states.note_links(tx, news.seqs)
-    return news.parted
-
-
-class News(NamedTuple):
-    """What is new in links: who is parted first, who is absorbed then, and for each profile that
-    they speak of the number with which it was told so."""
-
-    parted: list[Parting]
-    absorbed: list[merges.Absorption]
-    seqs: dict[str, int]
+    return news._replace(absorbed=[one for one in news.absorbed if one.loser in moved])
 
 
 def believe(persons: Persons, links: Iterable[Link]) -> News:

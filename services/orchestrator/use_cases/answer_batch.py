@@ -16,7 +16,7 @@ from services.orchestrator.domain.update import Moment, Routed, read_moment
 from services.orchestrator.storage import effects as effect_rows
 from services.orchestrator.storage import profile_states, timers
 from services.orchestrator.storage.profile_states import Locked, Saved
-from services.orchestrator.use_cases.absorb_profile import Parting, Persons
+from services.orchestrator.use_cases.absorb_profile import News, Persons
 from services.orchestrator.use_cases.answer_one import answer_one, ask, tell_more
 from services.orchestrator.use_cases.link_runs import link_runs
 from services.orchestrator.use_cases.naming import action_ids
@@ -42,7 +42,7 @@ class Batch:
     erasing: list[Routed] = field(default_factory=list)
     concerns_rules: bool = False
     missing: int = 0
-    parted: list[Parting] = field(default_factory=list)
+    news: News = field(default_factory=lambda: News([], [], {}))
     seqs: dict[str, int] = field(default_factory=dict)
     """Where anybody was linked: the last update of each profile that was answered before."""
 
@@ -133,8 +133,10 @@ class Answers:
             self._last[profile_id] = self._seen.kept(profile_id, cause) if told is None else told
             self._go_on(profile_id, UUID(profile_id), say)
 
-        batch = self._batch
-        await link_runs(self._tx, self._histories, batch.parted, batch.seqs, self._ruleset, tell)
+        batch, of = self._batch, self._persons.of
+        sides = {of(side) for pair in batch.news.parted for side in pair}
+        joined = {of(one.loser) for one in batch.news.absorbed}
+        await link_runs(self._tx, self._histories, sides, joined, batch.seqs, self._ruleset, tell)
 
     def _ask(self, in_flight: set[str]) -> dict[int, Asked]:
         """The updates that concern rules or somebody for whom something is under way, by their

@@ -1,6 +1,6 @@
 """Tells the runs of people what a merge or a split of their profiles means for them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from services.orchestrator.domain.history import History
 from services.orchestrator.domain.journeys.journey import Journey
@@ -10,7 +10,6 @@ from services.orchestrator.domain.travel import Travel
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import runs
 from services.orchestrator.storage.histories import Histories
-from services.orchestrator.use_cases.absorb_profile import Parting
 from services.orchestrator.use_cases.go_on import loaded
 from shared.postgres.transaction import Tx
 
@@ -21,42 +20,44 @@ Tell = Callable[[str, Callable[[Travel], None]], None]
 async def link_runs(
     tx: Tx,
     histories: Histories,
-    parted: Iterable[Parting],
+    sides: Collection[str],
+    joined: Collection[str],
     seqs: Mapping[str, int],
     ruleset: RuleSet,
     tell: Tell,
 ) -> None:
-    """The rows of the runs have been moved already: a run that names another profile than the one
-    it stands with has not heard of it. `seqs` has the number of the last update that was answered
-    of each profile."""
-    sides = {profile_id for pair in parted for profile_id in pair}
-    joined = [
+    """The rows of the runs have been moved already. `sides` stand now for whoever was parted,
+    `joined` for whoever was merged; somebody may be both. `seqs` has the number of the last update
+    that was answered of each profile."""
+    late = {
         profile_id
         for profile_id, history in histories.items()
-        if profile_id not in sides
-        and any(one.run.profile_id != profile_id for one in history.runs.values())
-    ]
-    await _recall(tx, histories, {*sides, *joined})
-    tell_linked(histories, joined, parted, seqs, ruleset, tell)
+        if any(one.run.profile_id != profile_id for one in history.runs.values())
+    }
+    united = {*joined, *late} - {*sides}
+    await _recall(tx, histories, {*sides, *united})
+    tell_linked(histories, united, sides, seqs, ruleset, tell)
 
 
 def tell_linked(
     histories: Histories,
-    joined: Iterable[str],
-    parted: Iterable[Parting],
+    joined: Collection[str],
+    sides: Collection[str],
     seqs: Mapping[str, int],
     ruleset: RuleSet,
     tell: Tell,
 ) -> None:
-    """Tell whoever has runs of several profiles now, and both sides of whoever was parted; all
-    their runs in the journeys that they are in are in the `histories`."""
-    for profile_id in sorted(joined):
+    """Tell whoever may have runs of several profiles now, and whoever was parted; all their runs in
+    the journeys that they are in are in the `histories`. Who was parted, and is one with somebody
+    else by now, is told both in one."""
+    for profile_id in sorted(_under_way(histories, joined)):
         tell(profile_id, _uniting(histories[profile_id], profile_id, seqs, ruleset))
-    for back, root in parted:
-        for profile_id in (back, root):
-            if not histories.get(profile_id, History()).runs:
-                continue
-            tell(profile_id, _dividing(histories[profile_id], profile_id, ruleset))
+    for profile_id in sorted(_under_way(histories, sides)):
+        tell(profile_id, _dividing(histories[profile_id], profile_id, ruleset))
+
+
+def _under_way(histories: Histories, persons: Collection[str]) -> set[str]:
+    return {one for one in persons if one in histories and histories[one].runs}
 
 
 async def _recall(tx: Tx, histories: Histories, persons: set[str]) -> None:
@@ -83,7 +84,9 @@ def _dividing(history: History, profile_id: str, ruleset: RuleSet) -> Callable[[
     own = _by_journey(history)
 
     def tell(travel: Travel) -> None:
-        for key, mine in sorted(own.items()):
+        for key, several in sorted(own.items()):
+            # One that stood aside until its own end does not come back.
+            mine = [one for one in several if one.aside_for is None or travel.has(one.id)]
             homes = {run.home for run in mine}
             with loaded():
                 journey = _journey(key, ruleset)

@@ -66,7 +66,7 @@ class Responder:
         _drop_known(batch, unusual, handled)
         persons = Persons(unusual)
         await persons.lock_winners(tx)
-        batch.parted = await link_profiles(tx, persons, links_in(batch.linking))
+        batch.news = await link_profiles(tx, persons, links_in(batch.linking))
         batch.seqs = _answered_before(batch, unusual) if batch.linking else {}
         report.missing = batch.missing
         await _forget(tx, batch, persons, effects)

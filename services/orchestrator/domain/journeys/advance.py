@@ -89,8 +89,7 @@ def advance(journey: LiveJourney, run: Run, fact: Fact, now: datetime) -> Advanc
             take_over(walk, taken, nodes)
         case Parted(profile_id, gone):
             part(walk, profile_id, gone)
-            if _goes_on(walk):
-                _resume(walk)
+            _goes_on(walk)
         case _:
             assert_never(fact)
     return walk.result(run)

@@ -14,6 +14,7 @@ from services.orchestrator.domain.journeys.facts import (
     Merged,
     Parted,
     Person,
+    Released,
     SteppedAside,
     TakenBack,
     TookOver,
@@ -22,7 +23,7 @@ from services.orchestrator.domain.journeys.journey import Journey
 from services.orchestrator.domain.journeys.walk import Walk
 from services.orchestrator.domain.run import MERGED, Absorbed, Run
 
-Told = list[tuple[Run, list[Merged | SteppedAside | TookOver | Parted]]]
+Told = list[tuple[Run, list[Merged | SteppedAside | TookOver | Parted | Released]]]
 """Runs, each with the facts that it is to be given, in their order."""
 
 
@@ -49,6 +50,8 @@ def divide(
     told: Told = [(run, [Parted(profile_id, gone, person)]) for run in staying]
     aside = {run.id for run in staying if run.aside_for is not None and run.aside_for not in gone}
     _choose(journey, told, aside)
+    for _, facts in told:  # who goes on does so knowing what the others had done
+        facts.append(Released(person))
     return told
 
 

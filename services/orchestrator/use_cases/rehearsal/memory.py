@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
-from services.orchestrator.domain.effects import Effects
+from services.orchestrator.domain.effects import ActionRow, Effects
 from services.orchestrator.domain.history import Contact, History, Households, Used
 from services.orchestrator.domain.note_outcome import Told
 from services.orchestrator.storage.profile_states import Locked
@@ -37,7 +37,10 @@ class Memory:
     """Of every profile that was answered: the number of the last update that was."""
     told: dict[UUID, Told] = field(default_factory=dict)
     named: dict[UUID, str] = field(default_factory=dict)
-    """The profile that the message of each action names."""
+    """The profile that each action is of, whoever it is merged into: of a run the one that entered,
+    of all others the one that the message names."""
+    of_runs: set[UUID] = field(default_factory=set)
+    """The actions that runs asked for."""
     bodies: dict[UUID, bytes] = field(default_factory=dict)
     homes: dict[UUID, str] = field(default_factory=dict)
     """Of each run that something may still happen to, the profile that entered."""
@@ -72,6 +75,9 @@ class Memory:
             id_ = row.planned.action_id
             self.told.setdefault(id_, told_of(row))
             self.named[id_] = row.profile_id
+            if row.planned.step is not None:
+                self.of_runs.add(id_)
+                self.named[id_] = self._home(row, row.planned.step.run, effects)
             if row.status == "pending":
                 self.bodies[id_] = row.body
         for id_, change in effects.changes.items():
@@ -79,7 +85,8 @@ class Memory:
             told.status = change.status
             if change.published_at is not None:
                 told.published_at = change.published_at
-                self.named[id_] = told.profile_id
+                if id_ not in self.of_runs:
+                    self.named[id_] = told.profile_id
             if change.status != "pending":
                 self.bodies.pop(id_, None)
         for id_, at in (*effects.moved.items(), *effects.made.items()):
@@ -93,6 +100,14 @@ class Memory:
                 self.homes[id_] = standing.run.home
             else:
                 self.homes.pop(id_, None)
+
+    def _home(self, row: ActionRow, run: UUID, effects: Effects) -> str:
+        """The profile that entered on the run that asked for an action."""
+        standing = effects.runs.get(run)
+        if standing is not None:
+            return standing.run.home
+        before = row.profile_id if row.instead_of is None else self.named[row.instead_of]
+        return self.homes.get(run, before)
 
     def places(self, line: tuple[str, str], count: int, step: timedelta, at: datetime) -> datetime:
         """Take so many places of a line, one step apart; the first of them."""
@@ -158,6 +173,7 @@ class Memory:
         for id_ in history.acted:
             for known in (self.told, self.named, self.bodies):
                 known.pop(id_, None)
+            self.of_runs.discard(id_)
         for id_ in history.runs:
             self.homes.pop(id_, None)
         return [one.action_id for one in history.in_flight.values() if one.published]
@@ -167,7 +183,7 @@ class Memory:
         other = Memory(
             locked=dict(self.locked), seqs=dict(self.seqs), named=dict(self.named),
             bodies=dict(self.bodies), homes=dict(self.homes), used=dict(self.used),
-            lines=dict(self.lines),
+            lines=dict(self.lines), of_runs=set(self.of_runs),
             households={name: dict(one) for name, one in self.households.items()},
             told={
                 id_: replace(one, said=dict(one.said), known=set(one.known))

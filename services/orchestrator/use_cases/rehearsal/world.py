@@ -226,8 +226,9 @@ class World:
             case kind if kind == RELEASE:
                 release_one(firing, timer, memory.bodies)
             case kind if kind == CLOSE:
-                told = memory.told[timer.ref]
-                close_one(firing, timer, silent=standing(told.said).response is None)
+                told = memory.told.get(timer.ref)
+                if told is not None:  # else its person was erased
+                    close_one(firing, timer, silent=standing(told.said).response is None)
             case kind if kind == ARBITRATE:
                 end_one(firing, timer, asked_in_window(firing, timer.profile_id))
             case kind if kind == EXPIRE:
@@ -275,7 +276,7 @@ class World:
     ) -> None:
         """Runs hear of merges and splits before anything else of the update."""
         histories = self.memory.histories
-        sides = [profile_id for pair in parted for profile_id in pair]
+        sides = {self._family.of(profile_id) for pair in parted for profile_id in pair}
         concerned: dict[str, History] = {
             one: histories[one] for one in (*joined, *sides) if one in histories
         }
@@ -291,10 +292,5 @@ class World:
                 tell_more(situation, UUID(person), say, self._ruleset, effects, self._watch)
 
         known = {one: self.memory.seqs.get(one, 0) for one in (*concerned, update.profile_id)}
-        united = [
-            one for one in joined
-            if one in concerned
-            and any(it.run.profile_id != one for it in concerned[one].runs.values())
-        ]  # fmt: skip
-        tell_linked(concerned, united, parted, known, self._ruleset, tell)
+        tell_linked(concerned, {*joined} - sides, sides, known, self._ruleset, tell)
         self._end(effects, moment, at)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 LOST = ("bounced", "failed", "expired")
+AWAITED = {"clicked", "bounced", "accepted"}
+"""Outcomes of actions for which runs wait."""
 
 
 class Naive:
@@ -17,7 +19,7 @@ class Naive:
     def __init__(
         self,
         document: dict[str, Any],
-        now: int,
+        now: float,
         segments: set[str],
         verdict: Callable[[str, int], str],
     ) -> None:
@@ -27,7 +29,7 @@ class Naive:
         self.ends = now + _hours(document["max_duration"])
         self.version = self.latest = 0
         self.at: str | None = None
-        self.due: int | None = None
+        self.due: float | None = None
         self.step = 0
         self.over: str | None = None
         self.frozen = False
@@ -40,7 +42,7 @@ class Naive:
 
     # What happens
 
-    def enter(self, now: int) -> None:
+    def enter(self, now: float) -> None:
         if self._unwanted():
             return
         if self.paused:
@@ -48,7 +50,7 @@ class Naive:
         else:
             self._go(self._first(), now)
 
-    def event(self, name: str, id_: str, now: int) -> None:
+    def event(self, name: str, id_: str, now: float) -> None:
         document = self.documents[self.version]
         goal = document.get("goal")
         if (
@@ -68,7 +70,7 @@ class Naive:
         if is_it or until.get("segment") in self.segments:
             self._leave("next", now)
 
-    def clock(self, now: int) -> None:
+    def clock(self, now: float) -> None:
         """Whoever looks after the run is awake: is anything over?"""
         if self._asleep() or self._unwanted():
             return
@@ -83,26 +85,26 @@ class Naive:
             else:
                 self._leave("next", now)
 
-    def outcome(self, said: str, now: int) -> None:
+    def outcome(self, said: str, now: float) -> None:
         """What became of the last action, if the run stands there still."""
         node = self._node() if self.at else {}
         if self._asleep() or self._unwanted() or self.held or node.get("type") != "message":
             return
         self._answer(node, said, now)
 
-    def skip(self, now: int) -> None:
+    def skip(self, now: float) -> None:
         if self.at and not self._asleep() and not self._unwanted():
             self.held = None
             self._leave("next", now)
 
-    def move(self, target: str, now: int) -> None:
+    def move(self, target: str, now: float) -> None:
         latest = self.documents[max(self.latest, self.version)]["nodes"]
         named = [node for node in latest if target in (node["id"], *node.get("replaces", ()))]
         if named and not self._asleep() and not self._unwanted():
             self.held = None
             self._to(target, now)
 
-    def resume(self, now: int) -> None:
+    def resume(self, now: float) -> None:
         if self._asleep() or self.paused or self.held is None or self._unwanted():
             return
         (kind, name), self.held = self.held, None
@@ -140,7 +142,7 @@ class Naive:
 
     # How it walks
 
-    def _go(self, target: str, now: int) -> None:
+    def _go(self, target: str, now: float) -> None:
         if self.paused:
             self.held, self.due = ("node", target), None
             return
@@ -166,7 +168,7 @@ class Naive:
             case _:
                 self.over = "completed"
 
-    def _message(self, node: dict[str, Any], now: int) -> None:
+    def _message(self, node: dict[str, Any], now: float) -> None:
         if any(node["id"] in nodes for nodes in self.spared.values()):
             for nodes in self.spared.values():
                 nodes.discard(node["id"])
@@ -176,7 +178,7 @@ class Naive:
         self.due = now + 7 * 24
         self._answer(node, self.verdict(node["id"], self.step), now)
 
-    def _answer(self, node: dict[str, Any], said: str, now: int) -> None:
+    def _answer(self, node: dict[str, Any], said: str, now: float) -> None:
         outcomes = node.get("outcomes", {})
         refused = said in ("no_consent", "capped")
         if said == "sent":
@@ -185,17 +187,15 @@ class Naive:
             self._leave_to(said, outcomes[said], now)
         elif (refused or said in LOST) and node["on_failure"] == "exit":
             self.over = said
-        elif (
-            refused or said in LOST or (said == "sent" and not {"clicked", "bounced"} & {*outcomes})
-        ):
+        elif refused or said in LOST or (said == "sent" and not AWAITED & {*outcomes}):
             self._leave("next", now)
 
-    def _leave(self, edge: str, now: int) -> None:
+    def _leave(self, edge: str, now: float) -> None:
         node = self._node() if self.at else {}
         target = node.get(edge) or node.get("outcomes", {}).get(edge) or node.get("next")
         self._leave_to(edge, target, now)
 
-    def _leave_to(self, edge: str, target: str | None, now: int) -> None:
+    def _leave_to(self, edge: str, target: str | None, now: float) -> None:
         if self.paused:
             self.held, self.due = ("edge", edge), None
         elif target is None:
@@ -203,7 +203,7 @@ class Naive:
         else:
             self._to(target, now)
 
-    def _to(self, target: str, now: int) -> None:
+    def _to(self, target: str, now: float) -> None:
         found = self._in_latest(target)
         if found:
             self._go(found, now)

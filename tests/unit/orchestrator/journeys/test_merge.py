@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from services.orchestrator.domain.journeys.facts import Happened
+from services.orchestrator.domain.journeys.live import LiveJourney
 from services.orchestrator.domain.journeys.merge import Told, divide, unite
 from services.orchestrator.domain.run import Run
 from shared.conditions.facts import Facts
-from tests.unit.orchestrator.journeys.build import Play, end, mail, wait
+from tests.unit.orchestrator.journeys.build import Play, end, journey, mail, wait
 
 NODES = (
     mail("welcome", "w"), wait("w", "tips", duration="P3D"), mail("tips", "v"),
@@ -158,3 +159,23 @@ def test_the_same_merge_twice_changes_nothing() -> None:
     before = runs(them)
     merged(them, "p0")
     assert runs(them) == before
+
+
+def test_of_those_who_come_back_together_only_the_one_that_goes_on_takes_its_step() -> None:
+    """Its step was held by a pause that is over: who steps aside at once must not take it."""
+    stays, first, second = them = plays(5, 2, 2)
+    for one in them:
+        one.live = LiveJourney(
+            [journey(*NODES, re_entry={"mode": "after_exit"})], live=1, paused=True
+        )
+    for one in (first, second):
+        one.later(days=1)
+        assert one.run.held is not None
+    merged(them, "p0")
+    for one in them:
+        one.live = LiveJourney([journey(*NODES, re_entry={"mode": "after_exit"})], live=1)
+    parted(them, {"p1", "p2"}, "p1")
+    going, aside = sorted((first, second), key=lambda one: str(one.run.id))
+    assert going.asked == ["welcome", "tips"]
+    assert (aside.asked, aside.standing) == (["welcome"], "(merged)")
+    assert stays.standing == "v"
