@@ -480,13 +480,15 @@ async def test_an_action_that_waited_and_must_not_be_is_told_to_its_run(stage: S
 async def test_who_stood_aside_when_their_turn_came_enters_when_they_come_back(
     stage: Stage,
 ) -> None:
-    nodes = (wait("rest", duration="P9D"), end())
+    entry = {"type": "api", "rate": {"limit": 1, "per": "PT1H"}}
     stage.rules = in_force(
-        live(*nodes, entry={"type": "api", "event": "Cart Updated", "rate": {"limit": 1, "per": "PT1H"}},
-             re_entry={"mode": "after_exit"})
-    )  # fmt: skip
-    await stage.does("t1", who="ada", profile=profile_json(WINNER))
-    await stage.does("t2", who="visitor", profile=profile_json(LOSER))
+        live(wait("rest", duration="P9D"), end(), entry=entry, re_entry={"mode": "after_exit"})
+    )
+    for who, snapshot in (("ada", WINNER), ("visitor", LOSER)):
+        await stage.does(
+            f"{who}-in", "concert.journey", who=who, profile=profile_json(snapshot),
+            source="concert", properties={"journey": "j"},
+        )  # fmt: skip
     for message in merge_of(stage):
         await stage.respond(message)
     await stage.advance(timedelta(hours=2))

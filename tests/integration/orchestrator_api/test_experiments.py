@@ -17,10 +17,13 @@ from services.orchestrator.use_cases.change_experiment import look_at_experiment
 from services.orchestrator.use_cases.count_experiment import count_experiment
 from services.orchestrator.use_cases.keep_looking import keep_looking
 from services.orchestrator.use_cases.load_ruleset import Compiler
+from shared.access import Role
 from shared.errors import Infrastructure
 from shared.postgres.transaction import transaction
 from tests.integration.orchestrator.stage import STATE, Stage
+from tests.integration.orchestrator_api.conftest import make_app
 from tests.integration.orchestrator_api.test_drafts import RULE, done, put
+from tests.support.api import calling
 from tests.support.eventually import eventually
 from tests.unit.orchestrator.build import uid
 from tests.unit.orchestrator.experiments.build import arms, experiment_json
@@ -301,7 +304,7 @@ async def test_what_was_never_published_has_nothing_to_read(admin: httpx.AsyncCl
 
 
 async def test_what_a_holdout_brought_is_told(
-    admin: httpx.AsyncClient, engine: AsyncEngine
+    admin: httpx.AsyncClient, engine: AsyncEngine, tokens: dict[Role, str]
 ) -> None:
     """Scenario: the journey's lift against those who were held out of it."""
     body = document(
@@ -320,11 +323,9 @@ async def test_what_a_holdout_brought_is_told(
     for name in reached[:6]:
         await stage.does(f"{name} order", "order.placed", who=name)
     await stage.advance(7 * DAY)
-
-    async def lifts() -> list[dict[str, Any]]:
-        return list((await done(await admin.get("/v1/holdouts/lift")))["items"])
-
-    (told,) = await eventually(lifts, until=bool, what="the API knows of the journey")
+    app = make_app(engine, shiftable_clock=True, rules=lambda: stage.rules)
+    async with calling(app, tokens[Role.ADMIN]) as client:
+        (told,) = (await done(await client.get("/v1/holdouts/lift")))["items"]
     assert (told["layer"], told["name"], told["percent"], told["metric"]) == (
         "journey", "j", 40.0, "goal",
     )  # fmt: skip
