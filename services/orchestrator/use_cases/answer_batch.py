@@ -1,7 +1,7 @@
 """The updates of one batch, answered in their order, and what they caused written at its end."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import msgspec
@@ -71,7 +71,8 @@ class Answers:
         self._ruleset = ruleset
         self._effects = effects
         self._report = report
-        self._states: dict[str, Saved] = {}
+        self._snapshots: dict[str, tuple[bytes | None, bytes | None]] = {}
+        """Of whom something happened to: their own newest one, and one that is better than none."""
         self._histories: dict[str, History] = {}
         self._last: dict[str, Moment] = {}
         """The last update of each person that was answered, with the person as seen."""
@@ -107,7 +108,7 @@ class Answers:
             await hold_epoch(self._tx, self._ruleset.epoch)
         crash_point("orchestrator.decided")
         await effect_rows.write(self._tx, self._effects)
-        if self._states:
+        if self._snapshots:
             await profile_states.save(self._tx, self._as_they_stand())
         crash_point("orchestrator.written")
 
@@ -173,27 +174,23 @@ class Answers:
             )
             if history.under_way or one.moment.profile_id in flying:
                 flying.add(one.moment.profile_id)
-                self._keep_snapshot(one, history)
+                self._keep_snapshot(one.moment)
 
     def _go_on(self, profile_id: str, named: UUID, tell: Callable[[Travel], None]) -> None:
         """Tell the runs of a person something more, as they were last seen."""
         moment = self._last[profile_id]
-        self._states.setdefault(profile_id, Saved(0, None, None))
+        self._snapshots.setdefault(profile_id, (None, None))
         situation = Situation(moment, self._histories[profile_id], self._at, action_ids(""))
         tell_more(situation, named, tell, self._ruleset, self._effects, self._report)
 
     def _as_they_stand(self) -> dict[str, Saved]:
         """The rows of everybody to whom something happened, with what is under way at the end."""
         return {
-            profile_id: replace(saved, in_flight=self._histories[profile_id].under_way)
-            for profile_id, saved in self._states.items()
+            profile_id: Saved(self._histories[profile_id].under_way, fresh, spare)
+            for profile_id, (fresh, spare) in self._snapshots.items()
         }
 
-    def _keep_snapshot(self, one: Asked, history: History) -> None:
-        moment, before = one.moment, self._states.get(one.moment.profile_id)
-        fresh = None if before is None else before.fresh
-        if moment.is_of_winner:
-            fresh = moment.profile_json
-        self._states[moment.profile_id] = Saved(
-            in_flight=history.under_way, fresh=fresh, spare=moment.profile_json
-        )
+    def _keep_snapshot(self, moment: Moment) -> None:
+        fresh, _ = self._snapshots.get(moment.profile_id, (None, None))
+        own = moment.profile_json if moment.is_of_winner else fresh
+        self._snapshots[moment.profile_id] = own, moment.profile_json
