@@ -101,7 +101,7 @@ def add_reading(
     async def get_draft(key: Key, engine: Engine, response: Response, _: Reader) -> DraftView:
         """The draft and its status; the ETag is the draft's number."""
         async with transaction(engine) as tx:
-            draft = there(await drafts.find(tx, kind, key), named, key)
+            draft = drafts.there(await drafts.find(tx, kind, key), named, key)
             fields = {} if more is None else await more(tx, draft)
         return draft_view(draft, response).model_copy(update=fields)
 
@@ -112,7 +112,7 @@ def add_reading(
         """What was published, newest first."""
         before = paging.after(whole(NEWEST))
         async with transaction(engine) as tx:
-            there(await drafts.find(tx, kind, key), named, key)
+            drafts.there(await drafts.find(tx, kind, key), named, key)
             rows = await drafts.versions(
                 tx,
                 kind,
@@ -168,10 +168,3 @@ def add_drafting(
         """Check a document, or the draft, as `:publish` would; nothing is stored."""
         found = await validate(engine, kind, key, None if body is None else document_of(body))
         return Checked(warnings=warned(found or ()))
-
-
-def there(draft: Draft | None, named: str, key: str) -> Draft:
-    """The draft. Raises NotFound when there is none."""
-    if draft is None:
-        raise NotFound(f"There is no {named} {key}.")
-    return draft

@@ -16,6 +16,8 @@ import orjson
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.errors import NotFound
+
 Body = dict[str, Any]
 
 
@@ -104,6 +106,13 @@ _LIVE = """
     SELECT {published} FROM {kind} JOIN {kind}_version USING (key)
      WHERE status = 'live' AND version = live_version ORDER BY key
     """
+
+
+def there(draft: Draft | None, named: str, key: str) -> Draft:
+    """The draft. Raises NotFound when there is none."""
+    if draft is None:
+        raise NotFound(f"There is no {named} {key}.")
+    return draft
 
 
 async def find(tx: AsyncConnection, kind: str, key: str) -> Draft | None:

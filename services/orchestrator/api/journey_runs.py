@@ -37,7 +37,7 @@ from services.orchestrator.use_cases.show_run import show_run
 from shared.access import Permission
 from shared.errors import Problem, Unprocessable
 from shared.http.auth import Principal, requires
-from shared.http.draft_routes import Key, Reader, there
+from shared.http.draft_routes import Key, Reader
 from shared.http.drafts import NEWEST
 from shared.http.masking import may_see
 from shared.http.pagination import Page, Paged, instant, split_page
@@ -81,7 +81,7 @@ def _add_lists(router: APIRouter) -> None:
         before = paging.after(instant, UUID) or LAST
         sees = may_see(principal)
         async with transaction(engine) as tx:
-            there(await drafts.find(tx, Kind.JOURNEY, key), "journey", key)
+            drafts.there(await drafts.find(tx, Kind.JOURNEY, key), "journey", key)
             person = None if profile_id is None else await person_of(tx, profile_id)
             which = Filter(status, node, version, person, stuck)
             rows = await journey_runs.page(
@@ -117,7 +117,7 @@ def _add_lists(router: APIRouter) -> None:
             problem = Problem("to", "time_order", "must not be earlier than from")
             raise Unprocessable("There is no such time.", [problem])
         async with transaction(engine) as tx:
-            draft = there(await drafts.find(tx, Kind.JOURNEY, key), "journey", key)
+            draft = drafts.there(await drafts.find(tx, Kind.JOURNEY, key), "journey", key)
             counts = await journey_runs.counts(tx, key, first=first, last=last)
             places = await journey_runs.places(tx, key)
             version = await drafts.version(tx, Kind.JOURNEY, key, draft.live_version)

@@ -46,7 +46,7 @@ from services.orchestrator.use_cases.wished import Wish
 from shared.access import Permission
 from shared.contracts.topics import OWN_SOURCE, Topics
 from shared.http.auth import Principal, requires
-from shared.http.draft_routes import Key, Publisher, Reader, add_drafting, add_reading, there
+from shared.http.draft_routes import Key, Publisher, Reader, add_drafting, add_reading
 from shared.http.drafts import NEWEST, DraftView, draft_view
 from shared.http.etag import IfMatch, check_if_match
 from shared.http.pagination import Paged, instant, split_page
@@ -210,7 +210,7 @@ def _add_entering(
         before = paging.after(instant, UUID) or LAST
         limit = min(paging.limit, AUDIENCES_AT_ONCE)
         async with transaction(engine) as tx:
-            there(await drafts.find(tx, Kind.JOURNEY, key), "journey", key)
+            drafts.there(await drafts.find(tx, Kind.JOURNEY, key), "journey", key)
             next_at = await schedules.next_due(tx, Kind.JOURNEY, key)
             rows = await journey_audiences.page(
                 tx, key, before=(before[0], before[1]), limit=limit + 1

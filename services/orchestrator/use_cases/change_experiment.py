@@ -18,7 +18,7 @@ from services.orchestrator.use_cases.change_status import change_status
 from services.orchestrator.use_cases.count_experiment import count_experiment
 from services.orchestrator.use_cases.read_experiments import running_of
 from shared.contracts.times import rfc3339
-from shared.errors import Conflict, Infrastructure, NotFound, Problem, Unprocessable
+from shared.errors import Conflict, Infrastructure, Problem, Unprocessable
 from shared.postgres import audit, drafts, epochs
 from shared.postgres.drafts import Draft
 from shared.postgres.transaction import transaction
@@ -133,9 +133,7 @@ async def _change(
 ) -> Draft:
     async with transaction(engine) as tx:
         await experiments.lock(tx)
-        draft = await drafts.lock(tx, Kind.EXPERIMENT, key)
-        if draft is None:
-            raise NotFound(f"There is no experiment {key}.")
+        draft = drafts.there(await drafts.lock(tx, Kind.EXPERIMENT, key), "experiment", key)
         found = await _in_force(tx, key)
         if found is None:
             raise Conflict(f"experiment {key} is {draft.status}; {action} is for what is live.")

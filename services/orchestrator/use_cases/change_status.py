@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from services.orchestrator.storage import schedules
 from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.keep_schedule import keep_schedule
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict
 from shared.postgres import audit, drafts, epochs
 from shared.postgres.documents import change_draft_status
 from shared.postgres.drafts import Draft, Status
@@ -45,9 +45,7 @@ async def change_status(
     """
     origins, target = ALLOWED[change]
     async with transaction(engine) as tx:
-        before = await drafts.lock(tx, kind, key)
-        if before is None:
-            raise NotFound(f"There is no {kind.words} {key}.")
+        before = drafts.there(await drafts.lock(tx, kind, key), kind.words, key)
         if before.status is target and not again:
             return before
         if before.status not in origins | {target}:

@@ -8,7 +8,7 @@ from services.orchestrator.storage import journey_states
 from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.check_configuration import parsed_journey
 from shared.conditions.mistakes import shown
-from shared.errors import Conflict, NotFound, Problem, Unprocessable
+from shared.errors import Conflict, Problem, Unprocessable
 from shared.postgres import audit, drafts, epochs
 from shared.postgres.drafts import Draft
 from shared.postgres.transaction import transaction
@@ -21,9 +21,7 @@ async def conclude_node(
     without an arm people are split as the document says. Raises NotFound, Conflict for what was
     never published, and Unprocessable for a node that is no experiment or has no such arm."""
     async with transaction(engine) as tx:
-        draft = await drafts.lock(tx, Kind.JOURNEY, key)
-        if draft is None:
-            raise NotFound(f"There is no journey {key}.")
+        draft = drafts.there(await drafts.lock(tx, Kind.JOURNEY, key), "journey", key)
         _check(await _live(tx, draft), node, arm)
         await journey_states.put_winner(tx, key, node, arm)
         await audit.append(

@@ -16,7 +16,7 @@ from services.orchestrator.use_cases.check_configuration import (
     parsed_experiment,
     parsed_journey,
 )
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict
 from shared.postgres import drafts
 
 
@@ -35,9 +35,7 @@ class Found:
 async def read_experiment(tx: AsyncConnection, key: str) -> Found:
     """The read-out now, or as of when it was over. Raises NotFound, and Conflict for what was never
     published."""
-    draft = await drafts.find(tx, Kind.EXPERIMENT, key)
-    if draft is None:
-        raise NotFound(f"There is no experiment {key}.")
+    draft = drafts.there(await drafts.find(tx, Kind.EXPERIMENT, key), "experiment", key)
     state = await experiments.state(tx, key)
     version = await drafts.version(tx, Kind.EXPERIMENT, key, draft.live_version)
     if state is None or version is None:
@@ -51,9 +49,7 @@ async def read_experiment(tx: AsyncConnection, key: str) -> Found:
 async def read_journey(tx: AsyncConnection, key: str) -> list[Found]:
     """The read-outs of the nodes of a journey that are experiments, in the version that is live;
     the metric is its goal. Raises NotFound; none without a goal."""
-    draft = await drafts.find(tx, Kind.JOURNEY, key)
-    if draft is None:
-        raise NotFound(f"There is no journey {key}.")
+    draft = drafts.there(await drafts.find(tx, Kind.JOURNEY, key), "journey", key)
     version = await drafts.version(tx, Kind.JOURNEY, key, draft.live_version)
     if version is None:
         return []

@@ -19,7 +19,7 @@ from services.orchestrator.use_cases.publish_event import publish_event
 from shared import ids
 from shared.conditions.audience import read_audience
 from shared.contracts.topics import OWN_CHANNEL, OWN_SOURCE, Topics
-from shared.errors import Conflict, Gone, NotFound, Problem, Unprocessable
+from shared.errors import Conflict, Gone, Problem, Unprocessable
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.postgres import audit, drafts, outbox
 from shared.postgres.drafts import Status
@@ -101,9 +101,7 @@ async def let_in(
 
 async def _open(tx: AsyncConnection, key: str) -> Journey:
     """The live version of a journey that is entered this way. Raises NotFound and Conflict."""
-    draft = await drafts.find(tx, Kind.JOURNEY, key)
-    if draft is None:
-        raise NotFound(f"There is no journey {key}.")
+    draft = drafts.there(await drafts.find(tx, Kind.JOURNEY, key), "journey", key)
     version = await drafts.version(tx, Kind.JOURNEY, key, draft.live_version)
     if version is None or draft.status not in (Status.LIVE, Status.PAUSED):
         raise Conflict(f"journey {key} is {draft.status}: it lets nobody in.")

@@ -122,8 +122,7 @@ async def order_runs(
     stands; nothing with `dry_run`. Raises NotFound, and Unprocessable for a node that none of them
     can come to."""
     async with transaction(means.engine) as tx:
-        if await drafts.find(tx, Kind.JOURNEY, key) is None:
-            raise NotFound(f"There is no journey {key}.")
+        drafts.there(await drafts.find(tx, Kind.JOURNEY, key), "journey", key)
         meant = await journey_runs.count_under_way(tx, key, which)
         found = await journey_runs.under_way(tx, key, which, after=after, limit=limit + 1)
     if dry_run:

@@ -10,7 +10,6 @@ from services.orchestrator.storage import journey_runs
 from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.check_configuration import parsed_journey
 from services.orchestrator.use_cases.wished import Wish, wished
-from shared.errors import NotFound
 from shared.postgres import drafts
 from shared.postgres.transaction import transaction
 
@@ -35,8 +34,6 @@ async def preview_journey(
     not be published.
     """
     async with transaction(engine) as tx:
-        draft = await drafts.find(tx, Kind.JOURNEY, key)
-        if draft is None:
-            raise NotFound(f"There is no journey {key}.")
+        draft = drafts.there(await drafts.find(tx, Kind.JOURNEY, key), "journey", key)
         journey = parsed_journey(key, await wished(tx, Kind.JOURNEY, draft, wish))
         return journey, await affected_by(tx, journey)

@@ -24,7 +24,7 @@ from services.orchestrator.use_cases.preview_journey import affected_by
 from services.orchestrator.use_cases.share_out import share_out
 from services.orchestrator.use_cases.wished import THE_DRAFT, Wish, wished
 from shared.conditions.tree import to_json
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict
 from shared.postgres import audit, drafts, epochs
 from shared.postgres.documents import publish_document
 from shared.postgres.drafts import Body, Draft, Status
@@ -63,7 +63,7 @@ async def publish_draft(
     its event leaves cannot be registered: then nothing is live.
     """
     async with transaction(engine) as tx:
-        draft = _there(kind, key, await drafts.find(tx, kind, key))
+        draft = drafts.there(await drafts.find(tx, kind, key), kind.words, key)
         may_replace(draft.draft_version)
         body = await wished(tx, kind, draft, wish)
         await _check(tx, kind, key, body)
@@ -72,7 +72,7 @@ async def publish_draft(
     async with transaction(engine) as tx:
         if kind is Kind.EXPERIMENT:
             await experiments.lock(tx)
-        before = _there(kind, key, await drafts.lock(tx, kind, key))
+        before = drafts.there(await drafts.lock(tx, kind, key), kind.words, key)
         may_replace(before.draft_version)
         if await wished(tx, kind, before, wish) != body:
             raise Conflict(f"{kind.words} {key} was edited while it was published: publish again.")
@@ -92,12 +92,6 @@ async def publish_draft(
         if kind is Kind.JOURNEY and all(ready[name] for name in leaves):
             await tell_followers(tx, key)
         return Published(published, is_new=True, affected=affected)
-
-
-def _there(kind: Kind, key: str, draft: Draft | None) -> Draft:
-    if draft is None:
-        raise NotFound(f"There is no {kind.words} {key}.")
-    return draft
 
 
 async def _check(tx: AsyncConnection, kind: Kind, key: str, body: Body) -> None:

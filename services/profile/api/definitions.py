@@ -29,7 +29,7 @@ from services.profile.use_cases import define
 from services.profile.use_cases.preview import preview
 from shared.conditions.sentence import sentence
 from shared.errors import NotFound, Problem, Unprocessable
-from shared.http.draft_routes import Key, Publisher, Reader, add_drafting, add_reading, there
+from shared.http.draft_routes import Key, Publisher, Reader, add_drafting, add_reading
 from shared.http.drafts import DraftView, draft_view
 from shared.http.etag import IfMatch, check_if_match
 from shared.http.state import Engine
@@ -104,7 +104,7 @@ def _add_progress(router: APIRouter, kind: Kind, path: str) -> None:
     async def get_backfill(key: Key, engine: Engine, _: Reader) -> ProgressView:
         """How far its last change came on its way to everybody; 404 before it was published."""
         async with transaction(engine) as tx:
-            there(await drafts.find(tx, kind, key), kind, key)
+            drafts.there(await drafts.find(tx, kind, key), kind, key)
             job = await definition_jobs.latest(tx, kind, key)
         if job is None:
             raise NotFound(f"{kind} {key} was never published.")
@@ -149,7 +149,7 @@ async def preview_segment(body: PreviewBody, engine: Engine, state: State, sees:
 async def count_members(key: Key, engine: Engine, _: Reader) -> dict[str, int]:
     """How many are in the segment."""
     async with transaction(engine) as tx:
-        there(await drafts.find(tx, Kind.SEGMENT, key), Kind.SEGMENT, key)
+        drafts.there(await drafts.find(tx, Kind.SEGMENT, key), Kind.SEGMENT, key)
         return {"count": await population.members(tx, key)}
 
 

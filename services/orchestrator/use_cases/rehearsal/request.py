@@ -71,9 +71,7 @@ async def request_rehearsal(
     ends = min(ends, now)
     kept = await _period(starts, ends, rehearsing.kept_since)
     async with transaction(engine) as tx:
-        draft = await drafts.find(tx, kind, key)
-        if draft is None:
-            raise NotFound(f"There is no {kind.words} {key}.")
+        draft = drafts.there(await drafts.find(tx, kind, key), kind.words, key)
         check_draft(kind, key, draft.body)
         await check_references(tx, kind, key, draft.body)
     async with transaction(engine) as tx:
