@@ -169,16 +169,18 @@ async def test_a_backlog_does_not_hold_up_calm_partitions_and_loses_nothing_besi
     def messages(values: Sequence[str], partition: int) -> list[Message]:
         return [Message(topics.touchpoints, one.encode(), partition=partition) for one in values]
 
-    await publish(stack.kafka, messages(["first"], 1))
+    await publish(stack.kafka, [*messages(["first0"], 0), *messages(["first1"], 1)])
     async with running(
         stack.kafka, bare_database.profile, topics.prefix, member="a", batch_records=1000, spy=spy
     ):
-        await until_passed(engine, 1)
-        await publish(stack.kafka, messages(backlog, 0))
-        await publish(stack.kafka, messages(calm, 1))
-        await until_passed(engine, 1 + len(backlog) + len(calm))
+        await until_passed(engine, 2)
+        await publish(
+            stack.kafka,
+            [*messages(backlog[:500], 0), *messages(calm, 1), *messages(backlog[500:], 0)],
+        )
+        await until_passed(engine, 2 + len(backlog) + len(calm))
     assert not trouble
-    assert await seen(engine) == Counter(["first", *backlog, *calm])
+    assert await seen(engine) == Counter(["first0", "first1", *backlog, *calm])
     order = [value for batch in batches for value in batch]
     assert [value for value in order if value.startswith("b")] == backlog
     assert order.index(calm[-1]) < order.index(backlog[-1000])
