@@ -5,7 +5,7 @@ the messages are about; so the order of row ids is the order of `seq` for each p
 the relay publishes.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import cramjam
@@ -42,9 +42,11 @@ _INSERT = text(
       FROM unnest(CAST(:shards AS smallint[]), CAST(:topics AS text[]), CAST(:parts AS integer[]),
                   CAST(:messages AS integer[]), CAST(:frames AS bytea[]))
            WITH ORDINALITY AS f (shard, topic, part, messages, frame, n)
+     WHERE pg_current_xact_id() IS NOT NULL
      ORDER BY n
     """
 )
+"""The transaction has its id before the rows have theirs: what marks of relays are based on."""
 
 
 async def append(tx: AsyncConnection, buffer: OutboxBuffer) -> None:
@@ -113,6 +115,15 @@ class Frame(NamedTuple):
     frame: bytes
 
 
+class Found(NamedTuple):
+    """What a look at the outbox saw. All transactions with an id less than `all_ended_below` had
+    ended; none with `none_begun_from` or a greater one had begun."""
+
+    frames: list[Frame]
+    all_ended_below: int
+    none_begun_from: int
+
+
 class Backlog(NamedTuple):
     """What waits to be published: rows, and the age of the oldest in seconds."""
 
@@ -122,11 +133,15 @@ class Backlog(NamedTuple):
 
 _READ = text(
     """
-    SELECT o.shard, o.id, o.topic, o.part, o.frame
-      FROM unnest(CAST(:shards AS smallint[])) AS s (shard)
-     CROSS JOIN LATERAL (
-           SELECT * FROM outbox WHERE outbox.shard = s.shard ORDER BY outbox.id LIMIT :frames) o
-     ORDER BY o.shard, o.id
+    SELECT CAST(CAST(pg_snapshot_xmin(now.seen) AS text) AS bigint) AS all_ended_below,
+           CAST(CAST(pg_snapshot_xmax(now.seen) AS text) AS bigint) AS none_begun_from,
+           s.shard, o.id, o.topic, o.part, o.frame
+      FROM (SELECT pg_current_snapshot() AS seen) AS now
+     CROSS JOIN unnest(CAST(:shards AS smallint[]), CAST(:above AS bigint[])) AS s (shard, above)
+      LEFT JOIN LATERAL (
+           SELECT * FROM outbox WHERE outbox.shard = s.shard AND outbox.id > s.above
+            ORDER BY outbox.id LIMIT :frames) o ON true
+     ORDER BY s.shard, o.id
     """
 )
 _DELETE = text(
@@ -156,10 +171,24 @@ _BACKLOG = text(
 )
 
 
-async def read(tx: Tx, shards: Iterable[int], frames: int) -> list[Frame]:
-    """The oldest rows of each shard, at most `frames` a shard, in the order to publish them."""
-    rows = await tx.execute(_READ, {"shards": sorted(shards), "frames": frames})
-    return [Frame(row.shard, row.id, row.topic, row.part, row.frame) for row in rows]
+async def read(tx: Tx, above: Mapping[int, int], frames: int) -> Found:
+    """The oldest rows of each shard in `above` with a greater id than is said there, at most
+    `frames` a shard, in the order to publish them. `above` is not empty."""
+    shards = sorted(above)
+    rows = (
+        await tx.execute(
+            _READ, {"shards": shards, "above": [above[one] for one in shards], "frames": frames}
+        )
+    ).all()
+    return Found(
+        [
+            Frame(row.shard, row.id, row.topic, row.part, row.frame)
+            for row in rows
+            if row.id is not None
+        ],
+        rows[0].all_ended_below,
+        rows[0].none_begun_from,
+    )
 
 
 async def delete(

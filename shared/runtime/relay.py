@@ -4,7 +4,7 @@ The owner of a shard is the only one that publishes its rows. Two publishers cou
 other, and a receiver that saw a later `seq` first would have to drop the earlier one as old. A
 crash between the acknowledgement and the delete sends the same messages again; receivers drop
 them. There is no cursor: rows become visible out of order of their ids, and a cursor would skip
-some for ever.
+some for ever; `outbox_marks` says up to where there can be none.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from shared.postgres.outbox import SHARDS, Frame
 from shared.postgres.transaction import transaction
 from shared.runtime.crash import crash_point
 from shared.runtime.leases import TICK_SECONDS, LeaseKeeper
+from shared.runtime.outbox_marks import OutboxMarks
 from shared.runtime.waiting import wait
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,9 @@ acknowledged and deleted together. A round that did not reach the end of the out
 FRAMES_A_SHARD = 4
 PAUSE_SECONDS = 0.5
 MEASURE_SECONDS = 1.0
+MEASURE_SHARE = 20
+"""After a measurement it rests so many times as long as that took: it has to walk over deleted rows
+while a snapshot is open."""
 
 
 def shard_place(shard: int) -> Place:
@@ -54,6 +58,7 @@ class Relay:
         self._keeper = keeper
         self._publisher = publisher
         self._unsure: set[int] = set()
+        self._marks = OutboxMarks()
         self._next_tick = 0.0
         self.wake = asyncio.Event()
 
@@ -77,6 +82,9 @@ class Relay:
             except Infrastructure as error:
                 metrics.OUTBOX_ERRORS.inc()
                 self._unsure.update(place.partition for place in self._keeper.epochs)
+                self._marks = (
+                    OutboxMarks()
+                )  # who comes back may be another database, of an older state
                 logger.warning("relay: again in %.1f s: %s", PAUSE_SECONDS, error)
                 await wait(stopping, PAUSE_SECONDS)
         await self._give_back()
@@ -92,6 +100,7 @@ class Relay:
     async def measure(self, stopping: asyncio.Event) -> None:
         """Show how much waits, from a task of its own: also while publishing hangs."""
         while not stopping.is_set():
+            begun = clock.monotonic_seconds()
             try:
                 async with transaction(self._engine) as tx:
                     backlog = await outbox.backlog(tx)
@@ -100,23 +109,27 @@ class Relay:
             else:
                 metrics.OUTBOX_PENDING.set(backlog.frames)
                 metrics.OUTBOX_OLDEST.set(backlog.oldest_seconds)
-            await wait(stopping, MEASURE_SECONDS)
+            took = clock.monotonic_seconds() - begun
+            await wait(stopping, max(MEASURE_SECONDS, MEASURE_SHARE * took))
 
     async def _publish_oldest(self) -> list[Frame]:
         shards = sorted(place.partition for place in self._keeper.epochs)
         if not shards:
             return []
         async with direct(self._engine) as tx:
-            frames = await outbox.read(tx, shards, FRAMES_A_SHARD)
-        if not frames:
+            found = await outbox.read(tx, self._marks.above(shards), FRAMES_A_SHARD)
+        self._marks.found(found)
+        if not found.frames:
             self._unsure.clear()
+            self._marks.gone(shards, [], FRAMES_A_SHARD)
             return []
         crash_point("relay.read")
-        await self._publish(frames)
+        await self._publish(found.frames)
         crash_point("relay.before_delete")
-        await self._delete(frames)
+        ours = await self._delete(found.frames)
         crash_point("relay.after_delete")
-        return frames
+        self._marks.gone(ours, found.frames, FRAMES_A_SHARD)
+        return found.frames
 
     async def _publish(self, frames: list[Frame]) -> None:
         batches: dict[tuple[str, int], list[Message]] = {}
@@ -132,8 +145,9 @@ class Relay:
             metrics.OUTBOX_PUBLISHED.labels(topic=label).inc(len(messages))
         self._unsure.clear()
 
-    async def _delete(self, frames: list[Frame]) -> None:
-        """Delete the rows of shards that are still ours; the others are their new owner's."""
+    async def _delete(self, frames: list[Frame]) -> list[int]:
+        """Delete the rows of shards that are still ours, and return these; the others are their new
+        owner's."""
         epochs = self._keeper.epochs
         places = {shard_place(frame.shard) for frame in frames}
         owned = {place: epochs[place] for place in places if place in epochs}
@@ -143,6 +157,7 @@ class Relay:
             if epochs.pop(place, None) is not None:
                 metrics.FENCED.inc()
                 logger.warning("relay: shard %d belongs to another process", place.partition)
+        return [place.partition for place in ours]
 
     async def _rebalance(self) -> None:
         before = set(self._keeper.epochs)

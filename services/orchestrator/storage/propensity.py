@@ -40,14 +40,15 @@ _COUNT = text(
 _MATURE = text(
     f"""
     WITH over AS (
-        SELECT action_id FROM action
+        SELECT action_id, expires_at FROM action
          WHERE counted = 0 AND status IN ('published', 'done') AND expires_at <= clock.now()
+           AND expires_at >= CAST(:since AS timestamptz)
          ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ), judged AS (
         UPDATE action AS a SET counted = 1 FROM over WHERE a.action_id = over.action_id
         RETURNING a.rule, a.channel, a.persona, 1 AS shown, 0 AS taken
-    )
-    {_ADD}
+    ), added AS ({_ADD})
+    SELECT max(expires_at) FROM over
     """  # noqa: S608 - constants
 )
 _CHANGED = text(
@@ -77,9 +78,13 @@ async def count(tx: Tx, rows: Collection[Judged]) -> None:
         await tx.execute(_COUNT, {"ids": ids, "taken": [best[one] for one in ids]})
 
 
-async def mature(tx: AsyncConnection, *, limit: int) -> None:
-    """Count, as a no, actions that are over without an answer; at most `limit` of them."""
-    await tx.execute(_MATURE, {"limit": limit})
+async def mature(tx: AsyncConnection, *, since: datetime, limit: int) -> datetime | None:
+    """Count, as a no, actions that are over without an answer, of those that expired at `since` or
+    later; at most `limit`, the oldest first. When the last of them expired, None for none."""
+    last: datetime | None = (
+        await tx.execute(_MATURE, {"since": since, "limit": limit})
+    ).scalar_one()
+    return last
 
 
 class Changed(NamedTuple):

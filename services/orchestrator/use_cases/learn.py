@@ -13,6 +13,7 @@ from services.orchestrator.domain.estimates import Estimates, totals_of
 from services.orchestrator.domain.price import Priced, next_price
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import prices, propensity, resources, timers
+from services.orchestrator.use_cases.low_water import LowWater
 from shared.errors import Infrastructure
 from shared.postgres.transaction import transaction
 from shared.runtime.waiting import wait
@@ -69,11 +70,15 @@ async def keep_estimates(
     engine: AsyncEngine, ruleset: Callable[[], RuleSet], stopping: asyncio.Event
 ) -> None:
     """Find new prices, and count actions that are over, until told to stop."""
+    low = LowWater()
     while not stopping.is_set():
         try:
             await find_prices(engine, ruleset())
             async with transaction(engine) as tx:
-                await propensity.mature(tx, limit=MATURED)
+                since = low.since() or propensity.EVER
+                last = await propensity.mature(tx, since=since, limit=MATURED)
+            if last is not None:
+                low.reached(last)
         except Infrastructure as error:
             logger.warning("estimates: again in %.0f s: %s", SECONDS, error)
         await wait(stopping, SECONDS)

@@ -1,7 +1,7 @@
-"""From where a poller looks for due timers: not from the beginning, where all have fired already.
+"""From where a poller looks for what is due: not from the beginning, where all was done already.
 
-What was fired stays in the index until it is cleaned up, which an open snapshot of anybody prevents
-for hours; walking over it made each round slower than the one before. A timer that is set for an
+What was done stays in the index until it is cleaned up, which an open snapshot of anybody prevents
+for hours; walking over it made each round slower than the one before. What is set for an
 instant before the mark is rare (a long transaction, a clock that was put back): a full look now and
 then finds it.
 """
@@ -25,7 +25,7 @@ class LowWater:
 
     @property
     def mark(self) -> datetime | None:
-        """No timer that was due before this is left, as far as is known; None: nothing is."""
+        """Nothing that was due before this is left, as far as is known; None: nothing is."""
         return self._mark
 
     def since(self) -> datetime | None:
@@ -40,4 +40,8 @@ class LowWater:
         """These were due, the oldest first of all, and those of them have fired by now."""
         gone = {timer.id for timer in fired}
         left = [timer.due_at for timer in due if timer.id not in gone]
-        self._mark = min(left or [max(timer.due_at for timer in due)]) - MARGIN
+        self.reached(min(left or [max(timer.due_at for timer in due)]))
+
+    def reached(self, at: datetime) -> None:
+        """All that was due before this is done."""
+        self._mark = at - MARGIN

@@ -173,7 +173,7 @@ async def test_what_a_stranger_did_with_it_is_heard(stage: Stage) -> None:
         assert tuple(counted) == expected
         await stage.advance(timedelta(days=30))
         async with transaction(stage.engine) as tx:
-            await propensity.mature(tx, limit=10)
+            await propensity.mature(tx, since=propensity.EVER, limit=10)
 
 
 async def test_what_a_stranger_did_stays_with_who_becomes_known(stage: Stage) -> None:

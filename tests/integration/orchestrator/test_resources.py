@@ -143,7 +143,7 @@ async def test_actions_are_counted_once_as_a_no_and_then_perhaps_as_a_yes(stage:
 
     async def matured() -> None:
         async with transaction(stage.engine) as tx:
-            await propensity.mature(tx, limit=100)
+            await propensity.mature(tx, since=propensity.EVER, limit=100)
 
     await matured()
     assert await counted() == (0, 0)
