@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from services.orchestrator.domain.journey_set import ENTER_EVENT
@@ -18,12 +19,15 @@ from services.orchestrator.use_cases.check_configuration import parsed_journey
 from services.orchestrator.use_cases.publish_event import publish_event
 from shared import ids
 from shared.conditions.audience import read_audience
-from shared.contracts.topics import OWN_CHANNEL, OWN_SOURCE, Topics
+from shared.contracts.topics import EVENT_MAX_BYTES, OWN_CHANNEL, OWN_SOURCE, Topics
 from shared.errors import Conflict, Gone, Problem, Unprocessable
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
 from shared.postgres import audit, drafts, outbox
 from shared.postgres.drafts import Status
 from shared.postgres.transaction import transaction
+
+MAX_BYTES = EVENT_MAX_BYTES - 8192
+"""The rest is for what is written out on the way: copies for the members of an audience."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ async def let_in(
     """Publish the event; the audit log has `who` let whom in.
 
     Raises NotFound, Conflict when the journey lets nobody in this way, Gone for a person who was
-    erased, and Unprocessable for an audience that is none.
+    erased, and Unprocessable for an audience that is none or an event that is too large.
     """
     if entrance.audience is not None:
         problems: list[Problem] = []
@@ -84,6 +88,7 @@ async def let_in(
             profile_id=None if whose is None else str(whose),
             audience=entrance.audience,
         )
+        _check_size(entrance, buffer)
         if whose is None:
             await journey_audiences.put(tx, key, now, event)
         await outbox.append(tx, buffer)
@@ -109,6 +114,18 @@ async def _open(tx: AsyncConnection, key: str) -> Journey:
     if journey.entry.kind != "api":
         raise Conflict(f"journey {key} is entered by {journey.entry.kind}, not by being asked.")
     return journey
+
+
+def _check_size(entrance: Entrance, buffer: OutboxBuffer) -> None:
+    """Refuse what the collector would. Raises Unprocessable, which names the larger part."""
+    size = max(len(one.value or b"") for _, messages in buffer.items() for one in messages)
+    if size > MAX_BYTES:
+        parts = {"event": entrance.event, "audience": entrance.audience}
+        path = max(parts, key=lambda name: len(msgspec.json.encode(parts[name])))
+        problem = Problem(
+            path, "max_bytes", f"makes an event of {size} bytes, of at most {MAX_BYTES}"
+        )
+        raise Unprocessable("The event is too large.", [problem])
 
 
 def _message_id(key: str, entrance: Entrance) -> str:

@@ -261,6 +261,21 @@ async def test_one_person_is_let_in(admin: httpx.AsyncClient, engine: AsyncEngin
     assert (await admin.post(f"{URL}/ask:enter", json=body)).status_code == 409
 
 
+async def test_what_the_collector_would_refuse_is_refused_at_once(
+    admin: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    await publish(admin, "ask", BY_ASKING)
+    large = {"note": "x" * 255_000}
+    lyon = {"attr": "profile.city", "op": "eq", "value": "Lyon"}
+    for action, body in (("enter", {"profile_id": ADA}), ("enter-audience", {"audience": lyon})):
+        refused = await admin.post(f"{URL}/ask:{action}", json={**body, "event": large})
+        assert refused.status_code == 422
+        [problem] = refused.json()["errors"]
+        assert (problem["path"], problem["rule"]) == ("event", "max_bytes")
+    assert not await published(engine, "concert")
+    assert (await done(await admin.get(f"{URL}/ask/audiences")))["items"] == []
+
+
 async def test_an_audience_is_let_in_and_followed(
     admin: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:

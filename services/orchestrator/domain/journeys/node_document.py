@@ -40,6 +40,8 @@ MAX_ARMS = 20
 MAX_TRAITS = 20
 MAX_PROPERTIES = 50
 MAX_JSON = 8_192
+OWN_EVENTS = "concert."
+"""How the types of events begin that Concert itself means something by."""
 MAX_RATE = 1_000_000
 MAX_REPLACED = 20
 DEFAULT_PATIENCE = timedelta(days=7)
@@ -228,7 +230,12 @@ def _set_traits(fields: Fields, _: Edges, __: Collection[str]) -> Does:
 def _emit(fields: Fields, _: Edges, __: Collection[str]) -> Does:
     fields.required("event")
     properties = _object(fields, "properties", MAX_PROPERTIES) if fields.has("properties") else {}
-    return Emit(fields.text("event") or "", properties)
+    event = fields.text("event") or ""
+    if event.startswith(OWN_EVENTS):
+        fields.wrong(
+            "event", "reserved", f"{shown(event)}: {OWN_EVENTS}* is what Concert itself says"
+        )
+    return Emit(event, properties)
 
 
 def _object(fields: Fields, name: str, limit: int) -> dict[str, object]:

@@ -138,6 +138,8 @@ def test_a_full_journey_is_taken_as_it_is_written() -> None:
          [("nodes[0].limit", "required"), ("nodes[0].per", "required")]),
         ([{"id": "a", "type": "enter_journey", "journey": "first-purchase", "next": "end"}, end()],
          [("nodes[0].journey", "own_entry")]),
+        ([{"id": "a", "type": "emit_event", "event": "concert.journey", "next": "end"}, end()],
+         [("nodes[0].event", "reserved")]),
         ([{"id": "a", "type": "emit_event", "event": "Cart Updated", "next": "end"}, end()],
          [("nodes[0].event", "own_entry")]),
         ([{"id": "a", "type": "loop"}], [("nodes[0].type", "choice")]),
