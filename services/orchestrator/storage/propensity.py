@@ -37,12 +37,12 @@ _COUNT = text(
     {_ADD}
     """  # noqa: S608 - constants
 )
-_MATURE = text(
+MATURE = text(
     f"""
     WITH over AS (
         SELECT action_id, expires_at FROM action
-         WHERE counted = 0 AND status IN ('published', 'done') AND expires_at <= clock.now()
-           AND expires_at >= CAST(:since AS timestamptz)
+         WHERE counted = 0 AND status IN ('published', 'done')
+           AND expires_at <= (SELECT clock.now()) AND expires_at >= CAST(:since AS timestamptz)
          ORDER BY expires_at LIMIT :limit FOR UPDATE SKIP LOCKED
     ), judged AS (
         UPDATE action AS a SET counted = 1 FROM over WHERE a.action_id = over.action_id
@@ -82,7 +82,7 @@ async def mature(tx: AsyncConnection, *, since: datetime, limit: int) -> datetim
     """Count, as a no, actions that are over without an answer, of those that expired at `since` or
     later; at most `limit`, the oldest first. When the last of them expired, None for none."""
     last: datetime | None = (
-        await tx.execute(_MATURE, {"since": since, "limit": limit})
+        await tx.execute(MATURE, {"since": since, "limit": limit})
     ).scalar_one()
     return last
 

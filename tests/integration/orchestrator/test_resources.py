@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from services.orchestrator.domain.resource import parse_resource
 from services.orchestrator.domain.rule import Rule
@@ -126,6 +127,17 @@ async def test_the_price_rises_while_too_much_is_used_and_decisions_follow(stage
     assert candidate["score"]["costs"] == [
         {"resource": "calls", "amount": 3.0, "price": found["calls"].price}
     ]
+
+
+async def test_actions_that_are_not_over_are_not_looked_at(stage: Stage) -> None:
+    async with transaction(stage.engine) as tx:
+        await tx.execute(text("SET LOCAL enable_seqscan = off"))
+        explain = text(f"EXPLAIN {propensity.MATURE}")
+        rows = await tx.execute(explain, {"since": propensity.EVER, "limit": 10})
+        plan = [str(row[0]).strip() for row in rows]
+    condition = plan[next(n for n, line in enumerate(plan) if "action_to_count" in line) + 1]
+    assert condition.startswith("Index Cond:")
+    assert "expires_at <=" in condition
 
 
 async def test_actions_are_counted_once_as_a_no_and_then_perhaps_as_a_yes(stage: Stage) -> None:
