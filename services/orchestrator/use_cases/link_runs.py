@@ -1,10 +1,12 @@
 """Tells the runs of people what a merge or a split of their profiles means for them."""
 
 from collections.abc import Callable, Collection, Mapping
+from uuid import UUID
 
 from services.orchestrator.domain.history import History
 from services.orchestrator.domain.journeys.journey import Journey
 from services.orchestrator.domain.journeys.merge import Told, divide, unite
+from services.orchestrator.domain.rule import TASK
 from services.orchestrator.domain.run import Run
 from services.orchestrator.domain.travel import Travel
 from services.orchestrator.domain.trigger_index import RuleSet
@@ -74,7 +76,8 @@ def _uniting(
     def tell(travel: Travel) -> None:
         for key, own in sorted(_by_journey(history).items()):
             with loaded():
-                told = unite(_journey(key, ruleset), own, winner, seqs.get(winner, 0))
+                journey, seq = _journey(key, ruleset), seqs.get(winner, 0)
+                told = unite(journey, own, winner, seq, _unheard(history))
             _tell(travel, told)
 
     return tell
@@ -91,7 +94,8 @@ def _dividing(history: History, profile_id: str, ruleset: RuleSet) -> Callable[[
             with loaded():
                 journey = _journey(key, ruleset)
             for run in (run for run in mine if travel.has(run.id)):
-                told = divide(journey, mine, homes, profile_id, travel.person(run.id))
+                person, unheard = travel.person(run.id), _unheard(history)
+                told = divide(journey, mine, homes, profile_id, person, unheard)
                 _tell(travel, [(one, facts) for one, facts in told if one.id == run.id])
 
     return tell
@@ -102,6 +106,16 @@ def _tell(travel: Travel, told: Told) -> None:
         for fact in facts:
             with loaded():
                 travel.tell(run.id, fact)
+
+
+def _unheard(history: History) -> set[UUID]:
+    """The effects of steps that nobody will have heard of, if they are taken back now: tasks, and
+    what no channel has."""
+    return {
+        one.instead_of or one.action_id
+        for one in history.in_flight.values()
+        if one.step is not None and (one.kind == TASK or not one.published)
+    }
 
 
 def _by_journey(history: History) -> dict[str, list[Run]]:

@@ -91,7 +91,7 @@ async def _queue(
 ) -> None:
     """Whoever has a step that the pause held takes it at their turn."""
     standing = [round_.histories[profile_id].runs[run_id].run for run_id, profile_id in found]
-    held = [run for run in standing if run.held is not None]
+    held = [run for run in standing if run.held is not None and not run.is_over]
     if not held:
         return
     line = (sweep.journey, RELEASE_LINE)

@@ -274,6 +274,52 @@ async def test_one_run_of_two_people_who_are_one_goes_on(stage: Stage) -> None:
     assert await stage.kinds() == ["send", "send", "retract", "send", "send"]
 
 
+async def test_a_task_that_was_withdrawn_with_its_run_is_there_again_when_the_run_comes_back(
+    stage: Stage,
+) -> None:
+    stage.rules = in_force(
+        live(TASK | {"outcomes": {"accepted": "yes"}}, end("yes", "yes"), end(),
+             re_entry={"mode": "after_exit"})
+    )  # fmt: skip
+    await stage.does("t1", who="ada", profile=profile_json(WINNER))
+    await stage.does("t2", who="visitor", profile=profile_json(LOSER))
+    for message in merge_of(stage):
+        await stage.respond(message)
+    assert await stage.kinds("call_centre") == ["task", "task", "retract"]
+    for message in undo_of(stage):
+        await stage.respond(message)
+    tasks = {
+        row.profile_id: row.action_id
+        for row in await stage.rows(
+            "SELECT action_id::text, profile_id::text FROM task WHERE status = 'open'"
+        )
+    }
+    assert await stage.kinds("call_centre") == ["task", "task", "retract", "task"]
+    for who, whose in (("ada", WINNER), ("visitor", LOSER)):
+        await stage.does(
+            f"{who}-said", "call_centre.accepted", who=who, profile=profile_json(whose),
+            properties={"action_id": tasks[whose], "outcome": "accepted"},
+        )  # fmt: skip
+    rows = await stage.rows("SELECT reason, profile_id::text FROM journey_run")
+    assert {tuple(row) for row in rows} == {("yes", WINNER), ("yes", LOSER)}
+
+
+async def test_a_message_that_a_channel_has_is_not_said_again_when_the_run_comes_back(
+    stage: Stage,
+) -> None:
+    stage.rules = in_force(
+        live(mail("hello", outcomes={"clicked": "yes"}), end("yes", "yes"), end(),
+             re_entry={"mode": "after_exit"})
+    )  # fmt: skip
+    await stage.does("t1", who="ada", profile=profile_json(WINNER))
+    await stage.does("t2", who="visitor", profile=profile_json(LOSER))
+    for message in (*merge_of(stage), *undo_of(stage)):
+        await stage.respond(message)
+    assert await stage.kinds() == ["send", "send", "retract"]
+    rows = await stage.rows("SELECT node, occurrence FROM journey_run WHERE ended_at IS NULL")
+    assert [tuple(row) for row in rows] == [("hello", 1)] * 2
+
+
 async def test_an_operator_moves_skips_and_stops(stage: Stage) -> None:
     stage.rules = in_force(
         live(wait("rest", "mail", duration="P9D"), mail("mail", "long"),

@@ -83,8 +83,8 @@ def advance(journey: LiveJourney, run: Run, fact: Fact, now: datetime) -> Advanc
             _goes_on(walk)
         case Merged(profile_id, seq):
             _merged(walk, profile_id, seq)
-        case SteppedAside(aside_for):
-            step_aside(walk, aside_for)
+        case SteppedAside(aside_for, again):
+            step_aside(walk, aside_for, again=again)
         case TookOver(taken, nodes):
             take_over(walk, taken, nodes)
         case Parted(profile_id, gone):

@@ -139,9 +139,11 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class SteppedAside:
-    """Another run of the person goes on in the place of this one."""
+    """Another run of the person goes on in the place of this one. `again`: what it asked for where
+    it stands is taken back before the person heard of it."""
 
     aside_for: UUID
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Two profiles turn out to be one person, each in the same journey; and are two again."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from services.orchestrator.domain.journeys.facts import Happened
 from services.orchestrator.domain.journeys.live import LiveJourney
 from services.orchestrator.domain.journeys.merge import Told, divide, unite
-from services.orchestrator.domain.run import Run
+from services.orchestrator.domain.run import Run, effect_id
 from shared.conditions.facts import Facts
 from tests.unit.orchestrator.journeys.build import Play, end, journey, mail, wait
 
@@ -110,6 +111,23 @@ def test_what_was_waited_for_meanwhile_is_over_at_once() -> None:
     parted(them, {"p1"}, "p1")
     fresh.later(seconds=1)
     assert fresh.asked == ["welcome", "tips"]
+
+
+def test_a_task_that_was_taken_back_with_its_run_is_asked_for_once_more() -> None:
+    call = mail("call", "thanks", type="task", channel="call_centre", outcomes={"accepted": "end"})
+    first, second = them = [
+        Play.of(call, mail("thanks"), end(), profile=f"p{number}", re_entry={"mode": "never"})
+        .enter(f"t{number}")
+        for number in range(2)
+    ]  # fmt: skip
+    open_task = effect_id(second.run.id, "call", 1)
+    told(them, unite(first.live.versions[1].journey, runs(them), "p0", 10, {open_task}))
+    assert second.standing == "(merged)"
+    second.later(days=30)  # the task would have timed out
+    parted(them, {"p1"}, "p1")
+    assert (first.asked, second.asked) == (["call"], ["call", "call"])
+    assert (second.run.node, second.run.occurrence) == ("call", 2)
+    assert second.run.due == second.now + timedelta(days=7)
 
 
 def test_an_exit_ends_the_run_that_stands_aside_too() -> None:
