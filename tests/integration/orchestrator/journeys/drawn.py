@@ -51,9 +51,10 @@ def document(rng: Random, before: dict[str, Any] | None = None) -> dict[str, Any
 
 
 def as_told(made: dict[str, Any]) -> dict[str, Any]:
-    """The document as the naive model reads it: a task is a message."""
+    """The document as the naive model reads it: a task is a message that can be withdrawn."""
     nodes = [
-        node | {"type": "message"} if node["type"] == "task" else node for node in made["nodes"]
+        node | {"type": "message", "withdrawn": True} if node["type"] == "task" else node
+        for node in made["nodes"]
     ]
     return made | {"nodes": nodes}
 

@@ -121,9 +121,12 @@ class Walker(Naive):
         assert self.wakes > before, "it goes off for ever"
 
     def step_aside(self, other: UUID) -> None:
-        """Another run goes on in its place."""
+        """Another run goes on in its place. A task that it stands at is withdrawn, and asked for
+        once more when it comes back."""
         if not self.over:
             self.frozen, self.aside_for = True, other
+            if self.at and self.held is None and self._node().get("withdrawn"):
+                self.held, self.due = ("node", self.at), None
 
     def _go(self, target: str, now: float) -> None:
         found = next((one for one in self._nodes() if one["id"] == target), {})
