@@ -70,7 +70,7 @@ def create_app(
             saved_router(saved.Kind.CHANNEL, "/v1/channels", partial(prepare_channel, preparing)),
             delivery_progress,
             decide_router(asking),
-            simulations_router(rehearsing),
+            simulations_router(rehearsing, definitions),
             saved_router(saved.Kind.RESOURCE, "/v1/resources"),
             decisions,
             actions,

@@ -41,6 +41,7 @@ from services.orchestrator.use_cases.let_in import Entrance, LetIn, let_in
 from services.orchestrator.use_cases.preview_journey import preview_journey
 from services.orchestrator.use_cases.publish_draft import publish_draft
 from services.orchestrator.use_cases.save_draft import save_draft
+from services.orchestrator.use_cases.unseen import TraitClasses, audience_of, refuse_unseen
 from services.orchestrator.use_cases.validate_draft import validate_draft
 from services.orchestrator.use_cases.wished import Wish
 from shared.access import Permission
@@ -49,6 +50,7 @@ from shared.http.auth import Principal, requires
 from shared.http.draft_routes import Key, Publisher, Reader, add_drafting, add_reading
 from shared.http.drafts import NEWEST, DraftView, draft_view
 from shared.http.etag import IfMatch, check_if_match
+from shared.http.masking import may_see
 from shared.http.pagination import Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
@@ -73,7 +75,7 @@ def journeys_router(
     router = api_router(tags=["journeys"])
     _add_publishing(router, definitions)
     _add_status_changes(router)
-    _add_entering(router, profiles, topics, counts)
+    _add_entering(router, profiles, definitions, topics, counts)
     add_reading(router, Kind.JOURNEY, PATH, named="journey", more=_more)
     validate = partial(validate_draft, definitions=definitions)
     add_drafting(router, Kind.JOURNEY, PATH, save=save_draft, validate=validate)
@@ -171,7 +173,11 @@ def _add_status_changes(router: APIRouter) -> None:
 
 
 def _add_entering(
-    router: APIRouter, profiles: ProfileClient, topics: Topics, counts: PartitionCounts
+    router: APIRouter,
+    profiles: ProfileClient,
+    definitions: TraitClasses,
+    topics: Topics,
+    counts: PartitionCounts,
 ) -> None:
     @router.post(PATH + "/{key}:enter", status_code=202)
     async def enter(
@@ -197,7 +203,10 @@ def _add_entering(
         principal: Publisher,
         idempotency_key: IdempotencyKey = None,
     ) -> EventView:
-        """Let everybody of an audience into a journey with an entry of type `api`, once."""
+        """Let everybody of an audience into a journey with an entry of type `api`, once. An
+        audience by personal data that you may not read is refused: how many it has would tell."""
+        if not may_see(principal):
+            await refuse_unseen(audience_of(body.audience), definitions)
         entrance = Entrance(audience=body.audience, event=body.event, key=idempotency_key)
         return _event_view(
             await let_in(engine, key, entrance, who=principal.who, topics=topics, counts=counts)

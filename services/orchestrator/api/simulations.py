@@ -1,6 +1,8 @@
 """`:simulate` of a draft, and `/v1/simulations`: what it would have changed in a period.
 
-People are named by their profile ids and by nothing else, so nothing here is masked.
+People are named by their profile ids and by nothing else, so nothing here is masked; but a draft
+that asks for personal data is rehearsed only for who may read it: for whom something changes would
+tell what is hidden.
 """
 
 from datetime import datetime
@@ -19,8 +21,10 @@ from services.orchestrator.use_cases.rehearsal.request import (
     cancel_rehearsal,
     request_rehearsal,
 )
+from services.orchestrator.use_cases.unseen import TraitClasses
 from shared.errors import NotFound
 from shared.http.draft_routes import Editor, Key, Reader
+from shared.http.masking import may_see
 from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
@@ -87,11 +91,11 @@ class ResultView(SimulationView):
     digest: str | None
 
 
-def simulations_router(rehearsing: Rehearsing) -> APIRouter:
-    """The routes of simulations."""
+def simulations_router(rehearsing: Rehearsing, definitions: TraitClasses) -> APIRouter:
+    """The routes of simulations; `definitions` knows which traits are personal."""
     router = api_router(tags=["simulations"])
     for kind, path in PATHS.items():
-        _add_simulate(router, kind, path, rehearsing)
+        _add_simulate(router, kind, path, rehearsing, definitions)
     _add_reading(router)
 
     @router.post("/v1/simulations/{simulation_id}:cancel")
@@ -104,12 +108,15 @@ def simulations_router(rehearsing: Rehearsing) -> APIRouter:
     return router
 
 
-def _add_simulate(router: APIRouter, kind: Kind, path: str, rehearsing: Rehearsing) -> None:
+def _add_simulate(
+    router: APIRouter, kind: Kind, path: str, rehearsing: Rehearsing, definitions: TraitClasses
+) -> None:
     @router.post(path + "/{key}:simulate", status_code=202, name=f"simulate_{kind}")
     async def simulate(key: Key, body: PeriodBody, engine: Engine, principal: Editor) -> Requested:
         """Go through the recorded updates of a period with the draft in place of what is live, and
         without it; nothing is sent. A period that is no longer kept is refused with the earliest
-        instant."""
+        instant; so is a draft that asks for personal data you may not read: 422."""
+        unseen = None if may_see(principal) else definitions
         made = await request_rehearsal(
             engine,
             kind,
@@ -117,6 +124,7 @@ def _add_simulate(router: APIRouter, kind: Kind, path: str, rehearsing: Rehearsi
             starts=body.from_,
             ends=body.to,
             rehearsing=rehearsing,
+            unseen=unseen,
             who=principal.who,
         )
         return Requested(simulation_id=made.id)

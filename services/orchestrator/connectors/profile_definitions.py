@@ -47,10 +47,19 @@ class ProfileDefinitions:
         """The traits that conditions may ask for without a guess, by attribute, with their types;
         None where a value may be anything. Raises Infrastructure when the profile service does not
         answer in time."""
+        return {one["attr"]: one["type"] for one in await self._catalogue()}
+
+    async def trait_classes(self) -> dict[str, str | None]:
+        """The same traits with the classes of personal data that were declared for them; None where
+        nobody said. Raises Infrastructure when the profile service does not answer in time."""
+        return {one["attr"]: one["pii"] for one in await self._catalogue()}
+
+    async def _catalogue(self) -> list[dict[str, Any]]:
         answer = await self._ask("GET", "/v1/traits:catalogue")
         if answer.status_code != httpx.codes.OK:
             raise Infrastructure(PROFILE, f"answered {answer.status_code}")
-        return {one["attr"]: one["type"] for one in answer.json()["items"]}
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
 
     async def _ask(self, method: str, path: str, **how: Any) -> httpx.Response:
         try:

@@ -17,8 +17,8 @@ from services.orchestrator.storage import erasures, journey_audiences, timers
 from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.check_configuration import parsed_journey
 from services.orchestrator.use_cases.publish_event import publish_event
+from services.orchestrator.use_cases.unseen import audience_of
 from shared import ids
-from shared.conditions.audience import read_audience
 from shared.contracts.topics import EVENT_MAX_BYTES, OWN_CHANNEL, OWN_SOURCE, Topics
 from shared.errors import Conflict, Gone, Problem, Unprocessable
 from shared.kafka.messages import OutboxBuffer, PartitionCounts
@@ -64,10 +64,7 @@ async def let_in(
     erased, and Unprocessable for an audience that is none or an event that is too large.
     """
     if entrance.audience is not None:
-        problems: list[Problem] = []
-        read_audience(entrance.audience, problems)
-        if problems:
-            raise Unprocessable("This is nobody's condition.", problems)
+        audience_of(entrance.audience)
     buffer = OutboxBuffer(counts)
     async with transaction(engine) as tx:
         await _open(tx, key)

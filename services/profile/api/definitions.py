@@ -11,7 +11,6 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
 
 from services.profile.api.answers import json_answer
-from services.profile.api.asking import refuse_personal
 from services.profile.api.definition_schemas import (
     DistributionView,
     PersonaShare,
@@ -34,6 +33,7 @@ from shared.http.drafts import DraftView, draft_view
 from shared.http.etag import IfMatch, check_if_match
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
+from shared.observability.hidden import refuse_personal
 from shared.postgres import drafts
 from shared.postgres.transaction import transaction
 
@@ -127,7 +127,7 @@ async def preview_segment(body: PreviewBody, engine: Engine, state: State, sees:
     if condition is None:
         raise Unprocessable("the condition breaks rules", problems)
     if sees.masked:
-        refuse_personal(condition, state.rules.registry)
+        refuse_personal([("condition", condition)], state.rules.registry.class_of_attribute)
     async with transaction(engine) as tx:
         found = await preview(tx, condition, rules=state.rules, live=state.live)
         sample: list[dict[str, Any]] = [

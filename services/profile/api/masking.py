@@ -5,7 +5,8 @@ Applied to decoded JSON on its way out.
 
 from typing import Any
 
-from services.profile.domain.trait import NO_PII, SENSITIVE, ComputedTrait, TraitsInForce
+from services.profile.domain.trait import SENSITIVE, ComputedTrait, TraitsInForce
+from shared.contracts.personal import NO_PII
 from shared.http.masking import mask_identifiers, mask_text, mask_touchpoint, mask_trait
 from shared.observability.masking import MASK, mask
 

@@ -18,6 +18,7 @@ from shared.conditions.operands import read_attribute
 from shared.conditions.parse import read_condition
 from shared.conditions.trait_types import TraitType
 from shared.conditions.tree import Condition, EventCount
+from shared.contracts.personal import NAMING, NO_PII
 from shared.errors import Unprocessable
 
 Policy = Literal["latest", "source_priority", "first", "highest", "lowest", "most_frequent"]
@@ -50,15 +51,8 @@ STANDARD = (
 )
 """Traits that every channel calls the same; they need no declaration, and may have one."""
 
-NAMING = frozenset(
-    (
-        *("first_name", "last_name", "email", "phone", "birthday", "national_id"),
-        *("street", "street_number", "address_2"),
-    )
-)
-"""Traits that say who somebody is: nobody can declare that they are not personal."""
-NO_PII, SENSITIVE = "none", "sensitive"
-"""Classes of personal data that change masking: shown to everybody, and hidden as a whole."""
+SENSITIVE = "sensitive"
+"""The class of personal data that is hidden as a whole."""
 
 MAX_SOURCES = 100
 MAX_WINDOW = timedelta(days=3650)
@@ -122,6 +116,12 @@ class TraitsInForce:
         """The class of personal data that was declared for a trait; None where nobody said."""
         declared = self.declared.get(name)
         return None if declared is None else declared.pii
+
+    def class_of_attribute(self, attr: str) -> str | None:
+        """The same for an attribute of conditions, of computed traits too."""
+        name = attr.removeprefix("profile.")
+        computed = self.computed.get(name.removeprefix("computed."))
+        return self.class_of(name) if computed is None else computed.pii
 
 
 def parse_trait(document: Mapping[str, object], *, key: str) -> Trait:

@@ -51,7 +51,7 @@ async def test_a_killed_rehearsal_is_begun_anew(
         )
         made = await request_rehearsal(
             engine, Kind.RULE, "carts", starts=now - 4 * DAY, ends=now,
-            rehearsing=Rehearsing(kept_since, Estimates), who=ANN,
+            rehearsing=Rehearsing(kept_since, Estimates), unseen=None, who=ANN,
         )  # fmt: skip
         named = {"CONCERT_MEMBER": "rehearse-1"}
         first = roles.start(

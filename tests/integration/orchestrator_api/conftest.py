@@ -94,6 +94,7 @@ class AnswersOfProfileService:
     leaves: dict[str, bool] = field(default_factory=dict)
     segments: set[str] = field(default_factory=set)
     traits: dict[str, str | None] = field(default_factory=dict)
+    classes: dict[str, str] = field(default_factory=dict)
     away: bool = False
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -105,7 +106,10 @@ class AnswersOfProfileService:
             shown = [{"hash": name, "leaf": {}, "state": state} for name, state in states.items()]
             return httpx.Response(200, json=shown)
         if request.url.path == "/v1/traits:catalogue":
-            items = [{"attr": attr, "type": type_} for attr, type_ in self.traits.items()]
+            items = [
+                {"attr": attr, "type": type_, "pii": self.classes.get(attr)}
+                for attr, type_ in self.traits.items()
+            ]
             return httpx.Response(200, json={"items": items})
         key = request.url.path.rpartition("/")[2]
         if key not in self.segments:
@@ -129,6 +133,7 @@ DEFINITIONS = ProfileDefinitions(
 def profile_service() -> Iterator[AnswersOfProfileService]:
     """What the profile service answers; nothing is there until the test says so."""
     ANSWERS.leaves, ANSWERS.segments, ANSWERS.away, ANSWERS.traits = {}, set(), False, {}
+    ANSWERS.classes = {}
     yield ANSWERS
     ANSWERS.away = False
 

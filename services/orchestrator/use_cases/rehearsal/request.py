@@ -25,6 +25,11 @@ from services.orchestrator.use_cases.check_configuration import (
 )
 from services.orchestrator.use_cases.rehearsal.inputs import inputs_of, pack, rulesets
 from services.orchestrator.use_cases.rehearsal.rehearsal import warm_up
+from services.orchestrator.use_cases.unseen import (
+    TraitClasses,
+    conditions_of_draft,
+    refuse_unseen,
+)
 from shared import clock, ids
 from shared.conditions.sentence import sentence
 from shared.contracts.times import rfc3339
@@ -60,12 +65,15 @@ async def request_rehearsal(
     starts: datetime,
     ends: datetime,
     rehearsing: Rehearsing,
+    unseen: TraitClasses | None,
     who: audit.Who,
 ) -> Simulation:
     """The simulation, queued: the draft against what is in force, over the updates of a period.
+    `unseen` knows what is hidden from who asks; None when nothing is.
 
-    Raises NotFound without a draft; Unprocessable when it could not be published, or for a period
-    that is none or no longer kept; Conflict when very many wait; Infrastructure.
+    Raises NotFound without a draft; Unprocessable when it could not be published, asks for what is
+    hidden, or for a period that is none or no longer kept; Conflict when very many wait;
+    Infrastructure.
     """
     now = clock.now()
     ends = min(ends, now)
@@ -74,6 +82,8 @@ async def request_rehearsal(
         draft = drafts.there(await drafts.find(tx, kind, key), kind.words, key)
         check_draft(kind, key, draft.body)
         await check_references(tx, kind, key, draft.body)
+    if unseen is not None:
+        await refuse_unseen(conditions_of_draft(kind, key, draft.body), unseen)
     async with transaction(engine) as tx:
         live = await configuration.load(tx)
     inputs = inputs_of(kind, key, draft.body, live, rehearsing.estimates(), now)

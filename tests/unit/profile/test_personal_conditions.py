@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from services.profile.api.asking import refuse_personal
 from services.profile.domain.trait import DeclaredTrait, TraitsInForce
 from shared.conditions.parse import parse_condition
 from shared.errors import Unprocessable
+from shared.observability.hidden import refuse_personal
 
 REGISTRY = TraitsInForce.of(
     [
@@ -19,6 +19,11 @@ REGISTRY = TraitsInForce.of(
 
 def asks(attr: str) -> dict[str, Any]:
     return {"attr": attr, "op": "starts_with", "value": "g"}
+
+
+def judge(condition: dict[str, Any]) -> None:
+    parsed = parse_condition(condition, allow_event_leaves=True)
+    refuse_personal([("condition", parsed)], REGISTRY.class_of_attribute)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +39,7 @@ def asks(attr: str) -> dict[str, Any]:
 )
 def test_what_masking_hides_is_not_counted_by(condition: dict[str, Any]) -> None:
     with pytest.raises(Unprocessable, match="hidden from you"):
-        refuse_personal(parse_condition(condition, allow_event_leaves=True), REGISTRY)
+        judge(condition)
 
 
 @pytest.mark.parametrize(
@@ -48,4 +53,4 @@ def test_what_masking_hides_is_not_counted_by(condition: dict[str, Any]) -> None
     ],
 )
 def test_what_everybody_sees_is(condition: dict[str, Any]) -> None:
-    refuse_personal(parse_condition(condition, allow_event_leaves=True), REGISTRY)
+    judge(condition)
