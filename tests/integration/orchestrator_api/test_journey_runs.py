@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -67,15 +68,22 @@ class Theatre:
         return told
 
 
-@pytest.fixture
-async def theatre(engine: AsyncEngine, tokens: dict[Role, str]) -> AsyncIterator[Theatre]:
+@asynccontextmanager
+async def opened(engine: AsyncEngine, token: str) -> AsyncIterator[Theatre]:
+    """An empty stage, and the API for whoever has the token."""
     live = live_ruleset(engine, ask_for_topics)
     await live.refresh()
     app = make_app(engine, shiftable_clock=True, rules=live)
     stage = Stage(engine, live())
     await stage.empty()
-    async with calling(app, tokens[Role.ADMIN]) as client:
+    async with calling(app, token) as client:
         yield Theatre(stage, live, client)
+
+
+@pytest.fixture
+async def theatre(engine: AsyncEngine, tokens: dict[Role, str]) -> AsyncIterator[Theatre]:
+    async with opened(engine, tokens[Role.ADMIN]) as found:
+        yield found
 
 
 async def test_a_run_says_where_it_stands_and_why(theatre: Theatre) -> None:

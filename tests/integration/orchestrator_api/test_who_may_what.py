@@ -61,6 +61,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/journeys/{key}/audiences"): "read",
     ("GET", "/v1/journeys/{key}/runs"): "read",
     ("GET", "/v1/journeys/{key}/stats"): "read",
+    ("GET", "/v1/journeys/{key}/attribution"): "read",
     ("POST", "/v1/journeys/{key}/runs:stop"): "operate",
     ("POST", "/v1/journeys/{key}/runs:move"): "operate",
     ("POST", "/v1/journeys/{key}/runs:skip"): "operate",
