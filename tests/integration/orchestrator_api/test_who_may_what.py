@@ -48,6 +48,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("PUT", "/v1/journeys/{key}"): "edit",
     ("POST", "/v1/journeys/{key}:validate"): "read",
     ("GET", "/v1/journeys/{key}:preview"): "read",
+    ("POST", "/v1/journeys/{key}:dry-run"): "read",
     ("POST", "/v1/journeys/{key}:publish"): "publish",
     ("POST", "/v1/journeys/{key}:pause"): "publish",
     ("POST", "/v1/journeys/{key}:resume"): "publish",
