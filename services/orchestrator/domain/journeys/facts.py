@@ -249,7 +249,8 @@ class Reached:
 
 NoteKind = Literal[
     "entered", "arrived", "left", "held", "resumed", "paused", "moved", "skipped", "followed",
-    "spared", "answered", "goal", "ended", "merged", "aside", "parted",
+    "spared", "answered", "goal", "ended", "merged", "aside",
+    "aside_over", "parted",
 ]  # fmt: skip
 
 

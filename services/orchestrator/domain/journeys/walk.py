@@ -146,7 +146,9 @@ class Walk:
 
     def end(self, reason: str, *, completed: bool = False, takes_back: bool = False) -> None:
         """The run is over; with `takes_back`, what it had asked for shall not happen any more."""
-        if self.run.is_over and self.run.aside_for is None:
+        if self.run.aside_for is not None:
+            self.note("aside_over")
+        elif self.run.is_over:
             return
         self.change(
             status="completed" if completed else "exited", reason=reason, ended_at=self.now,
