@@ -14,8 +14,9 @@ from services.orchestrator.domain.buckets import BUCKETS
 from services.orchestrator.domain.experiments.exposure import Exposure, Place, first
 from services.orchestrator.domain.experiments.layers import Traffic, claim, holds, size
 from services.orchestrator.domain.experiments.split import Split, split
-from services.orchestrator.domain.experiments.tally import Tally, tally_of
+from services.orchestrator.domain.experiments.tally import Tally
 from shared.errors import Conflict
+from tests.unit.orchestrator.experiments.build import tally_of
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 HOURS = st.integers(0, 200).map(lambda hours: AT + timedelta(hours=hours))
