@@ -28,6 +28,7 @@ ROUTES: dict[tuple[str, str], str] = {
         }.items()
     },
     ("GET", "/v1/experiments"): "read",
+    ("GET", "/v1/experiments:plan"): "read",
     ("GET", "/v1/experiments/{key}"): "read",
     ("GET", "/v1/experiments/{key}/versions"): "read",
     ("GET", "/v1/experiments/{key}/versions/{number}"): "read",
