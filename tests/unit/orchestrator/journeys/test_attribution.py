@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from services.orchestrator.domain.journeys.advance import advance
 from services.orchestrator.domain.journeys.attribution import (
     Attribution,
     Credit,
@@ -9,9 +10,10 @@ from services.orchestrator.domain.journeys.attribution import (
     attribution_of,
     touch_of,
 )
-from services.orchestrator.domain.journeys.facts import Happened
+from services.orchestrator.domain.journeys.facts import Edited, Happened
+from services.orchestrator.domain.journeys.live import LiveJourney
 from shared.conditions.facts import Facts
-from tests.unit.orchestrator.journeys.build import NOON, Play, end, mail, wait
+from tests.unit.orchestrator.journeys.build import NOON, Play, end, journey, mail, wait
 
 HOUR = timedelta(hours=1)
 HI = Touch(None, "welcome", "hi", "email", "send")
@@ -49,3 +51,17 @@ def test_a_run_remembers_when_the_event_of_its_goal_happened() -> None:
     assert reached(None).run.goal_happened_at == NOON
     assert reached(-HOUR).run.goal_happened_at == NOON, "a clock that is wrong is not believed"
     assert reached(3 * HOUR).run.goal_at == NOON
+
+
+def test_the_window_of_a_goal_that_was_reached_stays_what_it_was() -> None:
+    nodes = (mail("a", "w"), wait("w", duration="P9D"), end())
+    goal = {"event": "Bought", "within": "P10D", "exits": False}
+    before = journey(*nodes, goal=goal)
+    after = journey(*nodes, version=2, version_policy="follow_live")
+    for reached, until in ((True, NOON + timedelta(days=10)), (False, None)):
+        play = Play(LiveJourney([before], live=1)).enter()
+        if reached:
+            play.happens("Bought")
+        both = LiveJourney([before, after], live=2)
+        run = advance(both, play.run, Edited(play.person()), NOON).run
+        assert (run.version, run.goal_until) == (2, until)
