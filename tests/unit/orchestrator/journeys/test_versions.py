@@ -222,3 +222,19 @@ def _nodes(play: Play) -> list[dict[str, Any]]:
         wait("w", "clicked", until={"event": "email.clicked"}, timeout="P3D", timeout_next="late"),
         mail("clicked"), mail("late"), end(),
     ]  # fmt: skip
+
+
+def test_who_was_moved_during_a_pause_goes_there_whatever_became_of_the_node_before() -> None:
+    nodes = (mail("a", "w"), wait("w", duration="P3D"), end())
+    play = Play.of(*nodes).enter()
+    before = play.live.versions[1].journey
+    gone = journey(mail("a"), end(), version=2, version_policy="follow_live", removed_nodes="exit")
+    paused = LiveJourney([before], live=1, paused=True)
+    run = advance(paused, play.run, Paused(), play.now).run
+    run = advance(paused, run, Moved(run.occurrence, "a", play.person()), play.now).run
+    assert run.held == Held("node", "a")
+    both = LiveJourney([before, gone], live=2)
+    run = advance(both, run, Edited(play.person()), play.now).run
+    assert (run.version, run.is_over) == (2, False)
+    done = advance(both, run, Resumed(play.person()), play.now)
+    assert [one.node for one in done.wanted] == ["a"]
