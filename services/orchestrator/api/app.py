@@ -13,6 +13,8 @@ from services.orchestrator.api.deliveries import deliveries_router
 from services.orchestrator.api.delivery_progress import router as delivery_progress
 from services.orchestrator.api.drafts import draft_router
 from services.orchestrator.api.experiments import experiments_router
+from services.orchestrator.api.journey_attribution import router as journey_attribution
+from services.orchestrator.api.journey_dry_run import dry_run_router
 from services.orchestrator.api.journey_runs import runs_router
 from services.orchestrator.api.journeys import journeys_router
 from services.orchestrator.api.people import router as people
@@ -63,6 +65,8 @@ def create_app(
             draft_router(Kind.CONTACT_POLICY, "/v1/contact-policies", definitions),
             journeys_router(definitions, profiles, topics, counts),
             runs_router(Means(engine, asking.ruleset, topics, counts)),
+            journey_attribution,
+            dry_run_router(asking.ruleset),
             experiments_router(definitions, asking.ruleset),
             saved_router(saved.Kind.TEMPLATE, "/v1/templates"),
             preview_router(profiles),

@@ -39,6 +39,13 @@ class ConcludeNodeRequest(BaseModel):
     arm: str | None = Field(max_length=100)
 
 
+class PlanView(BaseModel):
+    """How many people are needed in each arm, and in all of them together (`sample`)."""
+
+    in_each_arm: int
+    sample: int
+
+
 class CalledView(BaseModel):
     """The verdict of the first look at which there was one; it stays."""
 

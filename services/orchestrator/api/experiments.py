@@ -3,9 +3,9 @@ lift over holdouts."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orchestrator.api.configuration_body import PublishRequest
@@ -14,6 +14,7 @@ from services.orchestrator.api.experiment_views import (
     ConcludeNodeRequest,
     ConcludeRequest,
     LiftsView,
+    PlanView,
     ReadOutsView,
     ReadOutView,
     StateView,
@@ -22,6 +23,8 @@ from services.orchestrator.api.experiment_views import (
     read_out_view,
 )
 from services.orchestrator.connectors.profile_definitions import ProfileDefinitions
+from services.orchestrator.domain.experiments.experiment_document import MAX_ARMS, MIN_ARMS
+from services.orchestrator.domain.experiments.intervals import people_needed
 from services.orchestrator.domain.experiments.layers import size
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.storage import experiments, timers
@@ -37,6 +40,7 @@ from services.orchestrator.use_cases.publish_draft import publish_draft
 from services.orchestrator.use_cases.read_lift import measurable, read_lift
 from services.orchestrator.use_cases.save_draft import save_draft
 from services.orchestrator.use_cases.validate_draft import validate_draft
+from shared.errors import Problem, Unprocessable
 from shared.http.draft_routes import Key, Publisher, Reader, add_drafting, add_reading
 from shared.http.drafts import DraftView, draft_view
 from shared.http.etag import IfMatch, check_if_match
@@ -46,6 +50,8 @@ from shared.postgres.drafts import Draft
 from shared.postgres.transaction import transaction
 
 PATH = "/v1/experiments"
+LEAST_DIFFERENCE = 0.0001
+Share = Annotated[float, Query(gt=0.0, lt=1.0)]
 
 
 def experiments_router(
@@ -56,6 +62,7 @@ def experiments_router(
     _add_publishing(router, definitions)
     _add_ending(router)
     _add_ending_at_nodes(router)
+    _add_planning(router)
     _add_reading_out(router, ruleset)
     add_reading(router, Kind.EXPERIMENT, PATH, named="experiment", more=_more)
     validate = partial(validate_draft, definitions=definitions)
@@ -151,6 +158,26 @@ def _add_ending_at_nodes(router: APIRouter) -> None:
         """One arm of a node that is an experiment takes all who come there from now on."""
         draft = await conclude_node(engine, key, body.node, body.arm, who=principal.who)
         return draft_view(draft, response)
+
+
+def _add_planning(router: APIRouter) -> None:
+    @router.get(PATH + ":plan")
+    async def plan_experiment(
+        _: Reader,
+        share: Share,
+        hoped: Share,
+        arms: Annotated[int, Query(ge=MIN_ARMS, le=MAX_ARMS)] = MIN_ARMS,
+        confidence: Annotated[float, Query(ge=0.8, le=0.999)] = 0.95,
+        power: Annotated[float, Query(ge=0.5, le=0.99)] = 0.8,
+    ) -> PlanView:
+        """How many people show that a share goes from `share` to `hoped`, with probability `power`,
+        where each of the `arms` beside the control is compared with it; arms of equal weight."""
+        if abs(hoped - share) < LEAST_DIFFERENCE:
+            problem = Problem("hoped", "too_near", f"differs by {LEAST_DIFFERENCE} or more")
+            raise Unprocessable("No number of people shows that.", [problem])
+        alpha = (1.0 - confidence) / (arms - 1)
+        in_each = people_needed(share, hoped, alpha=alpha, power=power)
+        return PlanView(in_each_arm=in_each, sample=in_each * arms)
 
 
 def _add_reading_out(router: APIRouter, ruleset: Callable[[], RuleSet]) -> None:

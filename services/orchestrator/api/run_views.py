@@ -76,11 +76,14 @@ class NodeStatsView(BaseModel):
 
 
 class StatsView(BaseModel):
-    """How many runs there were and are, why they ended, how many reached the goal; by node."""
+    """How many runs there were and are, how many stand aside for another run of the same person
+    (`merged`), why they ended, how many reached the goal; by node. `entered` is the sum of
+    `under_way`, `merged` and `ended`, when all time is counted."""
 
     key: str
     entered: int
     under_way: int
+    merged: int
     ended: dict[str, int]
     converted: int
     nodes: list[NodeStatsView]
@@ -206,6 +209,7 @@ def stats_view(key: str, stats: Stats) -> StatsView:
         key=key,
         entered=stats.entered,
         under_way=stats.under_way,
+        merged=stats.merged,
         ended=stats.ended,
         converted=stats.converted,
         nodes=[

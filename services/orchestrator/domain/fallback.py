@@ -36,23 +36,6 @@ def place_of(live: LiveRule, action_id: UUID, situation: Situation) -> tuple[int
     return None
 
 
-def next_option(
-    live: LiveRule,
-    index: int,
-    place: int,
-    reason: str,
-    situation: Situation,
-    ruleset: RuleSet,
-) -> Planned | Drop:
-    """The next option of the action with an index that may be done now, or why there is none.
-
-    `place` is the option that came to nothing (0 is the action itself, n its n-th fallback), for a
-    `reason` that a fallback's `on` may name. Scarce resources have to be in the history, and in
-    `acted` the options that were tried before.
-    """
-    return consider_next(live, index, place, reason, situation, ruleset)[1]
-
-
 def consider_next(
     live: LiveRule,
     index: int,
@@ -61,7 +44,13 @@ def consider_next(
     situation: Situation,
     ruleset: RuleSet,
 ) -> tuple[Considered, Planned | Drop]:
-    """The same, with the candidate as the record of a decision shows it."""
+    """The next option of the action with an index that may be done now, or why there is none; with
+    the candidate as the record of a decision shows it.
+
+    `place` is the option that came to nothing (0 is the action itself, n its n-th fallback), for a
+    `reason` that a fallback's `on` may name. Scarce resources have to be in the history, and in
+    `acted` the options that were tried before.
+    """
     choice = choice_for(index, _now(live.rule.actions[index]), situation, ruleset)
     one = Considered(live, situation, choices=[choice])
     if not live.rule.is_valid_at(situation.at):

@@ -59,7 +59,8 @@ class Run:
     the steps, from 1. `node` is where it stands `since`; `due` is when what it waits for there
     ends, None where no time ends it but `ends_at`, and `basis` what that instant was found from
     beside the node: the person's zone and date. `goal_at` is when the goal was reached,
-    `goal_until` how long it counts, also after the end of the run.
+    `goal_happened_at` when its event happened, `goal_until` how long it counts, also after the end
+    of the run.
     """
 
     id: UUID
@@ -93,6 +94,7 @@ class Run:
     absorbed: tuple[Absorbed, ...] = field(default=())
     aside_for: UUID | None = None
     goal_at: datetime | None = None
+    goal_happened_at: datetime | None = None
 
     @property
     def is_over(self) -> bool:

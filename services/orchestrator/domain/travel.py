@@ -71,10 +71,8 @@ class Travel:
         moment, cause = self._moment, self._moment.cause
         historical = cause.historical or cause.backfill
         for standing in self._standings():
-            fact = Happened(
-                moment.of, moment.seq, moment.facts, self._person(standing.cause), historical
-            )
-            self.tell(standing.run.id, fact)
+            seen = (moment.of, moment.seq, moment.facts, self._person(standing.cause))
+            self.tell(standing.run.id, Happened(*seen, historical, moment.occurred))
 
     def enter(self, journeys: Iterable[LiveJourney]) -> None:
         """The update of the situation lets the person into these journeys, if they may."""

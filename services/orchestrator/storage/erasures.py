@@ -34,6 +34,15 @@ _FORGET_LOGS = text(
         SELECT id FROM journey_run WHERE profile_id = ANY (CAST(:ids AS uuid[])))
     """
 )
+_COUNT_ENDED = text(
+    """
+    INSERT INTO journey_count (journey, node, kind, word, day, n)
+    SELECT journey, '', 'ended', 'erased', CAST(clock.now() AT TIME ZONE 'UTC' AS date), count(*)
+      FROM journey_run
+     WHERE profile_id = ANY (CAST(:ids AS uuid[])) AND status IN ('active', 'waiting')
+     GROUP BY journey
+    """
+)
 _REMEMBER = text(
     """
     INSERT INTO erased_action (action_id)
@@ -91,13 +100,15 @@ async def forget(
     given_back: Collection[UUID] = (),
 ) -> int:
     """Erase what is held of profiles that were `told` to be erased, and of the `persons` they
-    stand for, all of which are locked; how many rows. What waits to be published of them is
-    dropped. What the actions of `given_back` reserved is left to who gives it back."""
+    stand for, all of which are locked; how many rows. Their runs under way are counted
+    as ended. What waits to be published of them is dropped. What the actions of `given_back`
+    reserved is left to who gives it back."""
     ids = sorted({*told, *persons})
     await tx.execute(_REMEMBER, {"ids": ids})
     await tx.execute(_REMEMBER_DECISIONS, {"ids": ids})
     uses = await tx.execute(_FORGET_USES, {"ids": ids, "given_back": list(given_back)})
     logs = await tx.execute(_FORGET_LOGS, {"ids": ids})
+    await tx.execute(_COUNT_ENDED, {"ids": ids})
     counts = {"resource_use": uses.rowcount, "run_log": logs.rowcount}
     for table, statement in _FORGET.items():
         counts[table] = (await tx.execute(statement, {"ids": ids})).rowcount

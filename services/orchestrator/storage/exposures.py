@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.orchestrator.domain.experiments.experiment import KEPT
 from services.orchestrator.domain.experiments.exposure import Exposure, firsts
 from services.orchestrator.domain.experiments.measure import Measured
 from shared.postgres.transaction import Tx
@@ -49,8 +50,6 @@ _MEASURE = text(
         ON CONFLICT (profile_id, experiment, metric, touchpoint_id) DO NOTHING
     """
 )
-KEPT = timedelta(days=400)
-"""Longer than any experiment runs with the windows of its metrics."""
 KEPT_BEFORE = timedelta(days=100)
 """Longer than any metric looks back, of people who were never exposed."""
 LOOKED_AT = timedelta(days=14)

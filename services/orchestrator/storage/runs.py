@@ -25,20 +25,23 @@ _WRITE = text(
     """
     INSERT INTO journey_run AS r (id, profile_id, home, journey, version, key, node, occurrence,
                                   status, reason, entered_at, since, wakes_at, ended_at, gen,
-                                  paused, watching, state, cause)
+                                  paused, watching, goal_at, goal_happened_at, goal_within, state,
+                                  cause)
     SELECT * FROM unnest(
         CAST(:c0 AS uuid[]), CAST(:c1 AS uuid[]), CAST(:c2 AS uuid[]), CAST(:c3 AS text[]),
         CAST(:c4 AS integer[]), CAST(:c5 AS text[]), CAST(:c6 AS text[]), CAST(:c7 AS integer[]),
         CAST(:c8 AS text[]), CAST(:c9 AS text[]), CAST(:c10 AS timestamptz[]),
         CAST(:c11 AS timestamptz[]), CAST(:c12 AS timestamptz[]), CAST(:c13 AS timestamptz[]),
         CAST(:c14 AS integer[]), CAST(:c15 AS boolean[]), CAST(:c16 AS boolean[]),
-        CAST(:c17 AS bytea[]), CAST(:c18 AS bytea[]))
+        CAST(:c17 AS timestamptz[]), CAST(:c18 AS timestamptz[]), CAST(:c19 AS interval[]),
+        CAST(:c20 AS bytea[]), CAST(:c21 AS bytea[]))
         ON CONFLICT (id) DO UPDATE
        SET profile_id = excluded.profile_id, version = excluded.version, node = excluded.node,
            occurrence = excluded.occurrence, status = excluded.status, reason = excluded.reason,
            since = excluded.since, wakes_at = excluded.wakes_at, ended_at = excluded.ended_at,
            gen = excluded.gen, paused = excluded.paused, watching = excluded.watching,
-           state = excluded.state
+           goal_at = excluded.goal_at, goal_happened_at = excluded.goal_happened_at,
+           goal_within = excluded.goal_within, state = excluded.state
     """
 )
 _LOG = text(
@@ -206,17 +209,21 @@ MAX_WORD = 300
 COLUMNS = (
     *("id", "profile_id", "home", "journey", "version", "key", "node", "occurrence", "status"),
     *("reason", "entered_at", "since", "wakes_at", "ended_at", "gen", "paused", "watching"),
-    *("state", "cause"),
+    *("goal_at", "goal_happened_at", "goal_within", "state", "cause"),
 )
 
 
 def row_of(one: Standing) -> tuple[Any, ...]:
     """A run as it stands, as its row: values of COLUMNS."""
     run = one.run
+    within = None
+    if run.goal_at is not None and run.goal_until is not None:
+        within = run.goal_until - run.entered_at
     return (
         run.id, run.profile_id, run.home, run.journey, run.version, run.key, run.node,
         run.occurrence, run.status, run.reason, run.entered_at, run.since, run.wakes_at,
-        run.ended_at, run.gen, run.paused, one.watching, run_encoder.encode(run), one.cause,
+        run.ended_at, run.gen, run.paused, one.watching, run.goal_at, run.goal_happened_at, within,
+        run_encoder.encode(run), one.cause,
     )  # fmt: skip
 
 

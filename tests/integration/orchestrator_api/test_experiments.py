@@ -370,3 +370,22 @@ async def test_the_experiments_of_a_journey_are_read_out_and_concluded(
     assert after["exposed"] == read["exposed"]
     await done(await admin.post("/v1/journeys/j:conclude", json={"node": "ways", "arm": None}))
     assert (await loaded(engine)).journeys.journeys["j"].winners == {}
+
+
+async def test_how_many_people_an_experiment_needs(admin: httpx.AsyncClient) -> None:
+    url = f"{URL}:plan"
+
+    async def plan(**query: float) -> tuple[int, int]:
+        found = await done(await admin.get(url, params=query))
+        return found["in_each_arm"], found["sample"]
+
+    assert await plan(share=0.05, hoped=0.06) == (8_158, 16_316)
+    # R, help(power.prop.test): 76.7 people in each group
+    assert await plan(share=0.5, hoped=0.75, power=0.9) == (77, 154)
+    # two arms beside the control are each held to 2.5 %: (2.2414 + 0.8416)^2 instead of 2.8016^2
+    three, both = await plan(share=0.05, hoped=0.06, arms=3)
+    assert both == 3 * three
+    assert three == pytest.approx(8_158 * (3.0830 / 2.8016) ** 2, rel=0.001)
+    for wrong in ({"share": 0.05}, {"share": 0.05, "hoped": 0.05001}, {"share": 0, "hoped": 0.1},
+                  {"share": 0.1, "hoped": 0.2, "arms": 1}):  # fmt: skip
+        assert (await admin.get(url, params=wrong)).status_code == 422

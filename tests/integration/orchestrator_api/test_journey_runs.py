@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from shared.access import Role
 from shared.contracts.topics import Topics
 from shared.runtime.live import Live
 from tests.integration.orchestrator.stage import COUNTS, Stage, ask_for_topics
+from tests.integration.orchestrator.test_part import merge_of, undo_of
 from tests.integration.orchestrator_api.conftest import make_app
 from tests.integration.orchestrator_api.test_drafts import done
 from tests.integration.orchestrator_api.test_journeys import URL, publish
@@ -67,15 +69,22 @@ class Theatre:
         return told
 
 
-@pytest.fixture
-async def theatre(engine: AsyncEngine, tokens: dict[Role, str]) -> AsyncIterator[Theatre]:
+@asynccontextmanager
+async def opened(engine: AsyncEngine, token: str) -> AsyncIterator[Theatre]:
+    """An empty stage, and the API for whoever has the token."""
     live = live_ruleset(engine, ask_for_topics)
     await live.refresh()
     app = make_app(engine, shiftable_clock=True, rules=live)
     stage = Stage(engine, live())
     await stage.empty()
-    async with calling(app, tokens[Role.ADMIN]) as client:
+    async with calling(app, token) as client:
         yield Theatre(stage, live, client)
+
+
+@pytest.fixture
+async def theatre(engine: AsyncEngine, tokens: dict[Role, str]) -> AsyncIterator[Theatre]:
+    async with opened(engine, tokens[Role.ADMIN]) as found:
+        yield found
 
 
 async def test_a_run_says_where_it_stands_and_why(theatre: Theatre) -> None:
@@ -168,6 +177,35 @@ async def test_counts_by_node(theatre: Theatre) -> None:
         f"{URL}/count/stats", params={"from": "2020-01-02", "to": "2020-01-01"}
     )
     assert wrong.status_code == 422
+
+
+async def test_everybody_who_entered_is_somewhere(theatre: Theatre) -> None:
+    stage = theatre.stage
+    exits = document(
+        wait("w", duration="P9D"), end(),
+        re_entry={"mode": "after_exit"}, exit_criteria=[{"event": "Returned"}],
+    )  # fmt: skip
+    await theatre.publish("sums", exits)
+
+    async def sums() -> tuple[int, int, int, dict[str, int]]:
+        """Who entered, is under way, stands aside, and left why."""
+        found = await theatre.get(f"{URL}/sums/stats")
+        whole = found["under_way"] + found["merged"] + sum(found["ended"].values())
+        assert found["entered"] == whole
+        return found["entered"], found["under_way"], found["merged"], found["ended"]
+
+    for who in ("ada", "visitor", "bob"):
+        await stage.does(f"{who}-in", who=who)
+    assert await sums() == (3, 3, 0, {})
+    await stage.respond(*merge_of(stage))
+    assert await sums() == (3, 2, 1, {})
+    await stage.respond(*undo_of(stage))
+    assert await sums() == (3, 3, 0, {})
+    await stage.respond(*merge_of(stage))
+    await stage.does("back", "Returned", who="ada")
+    assert await sums() == (3, 1, 0, {"exit: Returned on web": 2})
+    await stage.respond(stage.record(uid("bob"), {"kind": "erased", "id": uid("x")}))
+    assert await sums() == (3, 0, 0, {"exit: Returned on web": 2, "erased": 1})
 
 
 async def test_what_an_operator_does_is_done_once_and_audited(theatre: Theatre) -> None:

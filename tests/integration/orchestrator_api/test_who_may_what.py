@@ -28,6 +28,7 @@ ROUTES: dict[tuple[str, str], str] = {
         }.items()
     },
     ("GET", "/v1/experiments"): "read",
+    ("GET", "/v1/experiments:plan"): "read",
     ("GET", "/v1/experiments/{key}"): "read",
     ("GET", "/v1/experiments/{key}/versions"): "read",
     ("GET", "/v1/experiments/{key}/versions/{number}"): "read",
@@ -48,6 +49,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("PUT", "/v1/journeys/{key}"): "edit",
     ("POST", "/v1/journeys/{key}:validate"): "read",
     ("GET", "/v1/journeys/{key}:preview"): "read",
+    ("POST", "/v1/journeys/{key}:dry-run"): "read",
     ("POST", "/v1/journeys/{key}:publish"): "publish",
     ("POST", "/v1/journeys/{key}:pause"): "publish",
     ("POST", "/v1/journeys/{key}:resume"): "publish",
@@ -61,6 +63,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/v1/journeys/{key}/audiences"): "read",
     ("GET", "/v1/journeys/{key}/runs"): "read",
     ("GET", "/v1/journeys/{key}/stats"): "read",
+    ("GET", "/v1/journeys/{key}/attribution"): "read",
     ("POST", "/v1/journeys/{key}/runs:stop"): "operate",
     ("POST", "/v1/journeys/{key}/runs:move"): "operate",
     ("POST", "/v1/journeys/{key}/runs:skip"): "operate",

@@ -7,9 +7,10 @@ import pytest
 
 from services.orchestrator.domain.action_ids import fallback_id
 from services.orchestrator.domain.decide import Considered
-from services.orchestrator.domain.fallback import next_option, place_of
-from services.orchestrator.domain.gates import Drop
+from services.orchestrator.domain.fallback import consider_next, place_of
+from services.orchestrator.domain.gates import Drop, Situation
 from services.orchestrator.domain.history import History
+from services.orchestrator.domain.live_rule import LiveRule
 from services.orchestrator.domain.planned import Planned
 from services.orchestrator.domain.record import decision_record
 from services.orchestrator.domain.trigger_index import RuleSet
@@ -126,24 +127,31 @@ def test_the_record_shows_every_option_and_the_sentence_why_it_was_another() -> 
     assert "message on email now instead of push: the channel cannot be used" in record.sentence
 
 
+def next_option(
+    live: LiveRule, place: int, reason: str, seen: Situation, rules: RuleSet
+) -> Planned | Drop:
+    """What is done instead of an option of the first action."""
+    return consider_next(live, 0, place, reason, seen, rules)[1]
+
+
 def test_after_a_failed_delivery_the_next_option_is_asked_like_any_other() -> None:
     one = with_fallbacks("r", ("email", ("declined",)), ("direct_mail", ("undeliverable",)))
     rules = ruleset(one, policies=[ONE_EACH])
     live, seen = rules.rules["r"], situation(profile=BOTH)
-    planned = next_option(live, 0, 0, "undeliverable", seen, rules)
+    planned = next_option(live, 0, "undeliverable", seen, rules)
     assert isinstance(planned, Planned)
     assert (planned.option, planned.contact.channel) == (2, "direct_mail")
-    declined = next_option(live, 0, 0, "declined", seen, rules)
+    declined = next_option(live, 0, "declined", seen, rules)
     assert isinstance(declined, Planned)
     assert declined.contact.channel == "email"
     assert place_of(live, declined.action_id, seen) == (0, 1)
     full = situation(History(contacts=[contact("x", "email")]), profile=BOTH)
-    capped = next_option(live, 0, 0, "declined", full, rules)
+    capped = next_option(live, 0, "declined", full, rules)
     assert isinstance(capped, Drop)
     assert capped.reason == "cap"
     before = {seen.action_id("r", 0, 0), declined.action_id}
     tried = situation(History(acted=before), profile=BOTH)
-    last = next_option(live, 0, 2, "undeliverable", tried, rules)
+    last = next_option(live, 2, "undeliverable", tried, rules)
     assert isinstance(last, Drop)
     assert last.reason == "no_fallback"
 
@@ -155,14 +163,14 @@ def test_another_preference_meanwhile_neither_repeats_nor_loses_an_option() -> N
     first = live.rule.actions[0].channel
     for likes, failed, left in ((first, 1, 0), ("direct_mail", 0, 1)):
         profile = {**BOTH, "traits": {**BOTH["traits"], "likes": likes}}
-        then = next_option(live, 0, failed, "undeliverable", situation(profile=profile), rules)
+        then = next_option(live, failed, "undeliverable", situation(profile=profile), rules)
         assert isinstance(then, Planned), likes
         assert then.option == left
         tried = {then.action_id}
         over = situation(History(acted=tried), profile=profile)
-        assert isinstance(next_option(live, 0, failed, "undeliverable", over, rules), Drop)
+        assert isinstance(next_option(live, failed, "undeliverable", over, rules), Drop)
     liked = {**BOTH, "traits": {**BOTH["traits"], "likes": first}}
-    refused = next_option(live, 0, 1, "declined", situation(profile=liked), rules)
+    refused = next_option(live, 1, "declined", situation(profile=liked), rules)
     assert isinstance(refused, Drop)
 
 
@@ -172,6 +180,6 @@ def test_no_fallback_for_what_lost_its_reason() -> None:
         "r", ("email", ("undeliverable",)), engagement_policy={"applicability": never}
     )
     rules = ruleset(one)
-    drop = next_option(rules.rules["r"], 0, 0, "undeliverable", situation(), rules)
+    drop = next_option(rules.rules["r"], 0, "undeliverable", situation(), rules)
     assert isinstance(drop, Drop)
     assert drop.stage == "applicability"

@@ -17,6 +17,10 @@ Better = Literal["higher", "lower"]
 BETTER: tuple[Better, ...] = ("higher", "lower")
 
 
+KEPT = timedelta(days=400)
+"""So long an exposure, and what counts for it, is kept: longer than an experiment needs it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arm:
     """One way of doing it. `weight` is its share of those who take part, in percent."""

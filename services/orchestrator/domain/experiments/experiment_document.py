@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from services.orchestrator.domain.experiments.experiment import (
     BETTER,
+    KEPT,
     KINDS,
     Arm,
     Experiment,
@@ -66,6 +67,7 @@ def parse_experiment(document: object, *, key: str, version: int) -> Experiment:
         apply_winner=fields.choice("on_winner", ("apply", "tell"), "tell") == "apply",
     )
     _whole_weeks(fields, experiment.min_runtime)
+    _kept(fields, experiment)
     if mistakes.problems:
         raise Unprocessable("the experiment breaks rules", mistakes.problems)
     return experiment
@@ -189,3 +191,15 @@ def _whole_weeks(fields: Fields, runtime: timedelta) -> None:
     if runtime % WEEK:
         message = "is no whole number of weeks: weekdays would count unevenly"
         fields.wrong("min_runtime", "whole_weeks", message)
+
+
+def _kept(fields: Fields, experiment: Experiment) -> None:
+    """Whoever is exposed first is still known, with what was before, when the last window ends."""
+    window = max(metric.window for metric in experiment.metrics)
+    before = max(metric.before or timedelta(0) for metric in experiment.metrics)
+    if experiment.min_runtime + window + before > KEPT:
+        message = (
+            f"is, with the longest window and `before`, more than the {KEPT.days} days for which "
+            "exposures are kept"
+        )
+        fields.wrong("min_runtime", "not_kept", message)

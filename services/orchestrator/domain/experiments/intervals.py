@@ -1,5 +1,5 @@
-"""Intervals that hold for one look at data whose size was fixed before: of a share, of a difference
-of shares, of a difference of means, and of a ratio of means.
+"""Intervals that hold for one look at data whose size was fixed before: of a difference of shares,
+of a difference of means, and of a ratio of means; and how large that size has to be.
 """
 
 import math
@@ -32,11 +32,6 @@ class Interval(NamedTuple):
     def times(self, factor: float) -> "Interval":
         """Both ends times a factor that is not negative."""
         return Interval(self.low * factor, self.high * factor)
-
-
-def wilson(successes: float, n: int, alpha: float) -> Interval:
-    """The score interval of a share (Wilson 1927, JASA 22:209-212); stays within 0 and 1."""
-    return _wilson(successes, n, two_sided_z(alpha))
 
 
 def newcombe(control: tuple[float, int], arm: tuple[float, int], alpha: float) -> Interval:
@@ -111,6 +106,7 @@ def people_needed(share: float, hoped: float, *, alpha: float = 0.05, power: flo
 
 
 def _wilson(successes: float, n: int, z: float) -> Interval:
+    """The score interval of a share (Wilson 1927, JASA 22:209-212); stays within 0 and 1."""
     share, square = successes / n, z * z
     middle = (share + square / (2 * n)) / (1 + square / n)
     half = z * math.sqrt(share * (1 - share) / n + square / (4 * n * n)) / (1 + square / n)

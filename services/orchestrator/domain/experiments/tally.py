@@ -5,8 +5,6 @@ The outcome of a person is one number: 1 or 0 for a conversion, how often, or ho
 is the same number from before the exposure; of some people nothing is known from before.
 """
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -61,28 +59,3 @@ class Tally:
         if self.n < 2:
             return 0.0
         return max(0.0, self.squares - self.total**2 / self.n) / (self.n - 1)
-
-
-def tally_of(people: Iterable[tuple[float, float | None]]) -> Tally:
-    """The tally of people, each with an outcome and a covariate, None where none is known."""
-    outcomes: list[float] = []
-    pairs: list[tuple[float, float]] = []
-    for outcome, before in people:
-        outcomes.append(outcome)
-        if before is not None:
-            pairs.append((outcome, before))
-    return Tally(
-        n=len(outcomes),
-        total=math.fsum(outcomes),
-        squares=math.fsum(y * y for y in outcomes),
-        known=len(pairs),
-        before=math.fsum(x for _, x in pairs),
-        before_squares=math.fsum(x * x for _, x in pairs),
-        products=math.fsum(x * y for y, x in pairs),
-        total_known=math.fsum(y for y, _ in pairs),
-    )
-
-
-def conversions(n: int, converted: int) -> Tally:
-    """The tally of `n` people of whom some converted, without a covariate."""
-    return Tally(n=n, total=float(converted), squares=float(converted))

@@ -211,7 +211,7 @@ def _look_for_goal(walk: Walk, fact: Happened) -> None:
         return
     touch = run.first_touch if wanted.attribution == "first_touch" else run.last_touch
     node = None if touch is None else touch.node
-    walk.change(goal_at=walk.now)
+    walk.change(goal_at=walk.now, goal_happened_at=min(fact.occurred_at or walk.now, walk.now))
     walk.reached.append(Reached(node, walk.now))
     walk.note("goal", node or "")
     if wanted.exits:

@@ -24,7 +24,7 @@ Count = tuple[str, str, str]
 """The node (empty: the whole journey), what is counted, and the word for it."""
 
 _OF_NODES = frozenset({"arrived", "left", "answered", "held", "spared", "skipped", "moved"})
-_OF_ALL = frozenset({"entered", "refused", "ended", "goal", "aside"})
+_OF_ALL = frozenset({"entered", "refused", "ended", "goal", "aside", "aside_over"})
 _BY_WORD = frozenset({"left", "answered", "refused", "ended"})
 
 

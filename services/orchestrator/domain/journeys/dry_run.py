@@ -29,8 +29,14 @@ from services.orchestrator.domain.journeys.facts import (
 )
 from services.orchestrator.domain.journeys.journey import SENT
 from services.orchestrator.domain.journeys.live import LiveJourney
+from services.orchestrator.domain.rule import ActionSpec
 from services.orchestrator.domain.run import Run
 from services.orchestrator.domain.update import Cause, facts_of
+from shared.conditions.closure import compile_condition
+from shared.conditions.facts import Facts
+from shared.conditions.leaves import of_this_event
+from shared.conditions.sentence import sentence
+from shared.conditions.tree import EventCount
 from shared.contracts.profile_update import ProfileSnapshot
 
 MAX_LINES = 2_000
@@ -76,16 +82,25 @@ class Scenario:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What a node asks for, and what its content is filled from."""
+
+    spec: ActionSpec
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """What happened at an instant at a node: a kind of a run's log, or what was asked for
-    (`asks`), taken back (`retracts`), said of the person (`says`), where they were sent (`jumps`),
-    or which arm they took (`exposed`)."""
+    (`asks`, with what in `asked`), taken back (`retracts`), said of the person (`says`), where they
+    were sent (`jumps`), or which arm they took (`exposed`)."""
 
     at: datetime
     kind: str
     node: str | None
     occurrence: int
     word: str
+    asked: Asked | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +120,8 @@ def dry_run(journey: LiveJourney, scenario: Scenario) -> DryRun:
     versions = [one.journey for one in journey.versions.values()]
     current = None if journey.current is None else journey.current.journey.version
     live = LiveJourney(versions, live=current, winners=_arms(journey, scenario))
-    entered = enter(live, _entry(scenario), (), scenario.enters_at)
+    entry = _entry(scenario)
+    entered = _not_meant(live, entry.facts) or enter(live, entry, (), scenario.enters_at)
     if not isinstance(entered, Run):
         return DryRun((), None, entered, complete=True)
     return _Rehearsed(live, entered, scenario).go()
@@ -167,7 +183,7 @@ class _Rehearsed:
         while facts and len(self._lines) < MAX_LINES:
             done = advance(self._live, self._run, facts.pop(0), self._now)
             self._run = done.run
-            self._lines += _lines(done, self._now)
+            self._lines += _lines(done, self._now, self._person().facts)
             for timer in done.timers:
                 self._comes(timer.due_at, timer.gen)
             facts += self._answers(done)
@@ -182,6 +198,18 @@ class _Rehearsed:
         for queued in done.queued:
             turn = self._scenario.chosen.get(queued.node, Chosen()).turn
             yield Placed(queued.occurrence, self._now + turn, self._person())
+
+
+def _not_meant(live: LiveJourney, facts: Facts) -> Drop | None:
+    """Why the event that begins it is not what lets people in; without an event, they are let in by
+    whatever does."""
+    entry = None if live.current is None else live.current.journey.entry
+    if entry is None or entry.kind != "event" or facts.event_type is None:
+        return None
+    condition = of_this_event(EventCount(entry.event, entry.where))
+    if compile_condition(condition)(facts):
+        return None
+    return Drop("trigger", "not_triggered", sentence(condition), True, False)
 
 
 def _arms(journey: LiveJourney, scenario: Scenario) -> Mapping[str, str]:
@@ -218,13 +246,14 @@ def _after(profile: ProfileSnapshot, later: Later) -> ProfileSnapshot:
     )
 
 
-def _lines(done: Advance, at: datetime) -> Iterable[Line]:
-    """What a step did, in words."""
+def _lines(done: Advance, at: datetime, facts: Facts) -> Iterable[Line]:
+    """What a step did, in words, for a person of whom this is known."""
     run = done.run
     for note in done.notes:
         yield Line(at, note.kind, note.node, note.occurrence, note.word)
     for wanted in done.wanted:
-        yield Line(at, "asks", wanted.node, wanted.occurrence, wanted.spec.channel)
+        asked = Asked(wanted.spec, facts)
+        yield Line(at, "asks", wanted.node, wanted.occurrence, wanted.spec.channel, asked)
     for back in done.taken_back:
         yield Line(at, "retracts", run.node, run.occurrence, back.reason)
     for said in done.traits:

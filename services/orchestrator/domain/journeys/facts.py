@@ -41,14 +41,15 @@ class Entered:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Happened:
-    """An update of the profile `of`. `event` has the touchpoint as the event; a historical one
-    (from a file of old records) is not what anybody waits for."""
+    """An update of the profile `of`. `event` has the touchpoint as the event, which happened at
+    `occurred_at`; a historical one (from a file of old records) is not what anybody waits for."""
 
     of: str
     seq: int
     event: Facts
     person: Person
     historical: bool = False
+    occurred_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -250,7 +251,8 @@ class Reached:
 
 NoteKind = Literal[
     "entered", "arrived", "left", "held", "resumed", "paused", "moved", "skipped", "followed",
-    "spared", "answered", "goal", "ended", "merged", "aside", "parted",
+    "spared", "answered", "goal", "ended", "merged", "aside",
+    "aside_over", "parted",
 ]  # fmt: skip
 
 

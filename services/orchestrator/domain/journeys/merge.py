@@ -102,6 +102,7 @@ def part(walk: Walk, profile_id: str, gone: frozenset[UUID]) -> None:
         profile_id=profile_id, absorbed=tuple(one for one in run.absorbed if one.run not in gone)
     )
     if run.aside_for in gone:
+        walk.note("aside_over")
         walk.change(status="waiting", reason=None, ended_at=None, aside_for=None)
 
 

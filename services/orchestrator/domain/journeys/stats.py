@@ -30,10 +30,13 @@ class NodeStats:
 
 @dataclass(slots=True)
 class Stats:
-    """How many runs there were and are, why they ended, and how many reached the goal."""
+    """How many runs there were and are, how many stand aside for another run of the same person
+    (`merged`), why they ended, and how many reached the goal. Over all time, who entered is under
+    way, stands aside or ended."""
 
     entered: int = 0
     under_way: int = 0
+    merged: int = 0
     ended: Words = field(default_factory=dict)
     converted: int = 0
     nodes: list[NodeStats] = field(default_factory=list)
@@ -58,6 +61,10 @@ def stats_of(
             whole.entered += n
         elif kind == "ended":
             whole.ended[word] = whole.ended.get(word, 0) + n
+        elif kind == "aside":
+            whole.merged += n
+        elif kind == "aside_over":
+            whole.merged -= n
         elif kind == "goal":
             whole.converted += n
     for one in by_node.values():

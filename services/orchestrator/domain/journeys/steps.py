@@ -45,9 +45,12 @@ def settle(walk: Walk) -> None:
 
     A run on a node that is still there does so at once; what it waits for goes on from when it
     began. On a node that is gone it finishes what it waits for, or leaves, as the version says.
+    Whoever was moved to another node during a pause stands on none that matters.
     """
+    held = walk.run.held
+    nowhere = walk.run.node is None or (held is not None and held.by == "node")
     for version in walk.live.later(walk.run.version):
-        if walk.run.node is None or is_same_step(walk.node, version.nodes.get(walk.run.node)):
+        if nowhere or is_same_step(walk.node, version.nodes.get(walk.run.node or "")):
             walk.follow(version)
         elif version.journey.removed == "exit":
             walk.end(NODE_REMOVED)

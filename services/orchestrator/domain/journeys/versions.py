@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from services.orchestrator.domain.journeys.journey import Journey, Node
-from services.orchestrator.domain.run import Run
 
 Place = tuple[int, str | None]
 """A version, and the node on which runs of it stand; None: before the first one."""
@@ -29,11 +28,6 @@ class Affected:
     fate: Fate
     next: tuple[str, ...]
     lost: tuple[str, ...]
-
-
-def places_of(runs: Iterable[Run]) -> Counter[Place]:
-    """How many runs under way stand where."""
-    return Counter((run.version, run.node) for run in runs if not run.is_over)
 
 
 def preview(

@@ -125,13 +125,15 @@ class Walk:
         return found
 
     def follow(self, version: LiveVersion) -> None:
-        """Go by another version from now on. How long the goal counts is said by it; how long the
-        run may last was said when the person entered."""
+        """Go by another version from now on. How long a goal counts that was not reached is said by
+        it; how long the run may last was said when the person entered."""
         journey = version.journey
         if journey.version == self.run.version:
             return
-        within = None if journey.goal is None else self.run.entered_at + journey.goal.within
-        self.change(version=journey.version, goal_until=within)
+        until = None if journey.goal is None else self.run.entered_at + journey.goal.within
+        if self.run.goal_at is not None:
+            until = self.run.goal_until
+        self.change(version=journey.version, goal_until=until)
         self.note("followed", str(journey.version))
 
     def rest(self, due: datetime | None, basis: str = "") -> None:
@@ -146,7 +148,9 @@ class Walk:
 
     def end(self, reason: str, *, completed: bool = False, takes_back: bool = False) -> None:
         """The run is over; with `takes_back`, what it had asked for shall not happen any more."""
-        if self.run.is_over and self.run.aside_for is None:
+        if self.run.aside_for is not None:
+            self.note("aside_over")
+        elif self.run.is_over:
             return
         self.change(
             status="completed" if completed else "exited", reason=reason, ended_at=self.now,

@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.orchestrator.domain.counted_leaves import leaves_counted
 from services.orchestrator.domain.estimates import Estimates
 from services.orchestrator.domain.journeys.document import conditions_of
 from services.orchestrator.domain.rule_leaves import leaves_in, leaves_of_rule
@@ -149,10 +150,8 @@ def _warnings(kind: Kind, key: str, body: Body, live: RuleSet) -> Iterable[dict[
             wanted = leaves_in(condition for _, condition in conditions)
         case Kind.CONTACT_POLICY | Kind.EXPERIMENT:
             wanted = {}
-    for rule in (one.rule for one in live.acting.values()) if wanted else ():
-        counted = leaves_of_rule(rule)
-        wanted = {name: leaf for name, leaf in wanted.items() if name not in counted}
-    for name in sorted(wanted):
+    counted = leaves_counted(live) if wanted else frozenset()
+    for name in sorted(wanted.keys() - counted):
         words = sentence(wanted[name])
         yield {
             "rule": "not_counted",

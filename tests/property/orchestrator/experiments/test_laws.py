@@ -11,17 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.orchestrator.domain.buckets import BUCKETS
-from services.orchestrator.domain.experiments.attribution import (
-    Conversion,
-    Credit,
-    Touch,
-    credits_by_key,
-)
 from services.orchestrator.domain.experiments.exposure import Exposure, Place, first
 from services.orchestrator.domain.experiments.layers import Traffic, claim, holds, size
 from services.orchestrator.domain.experiments.split import Split, split
-from services.orchestrator.domain.experiments.tally import Tally, tally_of
+from services.orchestrator.domain.experiments.tally import Tally
 from shared.errors import Conflict
+from tests.unit.orchestrator.experiments.build import tally_of
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 HOURS = st.integers(0, 200).map(lambda hours: AT + timedelta(hours=hours))
@@ -125,32 +120,3 @@ def test_tallies_of_parts_are_the_tally_of_the_whole(
         moments = whole.moments
         assert math.isclose(moments.mean, fmean(outcomes), abs_tol=1e-9)
         assert math.isclose(moments.variance, variance(outcomes), rel_tol=1e-6, abs_tol=1e-6)
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    st.lists(st.tuples(st.sampled_from("xyz"), st.integers(1, 20), HOURS), max_size=8),
-    st.lists(st.tuples(st.integers(1, 20), HOURS, st.integers(0, 100)), max_size=8),
-    st.sampled_from(["last_touch", "first_touch"]),
-    st.integers(1, 100),
-)
-def test_every_conversion_is_credited_exactly_once(
-    touched: list[tuple[str, int, datetime]],
-    converted: list[tuple[int, datetime, int]],
-    model: str,
-    hours: int,
-) -> None:
-    touches = [Touch(f"a{n}", *one) for n, one in enumerate(touched)]
-    conversions = [
-        Conversion(f"t{n}", seq, at, float(value)) for n, (seq, at, value) in enumerate(converted)
-    ]
-    found = credits_by_key(
-        conversions,
-        touches,
-        within=timedelta(hours=hours),
-        model="last_touch" if model == "last_touch" else "first_touch",
-    )
-    assert sum(one.conversions for one in found.values()) == len(conversions)
-    assert sum(one.value for one in found.values()) == sum(one.value for one in conversions)
-    assert found.get(None, Credit()).conversions <= len(conversions)
-    assert set(found) <= {None, *(key for key, _, _ in touched)}

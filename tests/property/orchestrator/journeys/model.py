@@ -130,7 +130,8 @@ class Naive:
             if document["version_policy"] == "pin" or number <= self.version or self.over:
                 continue
             self.latest = number
-            if self.at is None or _same(self._node(), self._find(number, self.at)):
+            moved = self.held is not None and self.held[0] == "node"
+            if moved or self.at is None or _same(self._node(), self._find(number, self.at)):
                 self.version = number
             elif document["removed_nodes"] == "exit":
                 self.over = "node_removed"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.orchestrator.domain.experiments.experiment import Arm
+from services.orchestrator.domain.experiments.experiment import KEPT, Arm
 from services.orchestrator.domain.experiments.experiment_document import parse_experiment
 from shared.conditions.tree import Compare
 from shared.errors import Unprocessable
@@ -162,3 +162,17 @@ def test_metrics_have_names_of_their_own() -> None:
 def test_a_key_is_a_key_and_a_document_is_an_object() -> None:
     assert problems(experiment_json(), key="Cart Test") == {"key": "key"}
     assert problems([])["$"] == "type"
+
+
+def test_an_experiment_is_over_before_anything_it_needs_is_gone() -> None:
+    def metrics(**fields: Any) -> dict[str, Any]:
+        return {"primary": ORDERS, "secondary": [ORDERS | {"key": "more"} | fields]}
+
+    def ran(weeks: int, **fields: Any) -> dict[str, Any]:
+        return experiment_json(min_runtime=f"P{weeks * 7}D", metrics=metrics(**fields))
+
+    kept = {"window": "P90D", "before": "P16D"}
+    assert experiment(**ran(42, **kept)).min_runtime + timedelta(days=106) == KEPT
+    assert problems(ran(42, **kept | {"before": "P17D"})) == {"min_runtime": "not_kept"}
+    assert problems(ran(52, window="P90D")) == {"min_runtime": "not_kept"}
+    assert experiment(**ran(52)).min_runtime == timedelta(days=364)

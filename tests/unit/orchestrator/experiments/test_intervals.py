@@ -11,7 +11,6 @@ from services.orchestrator.domain.experiments.intervals import (
     welch,
     welch_freedom,
     welch_p,
-    wilson,
 )
 from services.orchestrator.domain.experiments.sequential import (
     half_width,
@@ -19,26 +18,14 @@ from services.orchestrator.domain.experiments.sequential import (
     sequence,
     share_error,
 )
-from services.orchestrator.domain.experiments.tally import Moments, Tally, conversions
+from services.orchestrator.domain.experiments.tally import Moments, Tally
+from tests.unit.orchestrator.experiments.build import conversions
 
 GROWTHBOOK = (
     Tally(n=3407, total=1396.87, squares=52377.9767).moments,
     Tally(n=3461, total=2422.7, squares=134698.29).moments,
 )
 """The two samples of GrowthBook's own tests (gbstats, test_two_sided_ttest_absolute)."""
-
-
-@pytest.mark.parametrize(
-    ("successes", "n", "published"),
-    [  # Newcombe 1998, Statistics in Medicine 17:857-872, table I, method 3
-        (81, 263, (0.2553, 0.3662)),
-        (15, 148, (0.0624, 0.1605)),
-        (0, 20, (0.0, 0.1611)),
-        (1, 29, (0.0061, 0.1718)),
-    ],
-)
-def test_the_interval_of_a_share(successes: int, n: int, published: tuple[float, float]) -> None:
-    assert wilson(successes, n, 0.05) == pytest.approx(published, abs=5e-5)
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,16 @@ from services.orchestrator.domain.experiments.effect import effects
 from services.orchestrator.domain.experiments.lift import lift
 from services.orchestrator.domain.experiments.readout import Counted, ReadOut, read_out
 from services.orchestrator.domain.experiments.sample_ratio import sample_ratio
-from services.orchestrator.domain.experiments.tally import (
-    Moments,
-    Tally,
+from services.orchestrator.domain.experiments.tally import Moments, Tally
+from services.orchestrator.domain.experiments.verdict import Harm, Verdict, discoveries
+from tests.unit.orchestrator.experiments.build import (
+    ORDERS,
+    REFUSALS,
+    arms,
     conversions,
+    running,
     tally_of,
 )
-from services.orchestrator.domain.experiments.verdict import Harm, Verdict, discoveries
-from tests.unit.orchestrator.experiments.build import ORDERS, REFUSALS, arms, running
 
 WEEK = timedelta(days=7)
 GUARDED = {"primary": ORDERS, "guardrails": [REFUSALS]}

@@ -25,7 +25,6 @@ from services.orchestrator.domain.journeys.facts import (
     Wanted,
 )
 from services.orchestrator.domain.journeys.journey import Journey
-from services.orchestrator.domain.journeys.line import take
 from services.orchestrator.domain.journeys.live import LiveJourney
 from services.orchestrator.domain.run import Run
 from services.orchestrator.domain.timer import Timer
@@ -121,8 +120,8 @@ class Play:
             if said is not None:
                 self.tell(Answered(one.action_id, said, self.person()))
         for queued in done.queued:
-            at, free = take(self.free_at.get(queued.node), queued.interval, self.now)
-            self.free_at[queued.node] = free
+            at = max(self.free_at.get(queued.node, self.now), self.now)
+            self.free_at[queued.node] = at + queued.interval
             self.tell(Placed(queued.occurrence, at, self.person()))
         return done
 

@@ -7,11 +7,10 @@ import pytest
 from services.orchestrator.domain.journeys.candidate import rule_of
 from services.orchestrator.domain.journeys.counts import counts_of
 from services.orchestrator.domain.journeys.document import conditions_of
-from services.orchestrator.domain.journeys.line import places, take
 from services.orchestrator.domain.rule_leaves import leaves_in
 from services.orchestrator.domain.run import effect_id, run_id
 from services.orchestrator.domain.trigger_index import RuleSet
-from tests.unit.orchestrator.journeys.build import NOON, Play, end, journey, mail, wait
+from tests.unit.orchestrator.journeys.build import Play, end, journey, mail, wait
 
 
 def test_the_ids_of_runs_and_of_what_they_do_never_change() -> None:
@@ -39,18 +38,6 @@ def test_counts_come_from_the_log() -> None:
         ("b", "arrived", ""): 1, ("b", "answered", "capped"): 1, ("b", "left", "next"): 1,
         ("end", "arrived", ""): 1,
     }  # fmt: skip
-
-
-def test_a_line_gives_everybody_a_place_and_nobody_two() -> None:
-    interval, free, taken = timedelta(seconds=10), None, []
-    for number in range(5):
-        at, free = take(free, interval, NOON + timedelta(seconds=number))
-        taken.append(at)
-    assert taken == [NOON + interval * number for number in range(5)]
-    assert list(places(None, interval, NOON, 5)) == taken
-    assert list(places(free, interval, NOON, 1)) == [NOON + interval * 5]
-    late = NOON + timedelta(hours=1)
-    assert take(free, interval, late) == (late, late + interval)  # no crowd after a quiet hour
 
 
 def test_a_node_is_a_rule_for_the_arbiter_and_waits_for_no_trigger_of_its_own() -> None:

@@ -4,6 +4,7 @@ The names are those of public issue trackers (M: mautic, N: novu, P: parcelvoy, 
 L: laudspeaker, PH: PostHog, LG: lunogram); the last tests are from documents of vendors.
 """
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,7 +24,7 @@ from services.orchestrator.domain.journeys.facts import (
     Skipped,
 )
 from services.orchestrator.domain.journeys.live import LiveJourney
-from services.orchestrator.domain.journeys.versions import places_of, preview, totals
+from services.orchestrator.domain.journeys.versions import preview, totals
 from services.orchestrator.domain.run import Run
 from shared.conditions.facts import Facts
 from tests.unit.orchestrator.journeys.build import NOON, Play, end, journey, mail, wait
@@ -183,7 +184,8 @@ def test_ph66380_scenario_22_a_thousand_wait_and_each_policy_does_what_the_previ
         live = LiveJourney([before, after], live=2)
         asked: list[str] = []
         runs = [waiting[number % 3].run for number in range(1_000)]
-        said = totals(preview({1: before}, after, places_of(runs)))
+        places = Counter((run.version, run.node) for run in runs)
+        said = totals(preview({1: before}, after, places))
         assert said == {"stays" if policy == "pin" else "goes_on": 1_000}
         for run in runs:
             due = NOON + timedelta(days=3)

@@ -1,5 +1,6 @@
 """Publishing while people are under way: who stays, who follows, and what was said beforehand."""
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from services.orchestrator.domain.journeys.advance import advance
 from services.orchestrator.domain.journeys.facts import Edited, Moved, Paused, Resumed, Skipped
 from services.orchestrator.domain.journeys.journey import Journey
 from services.orchestrator.domain.journeys.live import LiveJourney
-from services.orchestrator.domain.journeys.versions import places_of, preview, totals
+from services.orchestrator.domain.journeys.versions import preview, totals
 from services.orchestrator.domain.run import Held
 from tests.unit.orchestrator.journeys.build import Play, end, journey, mail, wait
 
@@ -114,7 +115,7 @@ def test_the_preview_says_what_becomes_of_every_run(policy: str, removed: str) -
         if number % 3 == 2:
             play.tell(Skipped(play.run.occurrence, play.person()))
         plays.append(play)
-    places = places_of(play.run for play in plays)
+    places = Counter((play.run.version, play.run.node) for play in plays)
     assert places == {(1, "w"): 4, (1, "x"): 4, (1, "y"): 4}
     affected = {one.node: one for one in preview({1: before}, after, places)}
     live = LiveJourney([before, after], live=2)
@@ -221,3 +222,19 @@ def _nodes(play: Play) -> list[dict[str, Any]]:
         wait("w", "clicked", until={"event": "email.clicked"}, timeout="P3D", timeout_next="late"),
         mail("clicked"), mail("late"), end(),
     ]  # fmt: skip
+
+
+def test_who_was_moved_during_a_pause_goes_there_whatever_became_of_the_node_before() -> None:
+    nodes = (mail("a", "w"), wait("w", duration="P3D"), end())
+    play = Play.of(*nodes).enter()
+    before = play.live.versions[1].journey
+    gone = journey(mail("a"), end(), version=2, version_policy="follow_live", removed_nodes="exit")
+    paused = LiveJourney([before], live=1, paused=True)
+    run = advance(paused, play.run, Paused(), play.now).run
+    run = advance(paused, run, Moved(run.occurrence, "a", play.person()), play.now).run
+    assert run.held == Held("node", "a")
+    both = LiveJourney([before, gone], live=2)
+    run = advance(both, run, Edited(play.person()), play.now).run
+    assert (run.version, run.is_over) == (2, False)
+    done = advance(both, run, Resumed(play.person()), play.now)
+    assert [one.node for one in done.wanted] == ["a"]

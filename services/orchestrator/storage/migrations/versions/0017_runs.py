@@ -11,6 +11,8 @@ CHANGES = (
     # `state` is the run as the engine knows it; the columns are what is asked for. `watching`:
     # what happens to the person can still matter to the run. `cause` let the person in. Every step
     # writes the row anew, with its indexes: of a million rows, dead ones are not left to a fifth.
+    # The goal was counted at `goal_at`; its event happened at `goal_happened_at`, and what reached
+    # the person within `goal_within` before that may have the credit.
     """
     CREATE TABLE journey_run (
         id uuid PRIMARY KEY,
@@ -30,6 +32,9 @@ CHANGES = (
         gen integer NOT NULL,
         paused boolean NOT NULL,
         watching boolean NOT NULL,
+        goal_at timestamptz,
+        goal_happened_at timestamptz,
+        goal_within interval,
         state bytea NOT NULL,
         cause bytea NOT NULL
     ) WITH (
@@ -41,6 +46,7 @@ CHANGES = (
     """,
     "CREATE INDEX journey_run_of_person ON journey_run (profile_id, journey)",
     "CREATE INDEX journey_run_in_order ON journey_run (journey, entered_at, id)",
+    "CREATE INDEX journey_run_goal ON journey_run (journey, goal_at) WHERE goal_at IS NOT NULL",
     """
     CREATE INDEX journey_run_under_way ON journey_run (journey, version, node)
         WHERE status IN ('active', 'waiting')

@@ -84,7 +84,6 @@ CHANGES = (
         PRIMARY KEY (profile_id, experiment, metric, touchpoint_id)
     )
     """,
-    "CREATE INDEX experiment_outcome_of ON experiment_outcome (experiment, metric)",
     "CREATE INDEX experiment_outcome_in_time ON experiment_outcome (at)",
 )
 
