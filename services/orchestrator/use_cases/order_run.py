@@ -27,7 +27,7 @@ from services.orchestrator.use_cases.go_on import loaded
 from services.orchestrator.use_cases.operate_run import operate_run
 from shared.conditions.mistakes import did_you_mean, shown
 from shared.contracts.topics import Topics
-from shared.errors import Conflict, NotFound, Problem, Unprocessable
+from shared.errors import Conflict, Infrastructure, NotFound, Problem, Unprocessable
 from shared.kafka.messages import PartitionCounts
 from shared.postgres import audit, drafts
 from shared.postgres.transaction import transaction
@@ -119,8 +119,11 @@ async def order_runs(
     who: audit.Who,
 ) -> Carried:
     """Carry an order out with the next runs under way that are meant, at most `limit`, each as it
-    stands; nothing with `dry_run`. Raises NotFound, and Unprocessable for a node that none of them
-    can come to."""
+    stands; nothing with `dry_run`. Where the database goes away on the way, what was done before is
+    what came of it, and the rest is left to the next call.
+
+    Raises NotFound, Unprocessable for a node that none of them can come to, and Infrastructure when
+    nothing was done."""
     async with transaction(means.engine) as tx:
         drafts.there(await drafts.find(tx, Kind.JOURNEY, key), "journey", key)
         meant = await journey_runs.count_under_way(tx, key, which)
@@ -129,8 +132,8 @@ async def order_runs(
         return Carried(meant, 0, (), None)
     refused: list[Refused] = []
     nowhere: list[Unprocessable] = []
-    told = found[:limit]
-    for run in told:
+    told: list[UUID] = []
+    for run in found[:limit]:
         try:
             await order_run(means, run.id, replace(order, occurrence=run.occurrence), who=who)
         except (Conflict, NotFound) as error:
@@ -138,6 +141,11 @@ async def order_runs(
         except Unprocessable as error:  # not in its version; others are in another one
             refused.append(Refused(run.id, str(error)))
             nowhere.append(error)
+        except Infrastructure:
+            if not told:
+                raise
+            break
+        told.append(run.id)
     if told and len(nowhere) == len(told):
         raise nowhere[0]
     done = len(told) - len(refused)
@@ -146,7 +154,7 @@ async def order_runs(
         await audit.append(
             tx, who=who, kind=Kind.JOURNEY, key=key, action=f"runs:{order.verb}", after=said
         )
-    last = told[-1].id if len(found) > limit else None
+    last = told[-1] if len(found) > len(told) else None
     return Carried(Counter(meant), done, tuple(refused), last)
 
 
@@ -155,7 +163,10 @@ def _fact(order: Order, run: Run, person: Person, journey: Journey) -> Fact:
         case "move":
             return Moved(run.occurrence, _known(order.node or "", journey), person)
         case "retry":
-            return Moved(run.occurrence, run.node or journey.first, person)
+            node = run.node or journey.first
+            if journey.stands_for(node) is None:
+                raise Conflict(f"Node {node} is not in version {journey.version}: move the run.")
+            return Moved(run.occurrence, node, person)
         case "skip":
             if run.node is None:
                 raise Conflict(f"Run {run.id} has not taken its first step: move it.")

@@ -11,11 +11,14 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from services.orchestrator.domain.run import Run
 from services.orchestrator.domain.trigger_index import RuleSet
+from services.orchestrator.use_cases import order_run as orders
 from services.orchestrator.use_cases.load_ruleset import live_ruleset
 from services.orchestrator.use_cases.sweep_runs import sweep_runs
 from shared.access import Role
 from shared.contracts.topics import Topics
+from shared.errors import Infrastructure
 from shared.runtime.live import Live
 from tests.integration.orchestrator.stage import COUNTS, Stage, ask_for_topics
 from tests.integration.orchestrator.test_part import merge_of, undo_of
@@ -235,6 +238,40 @@ async def test_what_an_operator_does_is_done_once_and_audited(theatre: Theatre) 
     actions = [one["action"] for one in found["items"]]
     assert actions == ["skip", "retry", "resume", "pause", "pause"]
     assert len(await theatre.stage.kinds()) == 2, "one message for each node that was come to"
+
+
+async def test_a_step_on_a_node_that_is_gone_is_not_taken_once_more(theatre: Theatre) -> None:
+    await theatre.publish("gone", JOURNEY)
+    await theatre.enters("ada")
+    [run] = await theatre.runs("gone")
+    fewer = {"nodes": [mail("hi", "end"), end()], "removed_nodes": "finish"}
+    await theatre.publish("gone", JOURNEY | fewer, version_policy="follow_live")
+    seen = {"occurrence": run["occurrence"]}
+    refused = await theatre.api.post(f"/v1/runs/{run['id']}:retry", json=seen)
+    assert refused.status_code == 409
+    assert "Node rest is not in version 2" in refused.json()["detail"]
+
+
+async def test_many_are_told_until_the_database_goes_away(
+    theatre: Theatre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await theatre.publish("away", JOURNEY)
+    await theatre.enters("ada", "bob", "cyd")
+    tell, tries = orders.order_run, iter([None, Infrastructure("postgres", "away")])
+
+    async def flaky(*given: Any, **named: Any) -> Run:
+        if (error := next(tries, None)) is not None:
+            raise error
+        return await tell(*given, **named)
+
+    monkeypatch.setattr(orders, "order_run", flaky)
+    url = f"{URL}/away/runs:skip"
+    first = await done(await theatre.api.post(url, json={"filter": {"node": "rest"}}))
+    assert (first["runs"], first["done"], first["refused"]) == (3, 1, [])
+    again = {"filter": {"node": "rest"}, "cursor": first["next_cursor"]}
+    rest = await done(await theatre.api.post(url, json=again))
+    assert (rest["done"], rest["next_cursor"]) == (2, None)
+    assert {one["status"] for one in await theatre.runs("away")} == {"completed"}
 
 
 async def test_of_two_operators_one_is_told(theatre: Theatre) -> None:
