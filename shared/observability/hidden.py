@@ -22,12 +22,19 @@ ClassOf = Callable[[str], str | None]
 
 def refuse_personal(conditions: Iterable[tuple[str, Condition]], class_of: ClassOf) -> None:
     """Raises Unprocessable when conditions, each with its path, ask for what masking hides."""
-    hidden = {
-        (path, attr)
-        for path, condition in conditions
-        for attr in _attributes(condition)
-        if _is_personal(attr, class_of)
-    }
+    refuse_attributes(attributes_in(conditions), class_of)
+
+
+def attributes_in(conditions: Iterable[tuple[str, Condition]]) -> Iterator[tuple[str, str]]:
+    """What conditions ask for, each with the condition's path."""
+    for path, condition in conditions:
+        for attr in _attributes(condition):
+            yield path, attr
+
+
+def refuse_attributes(asked: Iterable[tuple[str, str]], class_of: ClassOf) -> None:
+    """Raises Unprocessable when one of the attributes, each with its path, is hidden by masking."""
+    hidden = {(path, attr) for path, attr in asked if _is_personal(attr, class_of)}
     if not hidden:
         return
     roles = " or ".join(roles_with(Permission.READ_PERSONAL))

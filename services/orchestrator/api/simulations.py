@@ -83,7 +83,8 @@ class SimulationView(BaseModel):
 
 class ResultView(SimulationView):
     """A simulation with its result. `changed` names the first people for whom something is
-    different, `changed_total` counts all; `digest` is the same for the same result."""
+    different, `changed_total` counts all; `digest` is the same for the same result. Of a draft that
+    asks for personal data, who may not read that is shown nothing of it."""
 
     counts: dict[str, Any] | None
     changed: list[dict[str, Any]]
@@ -116,7 +117,6 @@ def _add_simulate(
         """Go through the recorded updates of a period with the draft in place of what is live, and
         without it; nothing is sent. A period that is no longer kept is refused with the earliest
         instant; so is a draft that asks for personal data you may not read: 422."""
-        unseen = None if may_see(principal) else definitions
         made = await request_rehearsal(
             engine,
             kind,
@@ -124,7 +124,8 @@ def _add_simulate(
             starts=body.from_,
             ends=body.to,
             rehearsing=rehearsing,
-            unseen=unseen,
+            definitions=definitions,
+            sees=may_see(principal),
             who=principal.who,
         )
         return Requested(simulation_id=made.id)
@@ -142,13 +143,15 @@ def _add_reading(router: APIRouter) -> None:
         return Page(items=[_view(one) for one in shown], next_cursor=next_cursor)
 
     @router.get("/v1/simulations/{simulation_id}")
-    async def get_simulation(simulation_id: UUID, engine: Engine, _: Reader) -> ResultView:
+    async def get_simulation(simulation_id: UUID, engine: Engine, principal: Reader) -> ResultView:
         """One simulation: how far it is, and what it found."""
         async with transaction(engine) as tx:
             one = await simulations.find(tx, simulation_id)
             if one is None:
                 raise NotFound(f"There is no simulation {simulation_id}.")
             changed = await simulations.changed(tx, simulation_id)
+        if one.personal and not may_see(principal):
+            one, changed = one._replace(counts=None, changed_total=None, digest=None), []
         return ResultView(
             **_view(one).model_dump(),
             counts=None if one.counts is None else orjson.loads(one.counts),

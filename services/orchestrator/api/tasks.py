@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.orchestrator.api.sight import mask_reason, note_list, note_shown
+from services.orchestrator.domain.rule import MAX_QUEUE
 from services.orchestrator.storage import tasks
 from services.orchestrator.storage.tasks import Holder, StoredTask, Wanted
 from services.orchestrator.use_cases import work_tasks
@@ -24,12 +25,13 @@ from shared.http.pagination import Page, Paged, instant, split_page
 from shared.http.state import Engine
 from shared.http.strict_json import api_router
 from shared.kafka.messages import PartitionCounts
+from shared.observability.masking import MASK
 from shared.postgres.transaction import transaction
 
 DEFAULT_LEASE = "PT15M"
 MAX_LEASE = timedelta(hours=24)
 MAX_AGENT = 100
-SHOWN = ("content", "note", "to")
+SHOWN = ("content", "note", "queue", "to")
 """What of a task is personal."""
 
 Reader = Annotated[Principal, requires(Permission.READ_TASKS)]
@@ -38,7 +40,8 @@ Status = Literal["open", "claimed", "completed", "expired", "withdrawn"]
 
 
 class TaskView(BaseModel):
-    """One task. `id` is its action's; `content` and `to` are null for who may not see them."""
+    """One task. `id` is its action's; for who may not see them `content` and `to` are null, and a
+    `queue` whose name was rendered for the customer is masked."""
 
     id: UUID
     action_id: UUID
@@ -79,7 +82,7 @@ class NextBody(ClaimBody):
     """From which queue; without one, from all queues of the channel."""
 
     channel: str = Field(pattern=r"^[a-z0-9_]{1,64}$")
-    queue: str | None = Field(None, max_length=200)
+    queue: str | None = Field(None, max_length=MAX_QUEUE)
 
 
 class CompleteBody(AgentBody):
@@ -106,14 +109,15 @@ def _add_reading(router: APIRouter) -> None:
         principal: Reader,
         profile_id: Annotated[UUID | None, Query()] = None,
         channel: Annotated[str | None, Query(max_length=64)] = None,
-        queue: Annotated[str | None, Query(max_length=200)] = None,
+        queue: Annotated[str | None, Query(max_length=MAX_QUEUE)] = None,
         status: Annotated[Status | None, Query()] = None,
     ) -> Page[TaskView]:
-        """Tasks, the most valuable first and of these the oldest; of a person under any id."""
+        """Tasks, the most valuable first and of these the oldest; of a person under any id. Who may
+        not see a rendered queue does not find it by its name either."""
         cursor = paging.after(_number, instant, UUID)
         async with transaction(engine) as tx:
             person = None if profile_id is None else await person_of(tx, profile_id)
-            wanted = Wanted(person, channel, queue, status)
+            wanted = Wanted(person, channel, queue, status, rendered=_sees(principal))
             after = tasks.FIRST if cursor is None else (cursor[0], cursor[1], cursor[2])
             rows = await tasks.page(tx, wanted, after=after, limit=paging.limit + 1)
             shown, following = split_page(
@@ -233,7 +237,7 @@ def _view(task: StoredTask, principal: Principal) -> TaskView:
         action_id=task.action_id,
         profile_id=task.profile_id,
         channel=task.channel,
-        queue=task.queue,
+        queue=task.queue if sees or task.is_queue_written else MASK,
         status=task.status,
         priority=task.priority,
         due_at=task.due_at,

@@ -6,6 +6,7 @@ from services.orchestrator.domain.content import Content, inline_content, read_l
 from services.orchestrator.domain.rule import (
     ACTION_KINDS,
     FALLBACK_REASONS,
+    MAX_QUEUE,
     QUEUE,
     ActionSpec,
     Fallback,
@@ -20,7 +21,6 @@ MAX_EXPIRES_IN = timedelta(days=366)
 NOTHING = timedelta(0)
 MAX_ACTIONS = 20
 MAX_FALLBACKS = 5
-MAX_QUEUE = 200
 DEFAULT_ON = frozenset({"undeliverable", "no_consent", "capped"})
 
 _WHAT = ("type", "channel", "template", "content", "locale", "queue", "expires_in")

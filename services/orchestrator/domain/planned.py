@@ -10,10 +10,11 @@ from services.orchestrator.domain.gates import Drop, Situation, entry_key, recip
 from services.orchestrator.domain.history import Contact, Use
 from services.orchestrator.domain.live_rule import LiveRule
 from services.orchestrator.domain.options import Choice
-from services.orchestrator.domain.rule import QUEUE, ActionSpec
+from services.orchestrator.domain.rule import MAX_QUEUE, QUEUE, ActionSpec
 from services.orchestrator.domain.run import Step
 from services.orchestrator.domain.trigger_index import RuleSet
 from services.orchestrator.domain.update import Moment
+from shared.conditions.facts import Facts
 from shared.contracts.touchpoint import Identifier
 
 
@@ -95,7 +96,7 @@ def plan(
     try:
         rendered = content.render(facts, locale_of(wanted, facts))
         check_content(ruleset.channels[spec.channel], rendered)
-        queue = None if spec.queue is None else str(spec.queue.render(facts, None)[QUEUE])
+        queue = _queue(spec, facts)
     except ContentFailed as error:
         return Drop("channel", "content_failed", "the content can be rendered", None, str(error))
     to = recipient(ruleset.channels, spec.channel, situation.moment)
@@ -118,6 +119,16 @@ def plan(
         step=situation.step,
         waits_for=waits_for,
     )
+
+
+def _queue(spec: ActionSpec, facts: Facts) -> str | None:
+    """The name of the queue, rendered. Raises ContentFailed."""
+    if spec.queue is None:
+        return None
+    name = str(spec.queue.render(facts, None)[QUEUE])
+    if len(name) > MAX_QUEUE:
+        raise ContentFailed(f"the name of the queue has more than {MAX_QUEUE} characters")
+    return name
 
 
 def _content(spec: ActionSpec, ruleset: RuleSet) -> Content | None:

@@ -37,6 +37,8 @@ TASK = "task"
 """The kind of an action that a person does."""
 QUEUE = "queue"
 """The one field of the content that names a task's queue."""
+MAX_QUEUE = 200
+"""Of the name of a queue, in characters, as it is written and as it is rendered."""
 
 
 @dataclass(frozen=True, slots=True)

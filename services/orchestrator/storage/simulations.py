@@ -19,12 +19,12 @@ MAX_KEPT = 200
 
 _COLUMNS = """id, kind, key, from_at, to_at, warm_at, status, warnings, done, total, counts,
               changed_total, digest, problem, requested_by_name, requested_at, started_at,
-              finished_at, attempt, crashes"""
+              finished_at, attempt, crashes, personal"""
 
 
 class Simulation(NamedTuple):
     """One simulation. `done` of `total` records were gone through; `warnings` and `counts` are
-    JSON."""
+    JSON. `personal`: the draft asks for personal data, so its result is."""
 
     id: UUID
     kind: str
@@ -46,6 +46,7 @@ class Simulation(NamedTuple):
     finished_at: datetime | None
     attempt: int
     crashes: int
+    personal: bool
 
 
 class Asked(NamedTuple):
@@ -59,6 +60,7 @@ class Asked(NamedTuple):
     warm_at: datetime
     inputs: bytes
     warnings: str
+    personal: bool
 
 
 class Found(NamedTuple):
@@ -75,9 +77,9 @@ _WAITING = text("SELECT count(*) FROM simulation WHERE status IN ('queued', 'run
 _INSERT = text(
     f"""
     INSERT INTO simulation (id, kind, key, from_at, to_at, warm_at, inputs, warnings,
-                            requested_by, requested_by_name, requested_at)
-    VALUES (:id, :kind, :key, :from_at, :to_at, :warm_at, :inputs, :warnings, :who, :who_name,
-            clock_timestamp())
+                            personal, requested_by, requested_by_name, requested_at)
+    VALUES (:id, :kind, :key, :from_at, :to_at, :warm_at, :inputs, :warnings, :personal, :who,
+            :who_name, clock_timestamp())
     RETURNING {_COLUMNS}
     """  # noqa: S608 - names of ours
 )

@@ -63,10 +63,24 @@ _SHOWN = f"""
          WHEN t.status = 'claimed' AND t.lease_until > {_REAL} THEN 'claimed'
          WHEN t.expires_at <= {_NOW} THEN 'expired' ELSE 'open' END
 """
+# Whether the rule or the journey writes its queues out: a name that was rendered may be personal.
+# Nobody knows of one whose version is not there.
+_WRITTEN = """
+    EXISTS (
+        SELECT FROM (
+            SELECT body FROM rule_version WHERE key = a.rule AND version = a.version
+             UNION ALL
+            SELECT body FROM journey_version
+             WHERE key = split_part(a.rule, '/', 1) AND a.rule LIKE '%/%' AND version = a.version
+        ) AS v
+         WHERE NOT v.body @? '$.**.queue ? (@ like_regex "[{]")'
+    )
+"""
 _COLUMNS = f"""
     t.action_id, t.profile_id, t.channel, t.queue, {_SHOWN} AS status, t.priority, t.due_at,
     t.expires_at, t.holder, t.holder_name, t.lease_until,
-    t.lease_until - {_REAL} AS lease_left, t.outcome, t.note, t.reason, t.ended_at
+    t.lease_until - {_REAL} AS lease_left, t.outcome, t.note, t.reason, t.ended_at,
+    {_WRITTEN} AS is_queue_written
 """
 _ONE = text(
     f"""
@@ -89,6 +103,7 @@ _PAGE = text(
        AND (CAST(:profile_ids AS uuid[]) IS NULL OR t.profile_id = ANY(:profile_ids))
        AND (CAST(:channel AS text) IS NULL OR t.channel = :channel)
        AND (CAST(:queue AS text) IS NULL OR t.queue = :queue)
+       AND (CAST(:queue AS text) IS NULL OR CAST(:rendered AS boolean) OR {_WRITTEN})
        AND (CAST(:status AS text) IS NULL OR {_SHOWN} = :status)
        /* only */
      ORDER BY -t.priority, t.due_at, t.action_id LIMIT :limit
@@ -142,7 +157,8 @@ _COMPLETE = text(
 
 @dataclass(frozen=True, slots=True)
 class StoredTask:
-    """A task as it stands now; `message` is what its action says, for who may see it."""
+    """A task as it stands now; `message` is what its action says, for who may see it, and so is
+    `queue` when it is rendered and not written as it is."""
 
     action_id: UUID
     profile_id: UUID
@@ -160,6 +176,7 @@ class StoredTask:
     note: str | None
     reason: str | None
     ended_at: datetime | None
+    is_queue_written: bool
     message: Mapping[str, Any]
 
 
@@ -171,12 +188,14 @@ class Holder(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """Which tasks of a list are asked for; None is any."""
+    """Which tasks of a list are asked for; None is any. `rendered`: also by the name of a queue
+    that was rendered for the customer."""
 
     profile_ids: Sequence[UUID] | None = None
     channel: str | None = None
     queue: str | None = None
     status: str | None = None
+    rendered: bool = True
 
 
 async def insert(tx: Tx, rows: Sequence[Handover]) -> None:

@@ -1,6 +1,7 @@
 """What somebody who sees personal data masked may not find out by letting Concert count."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from services.orchestrator.domain.journeys.lint import conditions_in
@@ -9,9 +10,11 @@ from services.orchestrator.storage.draft_kind import Kind
 from services.orchestrator.use_cases.check_configuration import parsed_journey, parsed_rule
 from shared.conditions.audience import read_audience
 from shared.conditions.tree import Condition
-from shared.errors import Problem, Unprocessable
-from shared.observability.hidden import refuse_personal
+from shared.errors import Infrastructure, Problem, Unprocessable
+from shared.observability.hidden import attributes_in, refuse_attributes
 from shared.postgres.drafts import Body
+
+_ATTRIBUTE = re.compile(r"(profile|household|account|event|context)\.[^\s{}]+")
 
 
 class TraitClasses(Protocol):
@@ -20,19 +23,31 @@ class TraitClasses(Protocol):
     async def trait_classes(self) -> Mapping[str, str | None]: ...
 
 
-async def refuse_unseen(
-    conditions: Iterable[tuple[str, Condition]], definitions: TraitClasses
-) -> None:
-    """Raises Unprocessable when conditions, each with its path, ask for personal data; and
+async def refuse_unseen(asked: Iterable[tuple[str, str]], definitions: TraitClasses) -> None:
+    """Raises Unprocessable when one of the attributes, each with its path, is personal data; and
     Infrastructure when nobody says what is."""
-    asked = list(conditions)
-    if asked:
-        refuse_personal(asked, (await definitions.trait_classes()).get)
+    attributes = list(asked)
+    if attributes:
+        refuse_attributes(attributes, (await definitions.trait_classes()).get)
 
 
-def conditions_of_draft(kind: Kind, key: str, body: Body) -> list[tuple[str, Condition]]:
-    """All conditions of a draft that can be rehearsed, with their paths. Raises Unprocessable for
-    one that is broken."""
+async def is_unseen(asked: Iterable[tuple[str, str]], definitions: TraitClasses) -> bool:
+    """Whether one of the attributes is personal data; True as well when nobody says what is."""
+    try:
+        await refuse_unseen(asked, definitions)
+    except (Unprocessable, Infrastructure):
+        return True
+    return False
+
+
+def attributes_of_draft(kind: Kind, key: str, body: Body) -> list[tuple[str, str]]:
+    """What a draft that can be rehearsed asks for, with the paths: in its conditions, and wherever
+    else it names an attribute (`date_attr`, `locale`, `key`). Raises Unprocessable for a broken
+    one."""
+    return [*attributes_in(_conditions_of_draft(kind, key, body)), *_named(body, "")]
+
+
+def _conditions_of_draft(kind: Kind, key: str, body: Body) -> list[tuple[str, Condition]]:
     match kind:
         case Kind.RULE:
             rule = parsed_rule(key, body)
@@ -47,10 +62,23 @@ def conditions_of_draft(kind: Kind, key: str, body: Body) -> list[tuple[str, Con
             return []
 
 
-def audience_of(document: Mapping[str, Any]) -> list[tuple[str, Condition]]:
-    """The condition of an audience. Raises Unprocessable when it is none."""
+def _named(value: object, path: str) -> Iterator[tuple[str, str]]:
+    """The texts that are names of attributes, but for those that conditions compare."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            if name != "attr":
+                yield from _named(part, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list):
+        for place, part in enumerate(value):
+            yield from _named(part, f"{path}[{place}]")
+    elif isinstance(value, str) and _ATTRIBUTE.fullmatch(value) is not None:
+        yield path, value
+
+
+def audience_of(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What an audience asks for. Raises Unprocessable when it is none."""
     problems: list[Problem] = []
     condition = read_audience(document, problems)
     if condition is None:
         raise Unprocessable("This is nobody's condition.", problems)
-    return [("audience", condition)]
+    return list(attributes_in([("audience", condition)]))

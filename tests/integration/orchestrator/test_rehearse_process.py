@@ -27,6 +27,13 @@ from tests.unit.orchestrator.rehearsal.replayed import DAY, HOUR, Recording
 ANN = audit.Who("ann", "Ann")
 
 
+class NothingDeclared:
+    """A profile service where nobody said of any trait whether it is personal."""
+
+    async def trait_classes(self) -> dict[str, str | None]:
+        return {}
+
+
 @pytest.mark.parametrize("point", POINTS)
 async def test_a_killed_rehearsal_is_begun_anew(
     point: str, roles: RoleProcesses, database: Database, stack: Stack, topics: Topics
@@ -51,7 +58,8 @@ async def test_a_killed_rehearsal_is_begun_anew(
         )
         made = await request_rehearsal(
             engine, Kind.RULE, "carts", starts=now - 4 * DAY, ends=now,
-            rehearsing=Rehearsing(kept_since, Estimates), unseen=None, who=ANN,
+            rehearsing=Rehearsing(kept_since, Estimates), definitions=NothingDeclared(), sees=True,
+            who=ANN,
         )  # fmt: skip
         named = {"CONCERT_MEMBER": "rehearse-1"}
         first = roles.start(

@@ -21,7 +21,7 @@ _ACTION = text(
     INSERT INTO action (action_id, profile_id, rule, version, entry_key, decision_id, channel,
                         category, status, in_flight, occurred_at, created_at, due_at, expires_at,
                         published_at, kind, body)
-    VALUES (:id, :profile, 'welcome', 1, '', :id, :channel, 'service', 'published', false, :at, :at,
+    VALUES (:id, :profile, :rule, 1, '', :id, :channel, 'service', 'published', false, :at, :at,
             :at, :at, :at, :kind, :body)
     """
 )
@@ -40,6 +40,7 @@ async def add_action(
     channel: str = "email",
     kind: str = "send",
     queue: str = "",
+    rule: str = "welcome",
     priority: float = 0.0,
     expires_in: timedelta = HOUR,
     merged_into: UUID | None = None,
@@ -49,12 +50,13 @@ async def add_action(
     message: dict[str, Any] = {
         "action_id": str(action_id),
         "profile_id": str(profile),
-        "rule": "welcome",
+        "rule": rule,
         "decision_id": str(action_id),
         "to": {"type": "phone", "value": "+33612345678"},
         "content": {"body": "Call Ada"},
     }
-    given = {"id": action_id, "profile": profile, "channel": channel, "kind": kind, "at": at}
+    given = {"id": action_id, "profile": profile, "channel": channel, "kind": kind, "at": at,
+             "rule": rule}  # fmt: skip
     async with engine.begin() as tx:
         await tx.execute(_PROFILE, {"id": profile, "into": merged_into})
         await tx.execute(_ACTION, given | {"body": orjson.dumps(message)})

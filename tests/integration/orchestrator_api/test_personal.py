@@ -5,12 +5,14 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.access import Role
+from tests.integration.orchestrator_api.acting import run
 from tests.integration.orchestrator_api.conftest import AnswersOfProfileService
 from tests.support.api import calling
-from tests.unit.orchestrator.build import rule_json
-from tests.unit.orchestrator.journeys.build import document, end, mail
+from tests.unit.orchestrator.build import email, rule_json
+from tests.unit.orchestrator.journeys.build import document, end, mail, wait
 
 PERIOD = {"from": "2026-10-02T00:00:00Z", "to": "2026-10-03T00:00:00Z"}
 
@@ -32,6 +34,10 @@ def journey(where: dict[str, Any]) -> dict[str, Any]:
     return document(branch, mail("m"), end())
 
 
+def birthdays() -> dict[str, Any]:
+    return document(wait("w", date_attr="profile.birthday", local_time="09:00"), end())
+
+
 @pytest.mark.parametrize(
     ("kind", "draft", "path"),
     [
@@ -39,6 +45,8 @@ def journey(where: dict[str, Any]) -> dict[str, Any]:
         ("rules", rule(asks("profile.nickname")), "engagement_policy.eligibility"),
         ("rules", by_exit(asks("event.email")), "exit_criteria[0]"),
         ("journeys", journey(asks("profile.phone")), "nodes[0].cases[0].when"),
+        ("journeys", birthdays(), "nodes[0].date_attr"),
+        ("rules", rule_json(actions=[email(locale="profile.email")]), "actions[0].locale"),
     ],
 )
 async def test_a_draft_about_personal_data_is_rehearsed_for_who_may_read_it(
@@ -57,6 +65,29 @@ async def test_a_draft_about_personal_data_is_rehearsed_for_who_may_read_it(
         assert (problem["path"], problem["rule"]) == (path, "personal")
     async with calling(app, tokens[Role.ADMIN]) as admin:
         assert (await admin.post(f"{url}:simulate", json=PERIOD)).status_code == 202
+
+
+@pytest.mark.parametrize(("attr", "shown"), [("email", False), ("favourite_category", True)])
+async def test_a_result_about_personal_data_is_for_who_may_read_it(
+    app: FastAPI, tokens: dict[Role, str], admin: httpx.AsyncClient, engine: AsyncEngine,
+    attr: str, shown: bool,
+) -> None:  # fmt: skip
+    url = f"/v1/rules/read_{attr}"
+    await admin.put(url, json=rule(asks(f"profile.{attr}")))
+    made = (await admin.post(f"{url}:simulate", json=PERIOD)).raise_for_status().json()
+    id_ = made["simulation_id"]
+    await run(engine, "UPDATE simulation SET status = 'completed', counts = '{}', digest = 'd',"
+              " changed_total = 1 WHERE id = :id", id=id_)  # fmt: skip
+    await run(engine, "INSERT INTO simulation_change VALUES (:id, 0, :id, :body)",
+              id=id_, body='{"profile_id": "ada"}')  # fmt: skip
+    for role in (Role.VIEWER, Role.EDITOR, Role.PUBLISHER, Role.OPS):
+        async with calling(app, tokens[role]) as reader:
+            one = (await reader.get(f"/v1/simulations/{id_}")).raise_for_status().json()
+        result = [one[name] for name in ("counts", "changed", "changed_total", "digest")]
+        if shown or role == Role.OPS:
+            assert result == [{}, [{"profile_id": "ada"}], 1, "d"]
+        else:
+            assert result == [None, [], None, None]
 
 
 async def test_what_everybody_sees_is_rehearsed_and_nothing_while_nobody_knows_the_classes(

@@ -98,7 +98,7 @@ async def test_a_list_of_tasks_is_one_entry(
         (await desk.get(f"/v1/tasks/{made[0]}")).raise_for_status()
     (one,) = await audit(admin, kind="reveal", key="tasks")
     assert sorted(map(UUID, one["after"]["profiles"])) == sorted(people)
-    assert await revealed(admin, people[0]) == [["content", "note", "to"]]
+    assert await revealed(admin, people[0]) == [["content", "note", "queue", "to"]]
 
 
 async def test_what_is_done_with_a_task_is_on_record(

@@ -404,3 +404,15 @@ def test_conditions_go_by_consents_as_they_hold_at_the_instant(
     leaf = {"consent": {"purpose": "marketing", "channel": "email"}}
     asks = rule(category="transactional", engagement_policy={"eligibility": leaf})
     assert fate(asks, profile=profile_json(ADA, consents=consents))[0] == stage
+
+
+def test_a_rendered_queue_is_no_longer_than_a_written_one() -> None:
+    def call(queue: str) -> Rule:
+        return rule(actions=[email(type="task", queue=queue)])
+
+    (fits,) = decided(ruleset(call("{{ event.name }}")), moment(properties={"name": "q" * 200}))
+    assert fits.planned[0].queue == "q" * 200
+    (longer,) = decided(ruleset(call("{{ event.name }}")), moment(properties={"name": "q" * 201}))
+    assert longer.drop is not None
+    assert (longer.drop.stage, longer.drop.reason) == ("channel", "content_failed")
+    assert longer.drop.actual == "the name of the queue has more than 200 characters"

@@ -28,7 +28,8 @@ from services.orchestrator.use_cases.rehearsal.inputs import inputs_of, pack, ru
 from services.orchestrator.use_cases.rehearsal.rehearsal import warm_up
 from services.orchestrator.use_cases.unseen import (
     TraitClasses,
-    conditions_of_draft,
+    attributes_of_draft,
+    is_unseen,
     refuse_unseen,
 )
 from shared import clock, ids
@@ -66,11 +67,12 @@ async def request_rehearsal(
     starts: datetime,
     ends: datetime,
     rehearsing: Rehearsing,
-    unseen: TraitClasses | None,
+    definitions: TraitClasses,
+    sees: bool,
     who: audit.Who,
 ) -> Simulation:
     """The simulation, queued: the draft against what is in force, over the updates of a period.
-    `unseen` knows what is hidden from who asks; None when nothing is.
+    `definitions` knows what is hidden from whom; `sees`: nothing is from who asks.
 
     Raises NotFound without a draft; Unprocessable when it could not be published, asks for what is
     hidden, or for a period that is none or no longer kept; Conflict when very many wait;
@@ -83,8 +85,9 @@ async def request_rehearsal(
         draft = drafts.there(await drafts.find(tx, kind, key), kind.words, key)
         check_draft(kind, key, draft.body)
         await check_references(tx, kind, key, draft.body)
-    if unseen is not None:
-        await refuse_unseen(conditions_of_draft(kind, key, draft.body), unseen)
+    attributes = attributes_of_draft(kind, key, draft.body)
+    if not sees:
+        await refuse_unseen(attributes, definitions)
     async with transaction(engine) as tx:
         live = await configuration.load(tx)
     inputs = inputs_of(kind, key, draft.body, live, rehearsing.estimates(), now)
@@ -99,6 +102,7 @@ async def request_rehearsal(
         warm_at=max(starts - warm_up(*sides), min(kept, starts)),
         inputs=await asyncio.to_thread(pack, inputs),
         warnings=orjson.dumps(list(_warnings(kind, key, draft.body, sides[0]))).decode(),
+        personal=sees and await is_unseen(attributes, definitions),
     )
     async with transaction(engine) as tx:
         if await simulations.waiting(tx) >= MAX_WAITING:

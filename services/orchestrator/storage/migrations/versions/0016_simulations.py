@@ -22,6 +22,7 @@ CHANGES = (
             CHECK (status IN ('queued', 'running', 'completed', 'failed', 'cancelled')),
         inputs bytea,
         warnings text NOT NULL,
+        personal boolean NOT NULL,
         done bigint NOT NULL DEFAULT 0,
         total bigint NOT NULL DEFAULT 0,
         counts text,
