@@ -26,6 +26,7 @@ from services.orchestrator.use_cases.check_configuration import (
 )
 from services.orchestrator.use_cases.rehearsal.inputs import inputs_of, pack, rulesets
 from services.orchestrator.use_cases.rehearsal.rehearsal import warm_up
+from services.orchestrator.use_cases.rehearsal.unfilled import unfilled
 from services.orchestrator.use_cases.unseen import (
     TraitClasses,
     attributes_of_draft,
@@ -91,6 +92,7 @@ async def request_rehearsal(
     async with transaction(engine) as tx:
         live = await configuration.load(tx)
     inputs = inputs_of(kind, key, draft.body, live, rehearsing.estimates(), now)
+    inputs = inputs if sees else unfilled(inputs)
     # In a thread: with very many rules it takes seconds, and others are served meanwhile.
     sides = await asyncio.to_thread(rulesets, inputs)
     asked = Asked(
