@@ -83,8 +83,8 @@ async def test_a_killed_rehearsal_is_begun_anew(
         async with transaction(engine) as tx:
             named_ones = text("SELECT count(*) FROM simulation_change")
             assert (await tx.execute(named_ones)).scalar_one() == 9
-        shown = await second.metrics()
-        assert f'concert_simulations_total{{outcome="completed"}} {again:.1f}' in shown
+        line = f'concert_simulations_total{{outcome="completed"}} {again:.1f}'
+        await eventually(second.metrics, until=lambda shown: line in shown, within=10)
         assert second.terminate() == 0, second.log(4000)
     finally:
         await engine.dispose()
