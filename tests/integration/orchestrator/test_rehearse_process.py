@@ -67,7 +67,7 @@ async def test_a_killed_rehearsal_is_begun_anew(
         )
         await eventually(lambda: first.exit_code() is not None, within=90)
         assert first.exit_code() == -9, first.log(4000)
-        second = roles.start("orchestrator", "rehearse", extra=named)
+        second = await roles.start_ready("orchestrator", "rehearse", extra=named)
 
         async def completed() -> simulations.Simulation | None:
             async with transaction(engine) as tx:

@@ -28,7 +28,7 @@ async def test_a_killed_linker_is_followed_by_one_that_finishes(
         first = roles.start("profile", "linker", extra=named | {"CONCERT_CRASH": f"{point}:1"})
         await eventually(lambda: first.exit_code() is not None, within=90)
         assert first.exit_code() == -9, first.log(4000)
-        second = roles.start("profile", "linker", extra=named)
+        second = await roles.start_ready("profile", "linker", extra=named)
 
         async def completed() -> bool:
             async with transaction(engine) as tx:
