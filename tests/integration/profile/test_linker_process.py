@@ -41,7 +41,8 @@ async def test_a_killed_linker_is_followed_by_one_that_finishes(
         async with transaction(engine) as tx:
             statement = text("SELECT count(*), count(DISTINCT run) FROM link_suggestion")
             assert (await tx.execute(statement)).one() == (2, 1)
-        assert 'concert_link_runs_total{outcome="completed"} 1.0' in await second.metrics()
+        line = 'concert_link_runs_total{outcome="completed"} 1.0'
+        await eventually(second.metrics, until=lambda shown: line in shown, within=10)
         assert second.terminate() == 0, second.log(4000)
     finally:
         await engine.dispose()
