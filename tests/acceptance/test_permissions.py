@@ -6,7 +6,10 @@ from tests.acceptance.concert import Concert
 from tests.acceptance.test_old_receipts import RULE
 
 APIS = ("ingest-collector", "profile-api", "orchestrator-api")
-CHANGE_NOTHING = (":validate", ":preview", ":batch-get", "/decisions/{decision_id}:replay")
+CHANGE_NOTHING = (
+    *(":validate", ":preview", ":batch-get", ":dry-run"),
+    "/decisions/{decision_id}:replay",
+)
 """Posts that only answer; everybody with a token may ask."""
 SIGNED_LINKS = ("/preferences/{token}", "/consent-confirmations/{token}")
 """Pages for customers: the link is the authority, a token of ours is none."""
